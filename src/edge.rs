@@ -1,0 +1,1 @@
+//! Waits. One foreign protocol per room; rooms do not know each other and meet only in `app`.

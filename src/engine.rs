@@ -1,0 +1,19 @@
+//! Decides. Pure: no I/O, no clock, no randomness, no locks, no tasks; all of these come in as arguments.
+//!
+//! Arrows go down this list reversed: `exchange` may use everything above it, `jsonrpc` nothing.
+
+pub mod jsonrpc;
+pub mod sse;
+
+pub mod mcp;
+
+pub mod config;
+
+pub mod catalog;
+pub mod route;
+pub mod session;
+pub mod status;
+
+pub mod snapshot;
+
+pub mod exchange;

@@ -1,0 +1,202 @@
+//! The validated configuration, in the types that the program uses. Made only by `file`; secrets stay references here,
+//! the edge resolves them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything one configuration file says, defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where Envoy serves MCP clients.
+    pub listen: SocketAddr,
+    /// HTTPS on `listen`.
+    pub tls: Option<ListenTls>,
+    /// The MCP path, starting with `/`.
+    pub path: String,
+    /// The URL clients know; default `http://<listen><path>`.
+    pub public_url: String,
+    /// Host names accepted besides loopback and the host of `public_url`; lower case, without port.
+    pub hosts: Vec<String>,
+    /// Origins accepted besides the own one and loopback.
+    pub origins: Vec<String>,
+    /// The admin port.
+    pub admin: SocketAddr,
+    /// Bearer token of the admin port; required when `admin` is not loopback.
+    pub admin_token: Option<Secret>,
+    /// Journal, last good catalogs, generated key.
+    pub state_dir: PathBuf,
+    /// Gateway sessions.
+    pub session: SessionSettings,
+    /// Limits.
+    pub limits: Limits,
+    /// Discovery.
+    pub lists: Lists,
+    /// Envoy as `up` runs it.
+    pub envoy: EnvoySettings,
+    /// Where audit lines go.
+    pub audit: Audit,
+    /// In the order of the file.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// Certificate and key of the listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenTls {
+    /// PEM file.
+    pub cert: PathBuf,
+    /// PEM file.
+    pub key: PathBuf,
+}
+
+/// Where a secret is read from. Never printed resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Secret {
+    /// An environment variable.
+    Env(String),
+    /// A file; trailing line ends are cut; re-read when it changes.
+    File(PathBuf),
+}
+
+/// `session:`
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionSettings {
+    /// Signing keys, the current one first. Empty: generated into the state folder.
+    pub keys: Vec<Secret>,
+    /// Upstream sessions end after this long without a call.
+    pub idle: Duration,
+    /// A gateway session id is valid this long.
+    pub lifetime: Duration,
+}
+
+/// `limits:`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Bytes of one request body.
+    pub body: usize,
+    /// Bytes of all request bodies held at once.
+    pub bodies: usize,
+    /// Until a request is received in full.
+    pub receive: Duration,
+    /// Bytes of all bodies kept for a replay.
+    pub replay: usize,
+    /// JSON nesting.
+    pub depth: u32,
+    /// Exchanges at once.
+    pub streams: usize,
+    /// Gateway sessions remembered at once.
+    pub sessions: usize,
+    /// Of one authenticated principal.
+    pub sessions_per_principal: usize,
+}
+
+/// `lists:`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lists {
+    /// Readiness waits this long for the first listing.
+    pub first: Duration,
+    /// A dead upstream keeps its items this long.
+    pub keep_last_good: Duration,
+    /// Upstreams are listed again this often.
+    pub refresh: Duration,
+}
+
+/// `envoy:`
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnvoySettings {
+    /// Worker threads.
+    pub concurrency: u32,
+    /// Envoy's own admin interface.
+    pub admin: EnvoyAdmin,
+    /// Whether upstream response headers pass the processor.
+    pub response_phase: bool,
+    /// Envoy's access log.
+    pub access_log: AccessLog,
+}
+
+/// Where Envoy's admin interface listens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EnvoyAdmin {
+    /// A Unix socket; `None`: in the state folder.
+    Socket(Option<PathBuf>),
+    /// host:port
+    Tcp(SocketAddr),
+}
+
+/// Envoy's access log.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AccessLog {
+    /// None.
+    Off,
+    /// Into the state folder.
+    On,
+    /// Into this file.
+    File(PathBuf),
+}
+
+/// Where audit lines go.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Audit {
+    /// Nowhere.
+    Off,
+    /// Standard error.
+    Stderr,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+/// One MCP server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Id in status, metrics, `x-mcp-upstream`.
+    pub name: String,
+    /// `http` or `https`, host, optional port, path, optional query.
+    pub url: url::Url,
+    /// In front of tool and prompt names; may be empty.
+    pub prefix: String,
+    /// A secret header.
+    pub credential: Option<Credential>,
+    /// Constant headers: lower-case name, value.
+    pub headers: Vec<(String, String)>,
+    /// Timeouts.
+    pub timeout: Timeouts,
+    /// PEM file of the certificate authority; default: the system's roots.
+    pub ca: Option<PathBuf>,
+    /// False: gone from lists, calls refused, sessions kept.
+    pub enabled: bool,
+    /// Prefix resource URIs.
+    pub resources_rewrite: bool,
+    /// Ask this upstream for unknown resource URIs.
+    pub resources_probe: bool,
+    /// Who makes the calls.
+    pub via: Via,
+}
+
+/// Who makes the calls to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// Envoy (forward).
+    Envoy,
+    /// The processor (relay).
+    Direct,
+}
+
+/// A header whose value is secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credential {
+    /// Lower-case header name.
+    pub header: String,
+    /// Its value.
+    pub value: Secret,
+}
+
+/// Timeouts towards one upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeouts {
+    /// TCP and TLS.
+    pub connect: Duration,
+    /// Until the response headers of a call.
+    pub call: Duration,
+    /// For each page of a listing, and for a handshake.
+    pub list: Duration,
+}

@@ -1,0 +1,152 @@
+//! What may happen to an exchange.
+
+use crate::engine::session::{Binding, Timestamp};
+use bytes::Bytes;
+
+/// Anything that may happen.
+#[derive(Debug)]
+pub enum Event {
+    /// Envoy said something.
+    Envoy(Message),
+    /// An answer to a [`super::step::Question`].
+    Finding(Finding),
+    /// Progress of a call made by the processor for this exchange.
+    Call(CallEvent),
+    /// The timer armed by [`super::Command::Arm`] is up.
+    Timer,
+    /// The budget for held bodies is used up (`limits.bodies`).
+    NoRoom,
+    /// The gateway drains, or `limits.streams` is reached; sent before the first message.
+    Refused(Refusal),
+}
+
+/// Why no exchange can begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Shutting down.
+    Draining,
+    /// `limits.streams`
+    TooManyStreams,
+}
+
+/// One ext_proc message from Envoy, in our types.
+#[derive(Debug)]
+pub enum Message {
+    /// First of the request.
+    RequestHeaders(RequestHead),
+    /// A piece of the request body.
+    RequestBody {
+        /// May be empty.
+        chunk: Bytes,
+        /// Nothing follows.
+        end: bool,
+    },
+    /// End of a request body under FULL_DUPLEX_STREAMED with trailers.
+    RequestTrailers,
+    /// First of the response.
+    ResponseHeaders(ResponseHead),
+    /// A piece of the response body.
+    ResponseBody {
+        /// May be empty.
+        chunk: Bytes,
+        /// Nothing follows.
+        end: bool,
+    },
+    /// After the response body.
+    ResponseTrailers,
+}
+
+/// Request headers with what Envoy tells about the connection.
+#[derive(Debug, Default)]
+pub struct RequestHead {
+    /// Pseudo headers included.
+    pub headers: Headers,
+    /// No body follows.
+    pub end: bool,
+    /// Attribute `source.address`, with port.
+    pub source: Option<Box<str>>,
+    /// Attribute `xds.route_name`.
+    pub route: Option<Box<str>>,
+}
+
+/// Response headers with what Envoy tells about where they come from.
+#[derive(Debug, Default)]
+pub struct ResponseHead {
+    /// Pseudo headers included.
+    pub headers: Headers,
+    /// No body follows.
+    pub end: bool,
+    /// Attribute `response.code_details`: `via_upstream`, or why Envoy answered itself.
+    pub code_details: Option<Box<str>>,
+}
+
+/// Headers in the order of the wire; names are lower case.
+#[derive(Debug, Default)]
+pub struct Headers(pub Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    /// The first value of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_slice())
+    }
+
+    /// The first value of `name`, if it is UTF-8.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+}
+
+/// An answer to a question.
+#[derive(Debug)]
+pub enum Finding {
+    /// The session may go on.
+    Live,
+    /// The session was ended by DELETE.
+    Ended,
+    /// `limits.sessions` is reached.
+    SessionsFull,
+    /// The tie to the upstream that was asked for.
+    Bound(Binding),
+    /// No tie could be made.
+    Unbindable(UpstreamFailure),
+    /// Asked whether an upstream session is lost: it is not, the upstream's answer stands.
+    StillThere,
+    /// It was lost and has been reopened.
+    Reopened(Binding),
+    /// Asked to end a session: it is written down. False: it could not be.
+    EndWritten(bool),
+}
+
+/// Why an upstream could not be used. One word each for logs; all of them are -31010 or -31013 to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFailure {
+    /// Refused, reset, no name, TLS failed.
+    Unreachable,
+    /// Took longer than its timeout.
+    TimedOut,
+    /// 401 or 403.
+    Unauthorized,
+    /// Answered, but not MCP.
+    Garbage,
+}
+
+/// Progress of a call made by the processor.
+#[derive(Debug)]
+pub enum CallEvent {
+    /// Response headers: status, content type, the rest.
+    Head(ResponseHead),
+    /// A piece of the body.
+    Chunk(Bytes),
+    /// The body is complete.
+    End,
+    /// It failed before its end.
+    Failed(UpstreamFailure),
+}
+
+/// When something happened.
+pub type Now = Timestamp;

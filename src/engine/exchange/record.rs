@@ -1,0 +1,66 @@
+//! The facts of one exchange, for one audit line and the metrics. Plain data.
+
+use std::sync::Arc;
+
+/// What one exchange was and how it ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// Method or notification name; `None` if the body was never understood.
+    pub method: Option<Box<str>>,
+    /// The method is one we know: safe as a metric label.
+    pub known: Option<crate::engine::mcp::Method>,
+    /// Exposed name of tool, prompt, or the resource URI.
+    pub tool: Option<Box<str>>,
+    /// Configured name.
+    pub upstream: Option<Arc<str>>,
+    /// First 8 bytes of the SHA-256 of the session id, hex.
+    pub session: Option<Box<str>>,
+    /// Era of the client.
+    pub era: Option<crate::engine::mcp::Era>,
+    /// How it was handled.
+    pub way: Way,
+    /// HTTP status, as far as seen.
+    pub status: u16,
+    /// JSON-RPC error code of an answer that we made.
+    pub code: Option<i32>,
+    /// Why it was refused, one word.
+    pub reason: Option<&'static str>,
+    /// Bytes of the request body.
+    pub bytes_in: usize,
+    /// Bytes of our answer's body; 0 for forwards.
+    pub bytes_out: usize,
+    /// The upstream session was lost and the call replayed.
+    pub replayed: bool,
+    /// Client address, without port.
+    pub client: Option<Box<str>>,
+}
+
+/// The three ways to handle an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// Nothing was decided (the client left early).
+    #[default]
+    Undecided,
+    /// Out of memory.
+    Answer,
+    /// Through Envoy.
+    Forward,
+    /// By the processor.
+    Relay,
+    /// An error of ours.
+    Reject,
+}
+
+impl Way {
+    /// For labels and audit lines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Answer => "answer",
+            Self::Forward => "forward",
+            Self::Relay => "relay",
+            Self::Reject => "reject",
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What an exchange wants done: replies to Envoy, in its order, and commands to the edge rooms.
+
+use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Timestamp};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The outcome of one event.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// To be sent in this order.
+    pub replies: Vec<Reply>,
+    /// To be carried out in this order.
+    pub commands: Vec<Command>,
+    /// Whether the stream may end after the replies.
+    pub end: End,
+}
+
+/// Whether the ext_proc stream may be closed. Closing it early would let the request pass undecided (I7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// More to come.
+    #[default]
+    Open,
+    /// Decided and said in full.
+    Done,
+}
+
+/// One reply to Envoy.
+#[derive(Debug, PartialEq)]
+pub enum Reply {
+    /// To request headers.
+    RequestHeaders(HeaderWork),
+    /// To a request body: FULL_DUPLEX_STREAMED.
+    RequestChunk {
+        /// What goes upstream.
+        body: Bytes,
+        /// Nothing follows.
+        end: bool,
+    },
+    /// To a request body: BUFFERED. `None` leaves the body as it is.
+    RequestBuffered {
+        /// What changes in the headers; the route is chosen again.
+        headers: HeaderWork,
+        /// The new body.
+        body: Option<Bytes>,
+    },
+    /// To request trailers.
+    RequestTrailers,
+    /// To response headers.
+    ResponseHeaders(HeaderWork),
+    /// To a response body chunk: FULL_DUPLEX_STREAMED.
+    ResponseChunk {
+        /// What goes downstream.
+        body: Bytes,
+        /// Nothing follows.
+        end: bool,
+    },
+    /// To response trailers.
+    ResponseTrailers,
+    /// Ends the exchange with this response (ImmediateResponse).
+    Answer(Answer),
+    /// Begins a streamed response of our own (StreamedImmediateResponse).
+    StreamHead {
+        /// HTTP status.
+        status: u16,
+        /// Lower-case names.
+        headers: Vec<(&'static str, Bytes)>,
+        /// For access log and later filters.
+        metadata: Option<Box<Metadata>>,
+    },
+    /// A piece of it.
+    StreamChunk {
+        /// What goes downstream.
+        body: Bytes,
+        /// Nothing follows.
+        end: bool,
+    },
+}
+
+/// Changes to headers, and metadata for the filters behind us.
+#[derive(Debug, Default, PartialEq)]
+pub struct HeaderWork {
+    /// Overwritten or added; names in lower case.
+    pub set: Vec<(HeaderName, Bytes)>,
+    /// Removed.
+    pub remove: Vec<HeaderName>,
+    /// Choose the route again.
+    pub clear_route: bool,
+    /// For access log and later filters.
+    pub metadata: Option<Box<Metadata>>,
+}
+
+/// A header name, most of them known beforehand.
+pub type HeaderName = std::borrow::Cow<'static, str>;
+
+/// A complete response of our own.
+#[derive(Debug, PartialEq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Lower-case names; content-type among them if there is a body.
+    pub headers: Vec<(&'static str, Bytes)>,
+    /// Concatenated on the wire.
+    pub body: Vec<Bytes>,
+    /// Shows in Envoy's access log (`response.code_details`).
+    pub details: &'static str,
+    /// For access log and later filters.
+    pub metadata: Option<Box<Metadata>>,
+}
+
+/// Dynamic metadata `mcp.manifold` (design 3).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata {
+    /// Method or notification name.
+    pub method: Option<Box<str>>,
+    /// Raw JSON id.
+    pub id: Option<Box<str>>,
+    /// Exposed name of tool or prompt.
+    pub tool: Option<Box<str>>,
+    /// Configured name.
+    pub upstream: Option<Arc<str>>,
+    /// First 8 bytes of the SHA-256 of the session id, hex.
+    pub session: Option<Box<str>>,
+    /// `legacy` or `modern`.
+    pub era: Option<&'static str>,
+    /// We answered ourselves: Envoy's local reply mappers must leave it alone.
+    pub answered: bool,
+}
+
+/// Something for the edge rooms.
+#[derive(Debug)]
+pub enum Command {
+    /// Find something out. At most one question is open at a time.
+    Ask(Question),
+    /// Make this call; its events follow. At most one call is open at a time.
+    Call(Call),
+    /// Drop the open call.
+    CancelCall,
+    /// Do this in the background; nothing comes back.
+    Notify(Notice),
+    /// Send [`super::Event::Timer`] after this long; replaces the timer armed before.
+    Arm(Duration),
+    /// Forget the timer.
+    Disarm,
+}
+
+/// Which gateway session, where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionRef {
+    /// Key in the map.
+    pub key: SessionKey,
+    /// Where it is valid.
+    pub endpoint: EndpointHash,
+    /// Until when.
+    pub expires: Timestamp,
+    /// Negotiated with the client.
+    pub version: crate::engine::mcp::Version,
+}
+
+/// Something to find out.
+#[derive(Debug)]
+pub enum Question {
+    /// May this session go on? -> Live, Ended
+    Recall(SessionRef),
+    /// Remember a new session. -> Live, SessionsFull
+    Start {
+        /// The new session.
+        session: SessionRef,
+        /// What its client said.
+        client: Client,
+    },
+    /// Remember the level. -> Live, Ended
+    SetLevel {
+        /// Whose.
+        session: SessionRef,
+        /// Which.
+        level: Level,
+    },
+    /// The session's tie to an upstream, opened if there is none. -> Bound, Unbindable, Ended
+    Bind {
+        /// Whose.
+        session: SessionRef,
+        /// To whom: configured name.
+        upstream: Arc<str>,
+    },
+    /// A tie for this exchange alone: the client has no session. -> Bound, Unbindable
+    OneShot {
+        /// To whom: configured name.
+        upstream: Arc<str>,
+        /// As the client's header says, else 2025-03-26.
+        version: crate::engine::mcp::Version,
+    },
+    /// The upstream said 400 or 404 to this tie: is its session lost? Then reopen it. -> StillThere, Reopened, Unbindable
+    Recover {
+        /// Whose; `None`: a one-shot tie.
+        session: Option<SessionRef>,
+        /// At whom.
+        upstream: Arc<str>,
+        /// The tie that was used.
+        stale: Binding,
+    },
+    /// End the session, durably. -> EndWritten, Ended
+    End(SessionRef),
+}
+
+/// A call made by the processor itself.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// To whom: configured name. URL, credential, constant headers and timeouts are the edge's knowledge.
+    pub upstream: Arc<str>,
+    /// Besides content-type, accept and what the configuration says.
+    pub headers: Vec<(&'static str, Bytes)>,
+    /// The JSON-RPC request.
+    pub body: Bytes,
+    /// Until response headers.
+    pub timeout: Duration,
+}
+
+/// Something to be done in the background.
+#[derive(Debug)]
+pub enum Notice {
+    /// End this upstream session (DELETE).
+    Close {
+        /// At whom.
+        upstream: Arc<str>,
+        /// Which.
+        binding: Binding,
+    },
+    /// Send `notifications/cancelled` to a legacy upstream.
+    Cancelled {
+        /// To whom.
+        upstream: Arc<str>,
+        /// In which session.
+        binding: Binding,
+        /// Raw JSON id of the request.
+        id: Box<str>,
+    },
+}

@@ -1,0 +1,9 @@
+//! JSON-RPC 2.0 as bytes: finds what routing needs, splices, knows the error codes. Knows nothing of MCP.
+
+pub mod code;
+pub mod envelope;
+pub mod splice;
+
+pub use code::Code;
+pub use envelope::{Envelope, EnvelopeError, Id, Object, Shape};
+pub use splice::Splice;

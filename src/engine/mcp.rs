@@ -1,0 +1,10 @@
+//! The words of the Model Context Protocol: versions, methods, headers, names, capabilities.
+
+pub mod capabilities;
+pub mod headers;
+pub mod method;
+pub mod names;
+pub mod version;
+
+pub use method::Method;
+pub use version::{Era, Version};

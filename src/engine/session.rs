@@ -1,0 +1,22 @@
+//! Gateway sessions: the self-contained id, and what must be remembered of one.
+
+pub mod id;
+pub mod store;
+
+pub use id::{Claims, EndpointHash, IdError, Keys, SessionKey};
+pub use store::{Binding, Client, Level, Lookup, Recall, SessionStore};
+
+/// Milliseconds since the Unix epoch. The engine never asks for the time; it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// This long after it.
+    #[must_use]
+    pub fn after(self, duration: std::time::Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+}

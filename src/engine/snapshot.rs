@@ -1,0 +1,158 @@
+//! Everything one exchange may know, folded into one value by one writer. (Types first; the fold to come.)
+
+pub mod fold;
+
+use crate::engine::catalog::Kind;
+use crate::engine::config::{Limits, Via};
+use crate::engine::mcp::{Era, Version};
+use crate::engine::session::{EndpointHash, Keys};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One consistent state of the gateway.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Grows by one with each snapshot.
+    pub generation: u64,
+    /// All endpoints. The configuration file describes one.
+    pub endpoints: Vec<Arc<Endpoint>>,
+}
+
+/// Several upstreams behind one host and path.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its id, part of every session id's signature.
+    pub id: Arc<str>,
+    /// Of `id`.
+    pub hash: EndpointHash,
+    /// The MCP path.
+    pub path: Arc<str>,
+    /// Host values accepted besides loopback, lower case, without port. Empty together with `any_host`.
+    pub hosts: Vec<String>,
+    /// No Host check (cluster without hosts).
+    pub any_host: bool,
+    /// Origins accepted besides loopback.
+    pub origins: Vec<String>,
+    /// Signs and verifies session ids.
+    pub keys: Keys,
+    /// Of a session id.
+    pub lifetime: Duration,
+    /// From the configuration.
+    pub limits: Limits,
+    /// The random value that only the processor knows; routes to upstreams require it (`x-mcp-route-key`).
+    pub route_key: Arc<str>,
+    /// In the order of the configuration, disabled ones too.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// What legacy clients see.
+    pub legacy: Face,
+    /// What modern clients see.
+    pub modern: Face,
+    /// `result` of initialize, for each legacy version in the order of `Version::ALL`.
+    pub initialize: [Bytes; 4],
+    /// `result` of `server/discover`.
+    pub discover: Bytes,
+}
+
+/// Position of an upstream in its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamIndex(pub u32);
+
+/// One upstream, as calls need it.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Configured name; also the Envoy cluster (`x-mcp-upstream`).
+    pub name: Arc<str>,
+    /// `:path` of its MCP endpoint, with query.
+    pub path: Arc<str>,
+    /// Headers to set towards it, in lower case: constants and the credential.
+    pub headers: Vec<(Box<str>, Box<str>)>,
+    /// Until response headers.
+    pub call_timeout: Duration,
+    /// Gone from lists, calls refused.
+    pub enabled: bool,
+    /// Its credential could not be read: calls are refused.
+    pub secret_missing: bool,
+    /// Unknown resource URIs may be asked of it.
+    pub probe: bool,
+    /// Who makes the calls.
+    pub via: Via,
+    /// Legacy era: known once it was listed.
+    pub legacy: Option<Speech>,
+    /// Modern era: known once it was listed.
+    pub modern: Option<Speech>,
+}
+
+impl Upstream {
+    /// How it speaks in `era`.
+    #[must_use]
+    pub const fn speech(&self, era: Era) -> Option<Speech> {
+        match era {
+            Era::Legacy => self.legacy,
+            Era::Modern => self.modern,
+        }
+    }
+}
+
+/// How an upstream speaks in one era.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speech {
+    /// Agreed in the discovery handshake.
+    pub version: Version,
+    /// The handshake issued a session id, so every client session needs its own.
+    pub stateful: bool,
+}
+
+/// Everything that clients of one era see and call.
+#[derive(Debug)]
+pub struct Face {
+    /// `result` of tools/list.
+    pub tools: Prepared,
+    /// `result` of prompts/list.
+    pub prompts: Prepared,
+    /// `result` of resources/list.
+    pub resources: Prepared,
+    /// `result` of resources/templates/list.
+    pub templates: Prepared,
+    /// Who is called under which name.
+    pub routes: crate::engine::route::Routes,
+}
+
+impl Face {
+    /// The prepared list.
+    #[must_use]
+    pub const fn list(&self, kind: Kind) -> &Prepared {
+        match kind {
+            Kind::Tools => &self.tools,
+            Kind::Prompts => &self.prompts,
+            Kind::Resources => &self.resources,
+            Kind::Templates => &self.templates,
+        }
+    }
+}
+
+/// The `result` value of a list, in segments that are shared between snapshots: head, one per upstream (with its comma), tail.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    /// Concatenated they are one JSON value.
+    pub segments: Vec<Bytes>,
+    /// Sum of their lengths.
+    pub len: usize,
+}
+
+impl Endpoint {
+    /// What clients of `era` see.
+    #[must_use]
+    pub const fn face(&self, era: Era) -> &Face {
+        match era {
+            Era::Legacy => &self.legacy,
+            Era::Modern => &self.modern,
+        }
+    }
+
+    /// The upstream at `index`.
+    #[must_use]
+    pub fn upstream(&self, index: UpstreamIndex) -> Option<&Arc<Upstream>> {
+        self.upstreams.get(index.0 as usize)
+    }
+}

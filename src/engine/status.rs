@@ -1,0 +1,95 @@
+//! What is known of each upstream, for admin, command line, registry and controller alike (contract 5).
+
+use crate::engine::mcp::{Era, Version};
+use serde::{Deserialize, Serialize};
+
+/// One upstream's state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpstreamStatus {
+    /// Configured name.
+    pub name: String,
+    /// Prefix in force.
+    pub prefix: String,
+    /// Without user info and query.
+    pub url: String,
+    /// From the configuration.
+    pub enabled: bool,
+    /// Listed, and the last attempt did not fail.
+    pub ready: bool,
+    /// Why it is, or is not.
+    pub reason: Reason,
+    /// Eras it answered in.
+    pub eras: Vec<Era>,
+    /// The newest version it agreed on.
+    pub protocol_version: Option<Version>,
+    /// Number of tools (of the era that has more).
+    pub tools: usize,
+    /// Number of prompts.
+    pub prompts: usize,
+    /// Number of resources.
+    pub resources: usize,
+    /// RFC 3339, UTC.
+    pub last_listed: Option<String>,
+    /// The last failure, if the last attempt failed.
+    pub last_error: Option<String>,
+    /// Hidden items, odd cursors, eras that clients cannot use yet, ...
+    pub warnings: Vec<String>,
+}
+
+/// Why an upstream is ready or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// Listed.
+    Ready,
+    /// Not tried to the end yet.
+    Pending,
+    /// Switched off in the configuration.
+    Disabled,
+    /// Refused, reset, no name, TLS failed.
+    Unreachable,
+    /// Did not answer in time.
+    Timeout,
+    /// 401 or 403.
+    Unauthorized,
+    /// Answers, but not MCP.
+    ProtocolError,
+    /// A secret that it needs is missing.
+    SecretMissing,
+}
+
+impl Reason {
+    /// The same word as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Pending => "Pending",
+            Self::Disabled => "Disabled",
+            Self::Unreachable => "Unreachable",
+            Self::Timeout => "Timeout",
+            Self::Unauthorized => "Unauthorized",
+            Self::ProtocolError => "ProtocolError",
+            Self::SecretMissing => "SecretMissing",
+        }
+    }
+}
+
+/// `/status` of the admin port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayStatus {
+    /// Of this program.
+    pub version: String,
+    /// As `/readyz` says.
+    pub ready: bool,
+    /// Of the snapshot in force.
+    pub generation: u64,
+    /// Gateway sessions remembered.
+    pub sessions: usize,
+    /// Why the configuration file on disk is not the one in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_error: Option<String>,
+    /// In the order of the configuration.
+    pub upstreams: Vec<UpstreamStatus>,
+}
