@@ -1,0 +1,3 @@
+//! Tests of the whole: Envoy, processor, servers and clients as real processes on loopback.
+
+pub(crate) mod tools;

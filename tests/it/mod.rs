@@ -1,0 +1,1 @@
+//! Tests of parts in this process: one module per room.
