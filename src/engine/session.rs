@@ -3,7 +3,7 @@
 pub mod id;
 pub mod store;
 
-pub use id::{Claims, EndpointHash, IdError, Keys, SessionKey};
+pub use id::{Claims, EndpointHash, IdError, Keys, SessionKey, fingerprint};
 pub use store::{Binding, Client, Level, Lookup, Recall, SessionStore};
 
 /// Milliseconds since the Unix epoch. The engine never asks for the time; it is given.

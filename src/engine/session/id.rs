@@ -1,11 +1,32 @@
-//! The gateway session id: signed, self-contained, verified without a look-up (design 4). (Interface first; body to come.)
+//! The gateway session id: signed, self-contained, verified without a look-up (design 4).
 //!
-//! `mp1.` or `mi1.` (inspected) + base64url without padding of: client flags, version, endpoint hash, 128 random bits,
-//! expiry (seconds), principal hash, HMAC-SHA256 cut to 128 bits over all of it and the mark. Under 100 characters.
+//! `mp1.` or `mi1.` (inspected) + base64url without padding of 51 bytes, so that no bit is left over:
+//!
+//! ```text
+//! version 1 | flags 1 | endpoint 4 | key 16 | expires 5 (seconds) | principal 8 | signature 16
+//! ```
+//!
+//! The signature is HMAC-SHA256 over the mark and the 35 bytes before it, cut to 128 bits. Numbers are big-endian.
+//! An id has exactly one spelling: whatever differs by a bit is refused. It is a bearer secret: log its
+//! [`fingerprint`], never itself.
 
 use super::Timestamp;
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// Length of every session id, in characters.
+pub const ID_LEN: usize = MARK_LEN + 68;
+
+const MARK_LEN: usize = 4;
+const PLAIN: &[u8; MARK_LEN] = b"mp1.";
+const INSPECTED: &[u8; MARK_LEN] = b"mi1.";
+const CLAIMS_LEN: usize = 35;
+const SIGNATURE_LEN: usize = 16;
 
 /// The 128 random bits of a session id: the key of the session map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,8 +39,9 @@ pub struct EndpointHash(pub u32);
 impl EndpointHash {
     /// Of an endpoint's id.
     #[must_use]
-    pub fn of(_endpoint: &str) -> Self {
-        unimplemented!()
+    pub fn of(endpoint: &str) -> Self {
+        let [a, b, c, d, ..] = digest(endpoint.as_bytes());
+        Self(u32::from_be_bytes([a, b, c, d]))
     }
 }
 
@@ -57,34 +79,156 @@ pub enum IdError {
     Expired,
 }
 
-/// The signing keys: the current one signs, all of them verify.
+/// The signing keys, each hashed once beforehand: the current one signs, all of them verify. Never empty.
 #[derive(Clone)]
-pub struct Keys(Vec<[u8; 32]>);
+pub struct Keys {
+    current: Hmac<Sha256>,
+    previous: Arc<[Hmac<Sha256>]>,
+}
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Keys({})", self.0.len())
+        write!(f, "Keys({})", 1 + self.previous.len())
     }
 }
+
+// === impl Keys ===
 
 impl Keys {
     /// Derives one key of each secret (SHA-256 of its bytes). `None` without secrets.
     #[must_use]
-    pub fn derive(_secrets: &[Vec<u8>]) -> Option<Self> {
-        unimplemented!()
+    pub fn derive(secrets: &[Vec<u8>]) -> Option<Self> {
+        let mut keys = secrets
+            .iter()
+            .map(|secret| Hmac::<Sha256>::new_from_slice(&digest(secret)).ok())
+            .collect::<Option<Vec<_>>>()?
+            .into_iter();
+        Some(Self {
+            current: keys.next()?,
+            previous: keys.collect(),
+        })
     }
 
     /// The id for these claims.
     #[must_use]
-    pub fn sign(&self, _claims: &Claims) -> String {
-        unimplemented!()
+    pub fn sign(&self, claims: &Claims) -> String {
+        let mark = if claims.flags.any() { INSPECTED } else { PLAIN };
+        let packed = pack(claims);
+        let mut signed = [0; CLAIMS_LEN + SIGNATURE_LEN];
+        let (head, signature) = signed.split_at_mut(CLAIMS_LEN);
+        head.copy_from_slice(&packed);
+        let full = mac(&self.current, mark, &packed).finalize().into_bytes();
+        signature.copy_from_slice(full.split_at(SIGNATURE_LEN).0);
+
+        let mut id = String::with_capacity(ID_LEN);
+        id.extend(mark.iter().copied().map(char::from));
+        URL_SAFE_NO_PAD.encode_string(signed, &mut id);
+        id
     }
 
     /// What a presented id says.
     ///
     /// # Errors
     /// See [`IdError`]; signatures are compared in constant time.
-    pub fn verify(&self, _id: &[u8], _endpoint: EndpointHash, _now: Timestamp) -> Result<Claims, IdError> {
-        unimplemented!()
+    pub fn verify(&self, id: &[u8], endpoint: EndpointHash, now: Timestamp) -> Result<Claims, IdError> {
+        let (mark, encoded) = split(id).ok_or(IdError::Malformed)?;
+        let mut signed = [0; CLAIMS_LEN + SIGNATURE_LEN];
+        URL_SAFE_NO_PAD
+            .decode_slice(encoded, &mut signed)
+            .map_err(|_| IdError::Malformed)?;
+        let (packed, signature) = signed.split_first_chunk().ok_or(IdError::Malformed)?;
+
+        let genuine = std::iter::once(&self.current)
+            .chain(self.previous.iter())
+            .any(|key| mac(key, mark, packed).verify_truncated_left(signature).is_ok());
+        if !genuine {
+            return Err(IdError::Forged);
+        }
+        let claims = unpack(packed).ok_or(IdError::Malformed)?;
+        if claims.endpoint != endpoint {
+            return Err(IdError::ForeignEndpoint);
+        }
+        if claims.expires <= now {
+            return Err(IdError::Expired);
+        }
+        Ok(claims)
     }
 }
+
+/// What stands for a session id in logs, metadata and spans: the first 8 bytes of its SHA-256, in hex.
+#[must_use]
+pub fn fingerprint(id: &[u8]) -> Box<str> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    digest(id)
+        .into_iter()
+        .take(8)
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|nibble| DIGITS.get(usize::from(nibble)).copied().map(char::from))
+        .collect()
+}
+
+fn split(id: &[u8]) -> Option<(&[u8; MARK_LEN], &[u8; ID_LEN - MARK_LEN])> {
+    let (mark, encoded) = id.split_first_chunk()?;
+    (mark == PLAIN || mark == INSPECTED).then_some(())?;
+    Some((mark, encoded.try_into().ok()?))
+}
+
+fn mac(key: &Hmac<Sha256>, mark: &[u8; MARK_LEN], packed: &[u8; CLAIMS_LEN]) -> Hmac<Sha256> {
+    let mut mac = key.clone();
+    mac.update(mark);
+    mac.update(packed);
+    mac
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn pack(claims: &Claims) -> [u8; CLAIMS_LEN] {
+    let seconds = (claims.expires.0 / 1000).min((1 << 40) - 1).to_be_bytes();
+    let fields: [&[u8]; 5] = [
+        &[version_code(claims.version), claims.flags.bits()],
+        &claims.endpoint.0.to_be_bytes(),
+        &claims.key.0.to_be_bytes(),
+        seconds.split_at(3).1,
+        &claims.principal.to_be_bytes(),
+    ];
+    let mut packed = [0; CLAIMS_LEN];
+    for (slot, byte) in packed.iter_mut().zip(fields.into_iter().flatten()) {
+        *slot = *byte;
+    }
+    packed
+}
+
+/// `None`: signed by a newer release that knows a version which we do not.
+fn unpack(packed: &[u8; CLAIMS_LEN]) -> Option<Claims> {
+    let ([version, flags], rest) = packed.split_first_chunk()?;
+    let (endpoint, rest) = rest.split_first_chunk()?;
+    let (key, rest) = rest.split_first_chunk()?;
+    let ([a, b, c, d, e], rest) = rest.split_first_chunk()?;
+    let (principal, _) = rest.split_first_chunk()?;
+    Some(Claims {
+        flags: ClientFlags::from_bits(*flags),
+        version: Version::ALL
+            .into_iter()
+            .find(|known| version_code(*known) == *version)?,
+        endpoint: EndpointHash(u32::from_be_bytes(*endpoint)),
+        key: SessionKey(u128::from_be_bytes(*key)),
+        expires: Timestamp(u64::from_be_bytes([0, 0, 0, *a, *b, *c, *d, *e]) * 1000),
+        principal: u64::from_be_bytes(*principal),
+    })
+}
+
+/// Clients hold ids for weeks: a code keeps its meaning from release to release.
+const fn version_code(version: Version) -> u8 {
+    match version {
+        Version::V2024_11_05 => 1,
+        Version::V2025_03_26 => 2,
+        Version::V2025_06_18 => 3,
+        Version::V2025_11_25 => 4,
+        Version::V2026_07_28 => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests;
