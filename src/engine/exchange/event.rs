@@ -18,6 +18,8 @@ pub enum Event {
     NoRoom,
     /// The gateway drains, or `limits.streams` is reached; sent before the first message.
     Refused(Refusal),
+    /// The client left, or Envoy ended the stream: replies go nowhere, commands are still carried out.
+    Closed,
 }
 
 /// Why no exchange can begin.
