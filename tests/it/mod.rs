@@ -1,1 +1,3 @@
 //! Tests of parts in this process: one module per room.
+
+mod layering;

@@ -1,0 +1,279 @@
+//! Holds the module graph: arrows go down, the engine stays pure, edge rooms do not know each other.
+//!
+//! A new arrow is a design decision: add it to a table here, in a commit of its own that says why.
+//! Reads the sources as text: comments and string literals are blanked, then every path that starts with `crate`,
+//! `self` or `super` is resolved, `use` groups included.
+
+mod paths;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each room of `src/engine` may use, lowest first. A room may always use itself.
+const ENGINE: &[(&str, &[&str])] = &[
+    ("jsonrpc", &[]),
+    ("sse", &[]),
+    ("mcp", &["jsonrpc"]),
+    ("config", &["mcp"]),
+    ("catalog", &["jsonrpc", "mcp", "config"]),
+    ("session", &["mcp"]),
+    ("route", &["mcp", "config", "catalog"]),
+    ("status", &["mcp", "config"]),
+    ("snapshot", &["mcp", "config", "catalog", "session", "route", "status"]),
+    (
+        "exchange",
+        &[
+            "jsonrpc", "sse", "mcp", "config", "catalog", "session", "route", "status", "snapshot",
+        ],
+    ),
+];
+
+/// Arrows that go up and wait for a type to move. Only ever shrinks.
+const WAITING: &[(&str, &str)] = &[("route", "snapshot")];
+
+/// Which other edge rooms an edge room may use. All of them may use the engine.
+const EDGE: &[(&str, &[&str])] = &[
+    ("admin", &[]),
+    ("envoy", &[]),
+    ("extproc", &[]),
+    ("http", &[]),
+    ("kube", &[]),
+    ("registry", &[]),
+    ("relay", &["http"]),
+    ("state", &[]),
+    ("store", &[]),
+    ("telemetry", &[]),
+    ("upstream", &["http"]),
+];
+
+/// Words that would let I/O, clock, randomness, locks or tasks into the engine.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "tonic",
+    "prost",
+    "envoy_types",
+    "hyper",
+    "axum",
+    "kube",
+    "redis",
+    "dashmap",
+    "opentelemetry",
+    "Instant::now",
+    "SystemTime::now",
+    "rand",
+    "spawn",
+    "Mutex",
+    "RwLock",
+    "std::fs",
+    "std::thread",
+    "std::env",
+];
+
+/// The rooms that a request passes: no tree of values there.
+const REQUEST_PATH: &[&str] = &["jsonrpc", "sse", "mcp", "route", "session", "snapshot", "exchange"];
+
+/// One source file: its place in the module tree, and its text without comments and literals.
+struct Source {
+    path: PathBuf,
+    module: Vec<String>,
+    text: String,
+    code: String,
+}
+
+impl Source {
+    /// `("engine", "route")` for anything inside that room.
+    fn room(&self) -> Option<(&str, &str)> {
+        match self.module.as_slice() {
+            [side, room, ..] if side == "engine" || side == "edge" => Some((side, room)),
+            _ => None,
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    files.iter().map(|file| read(&root, file)).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("src is readable") {
+        let path = entry.expect("src is readable").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn read(root: &Path, file: &Path) -> Source {
+    let text = fs::read_to_string(file).expect("sources are UTF-8");
+    let inside = file.strip_prefix(root).expect("the file was found under src");
+    let module = inside
+        .with_extension("")
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    Source {
+        path: Path::new("src").join(inside),
+        module,
+        code: paths::blank(&text),
+        text,
+    }
+}
+
+/// Every arrow out of a file, as `(line, path)`, that `allowed` does not know.
+fn foreign<'a>(source: &'a Source, allowed: impl Fn(&[String]) -> bool + 'a) -> impl Iterator<Item = String> + 'a {
+    paths::used(&source.code, &source.module)
+        .into_iter()
+        .filter(move |(_, path)| !allowed(path))
+        .map(|(line, path)| {
+            format!(
+                "{}:{line}: {} -> {}",
+                source.path.display(),
+                source.module.join("::"),
+                path.join("::")
+            )
+        })
+}
+
+fn row<'a>(table: &'a [(&str, &'a [&'a str])], room: &str) -> Option<&'a [&'a str]> {
+    table.iter().find(|(name, _)| *name == room).map(|(_, to)| *to)
+}
+
+fn assert_none(found: &[String], rule: &str) {
+    assert!(found.is_empty(), "{rule}\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn arrows_inside_the_engine_go_down() {
+    let mut found = Vec::new();
+    for source in &sources() {
+        let Some(("engine", room)) = source.room() else {
+            continue;
+        };
+        let Some(to) = row(ENGINE, room) else {
+            found.push(format!(
+                "{}: room `{room}` has no line in the table ENGINE",
+                source.path.display()
+            ));
+            continue;
+        };
+        found.extend(foreign(source, |path| match path {
+            [side, other, ..] if side == "engine" => {
+                other == room || to.contains(&other.as_str()) || WAITING.contains(&(room, other))
+            }
+            [side, ..] => side == "engine",
+            [] => true,
+        }));
+    }
+    assert_none(
+        &found,
+        "the engine uses only what stands above it in the table of tests/it/layering.rs:",
+    );
+}
+
+#[test]
+fn edge_rooms_do_not_know_each_other() {
+    let mut found = Vec::new();
+    for source in &sources() {
+        let Some(("edge", room)) = source.room() else { continue };
+        let Some(to) = row(EDGE, room) else {
+            found.push(format!(
+                "{}: room `{room}` has no line in the table EDGE",
+                source.path.display()
+            ));
+            continue;
+        };
+        found.extend(foreign(source, |path| match path {
+            [side, other, ..] if side == "edge" => other == room || to.contains(&other.as_str()),
+            [side, ..] => side == "engine" || side == "edge",
+            [] => true,
+        }));
+    }
+    assert_none(&found, "edge rooms meet only in src/app.rs:");
+}
+
+#[test]
+fn no_arrow_that_waits_to_be_removed_has_already_gone() {
+    let all = sources();
+    let stale: Vec<String> = WAITING
+        .iter()
+        .filter(|(from, to)| {
+            !all.iter()
+                .filter(|source| source.room() == Some(("engine", *from)))
+                .any(|source| {
+                    paths::used(&source.code, &source.module).iter().any(|(_, path)| {
+                        path.first().is_some_and(|side| side == "engine") && path.get(1).is_some_and(|room| room == to)
+                    })
+                })
+        })
+        .map(|(from, to)| format!("{from} -> {to}"))
+        .collect();
+    assert_none(&stale, "take these out of WAITING:");
+}
+
+#[test]
+fn the_engine_is_pure() {
+    let mut found = Vec::new();
+    for source in sources()
+        .iter()
+        .filter(|source| source.module.first().is_some_and(|side| side == "engine"))
+    {
+        let tree = source
+            .room()
+            .is_some_and(|(_, room)| REQUEST_PATH.contains(&room))
+            .then_some("serde_json::Value");
+        for word in IMPURE.iter().copied().chain(tree) {
+            let lines = paths::lines_with_word(&source.code, word);
+            found.extend(
+                lines
+                    .into_iter()
+                    .map(|line| format!("{}:{line}: {word}", source.path.display())),
+            );
+        }
+    }
+    assert_none(
+        &found,
+        "no I/O, clock, randomness, locks, tasks in the engine, no tree of values on the request path:",
+    );
+}
+
+#[test]
+fn every_file_says_its_job_in_the_first_line() {
+    let all = sources();
+    let silent = all
+        .iter()
+        .filter(|source| !source.text.starts_with("//! ") && source.path != Path::new("src/main.rs"));
+    let silent: Vec<String> = silent.map(|source| source.path.display().to_string()).collect();
+    assert_none(
+        &silent,
+        "begin with `//!`: what the file does, what it leaves to others:",
+    );
+}
+
+#[test]
+fn the_resolver_sees_groups_and_relative_paths() {
+    let code = paths::blank(
+        "use crate::{edge::http, engine::{self, route::{Routes as R, find}}};\n// crate::edge::no\nlet x = super::catalog::Item::new(\"crate::edge::no\");\nmod tests {\n    use super::super::session::Keys;\n}\n",
+    );
+    let module: Vec<String> = ["engine", "status"].map(str::to_owned).to_vec();
+    let found: Vec<String> = paths::used(&code, &module)
+        .iter()
+        .map(|(line, path)| format!("{line} {}", path.join("::")))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "1 edge::http",
+            "1 engine",
+            "1 engine::route::Routes",
+            "1 engine::route::find",
+            "3 engine::catalog::Item::new",
+            "5 engine::session::Keys",
+        ]
+    );
+}
