@@ -210,7 +210,7 @@ pub struct Call {
     /// To whom: configured name. URL, credential, constant headers and timeouts are the edge's knowledge.
     pub upstream: Arc<str>,
     /// Besides content-type, accept and what the configuration says.
-    pub headers: Vec<(&'static str, Bytes)>,
+    pub headers: Vec<(HeaderName, Bytes)>,
     /// The JSON-RPC request.
     pub body: Bytes,
     /// Until response headers.
