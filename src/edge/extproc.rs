@@ -1,0 +1,12 @@
+//! Speaks ext_proc with Envoy: one gRPC stream per exchange, driven by [`crate::engine::exchange::Exchange`].
+//!
+//! The only room that knows Envoy's protobuf. It decides nothing: what it cannot answer itself it asks through
+//! [`Backroom`]. A stream ends cleanly only when the exchange says so (I7); everything else ends with an error status.
+
+pub mod backroom;
+pub mod budget;
+pub mod gate;
+
+pub use backroom::{Asked, Backroom, CallStream};
+pub use budget::Budget;
+pub use gate::{Admission, Gate};

@@ -1,0 +1,52 @@
+//! What the driver asks of the rest of the program. Implemented in `app`; a scripted one in tests.
+
+use super::budget::Budget;
+use super::gate::Admission;
+use crate::engine::exchange::event::Refusal;
+use crate::engine::exchange::step::{Call, Notice, Question};
+use crate::engine::exchange::{CallEvent, Finding, Record};
+use crate::engine::session::Timestamp;
+use crate::engine::snapshot::Snapshot;
+use futures_util::Stream;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything outside the stream that an exchange may need.
+pub trait Backroom: Send + Sync + 'static {
+    /// The snapshot in force. Taken once per exchange.
+    fn snapshot(&self) -> Arc<Snapshot>;
+    /// Lets an exchange in, or says why not. The guard is dropped when the exchange ends.
+    ///
+    /// # Errors
+    /// [`Refusal`] while draining or at `limits.streams`.
+    fn admit(&self) -> Result<Admission, Refusal>;
+    /// The time.
+    fn now(&self) -> Timestamp;
+    /// 128 random bits.
+    fn entropy(&self) -> u128;
+    /// Answers at once where memory knows, else later.
+    fn ask(&self, question: Question) -> Asked;
+    /// Makes a call. Dropping the stream cancels it.
+    fn call(&self, call: Call) -> CallStream;
+    /// Does something in the background.
+    fn notify(&self, notice: Notice);
+    /// Takes the facts of one exchange; called exactly once each. `elapsed`: from the first message to the decision.
+    fn record(&self, record: &Record, elapsed: Duration);
+    /// `limits.bodies`: request bodies held until the decision.
+    fn bodies(&self) -> &Budget;
+    /// `limits.replay`: request bodies kept after it.
+    fn replay(&self) -> &Budget;
+}
+
+/// An answer, now or later.
+pub enum Asked {
+    /// Fed to the exchange in the same turn.
+    Now(Finding),
+    /// Polled by the driver; dropped if the client leaves.
+    Later(Pin<Box<dyn Future<Output = Finding> + Send>>),
+}
+
+/// The events of a call, as they come. Ends after [`CallEvent::End`] or [`CallEvent::Failed`].
+pub type CallStream = Pin<Box<dyn Stream<Item = CallEvent> + Send>>;
