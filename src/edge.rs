@@ -1,3 +1,7 @@
 //! Waits. One foreign protocol per room; rooms do not know each other and meet only in `app`.
 
+pub mod ask;
+pub mod config_file;
 pub mod extproc;
+pub mod secrets;
+pub mod telemetry;

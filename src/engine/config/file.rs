@@ -17,6 +17,19 @@ pub struct Problem {
 ///
 /// # Errors
 /// Every problem found, not only the first.
-pub fn parse(_text: &str, _base: &Path, _state: &Path) -> Result<Config, Vec<Problem>> {
+pub fn parse(text: &str, base: &Path, state: &Path) -> Result<Config, Vec<Problem>> {
+    parse_with_upstreams(text, base, state, &[])
+}
+
+/// The same with more upstreams, name and URL each, after those of the text; with them the text may have none.
+///
+/// # Errors
+/// Every problem found, not only the first.
+pub fn parse_with_upstreams(
+    _text: &str,
+    _base: &Path,
+    _state: &Path,
+    _more: &[(String, String)],
+) -> Result<Config, Vec<Problem>> {
     unimplemented!()
 }

@@ -1,0 +1,273 @@
+//! The grammar of the command line. Nothing is done here; `clap` ends the process with 2 where the grammar is broken.
+
+use crate::edge::config_file::ConfigSource;
+use crate::edge::telemetry::log::{self, LogFormat};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Many MCP servers behind one endpoint, on the Envoy you already run.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mcp-manifold",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Examples:
+  mcp-manifold up --upstream everything=http://127.0.0.1:3001/mcp
+  mcp-manifold up -f manifold.yaml
+  mcp-manifold status
+
+Exit codes: 0 good, 1 the thing asked failed, 2 wrong usage.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// How the program logs.
+#[derive(Debug, Args)]
+pub(super) struct LogArguments {
+    /// Shape of the log lines on standard error
+    #[arg(long, global = true, value_enum, default_value = "text", help_heading = "Logging")]
+    log_format: Format,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as info,mcp_manifold::edge=debug
+    #[arg(
+        long,
+        global = true,
+        env = "MCP_MANIFOLD_LOG",
+        default_value = "info",
+        help_heading = "Logging"
+    )]
+    #[arg(hide_env_values = true)]
+    log_level: String,
+}
+
+/// Text or JSON, in clap's words.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+impl LogArguments {
+    /// Log lines go to standard error from here on.
+    pub(super) fn start(&self) -> anyhow::Result<()> {
+        let format = match self.log_format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        };
+        log::start(format, &self.log_level).context("--log-level")
+    }
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the whole gateway on this machine: the processor, and Envoy as its child
+    ///
+    /// Prints one line when it is ready. Reloads FILE when it changes; Ctrl-C or TERM drains and ends it.
+    #[command(after_help = "Examples:
+  mcp-manifold up -f manifold.yaml
+  mcp-manifold up --upstream github=https://mcp.github.example/mcp --upstream local=http://127.0.0.1:3001/mcp
+  mcp-manifold up -f manifold.yaml --envoy /opt/envoy/bin/envoy --log-format json
+
+Envoy is taken from --envoy, else $MCP_MANIFOLD_ENVOY, else `envoy` in PATH.")]
+    Up(UpArguments),
+    /// Run the processor alone, beside an Envoy that is already there
+    #[command(after_help = "Examples:
+  mcp-manifold serve -f manifold.yaml --listen unix:/run/mcp-manifold/processor.sock
+  mcp-manifold serve -f manifold.yaml --listen 127.0.0.1:9002")]
+    Serve(ServeArguments),
+    /// Validate a configuration file, the secrets it names included
+    ///
+    /// Says `FILE: ok`, or names every problem, one line each, and ends with 1.
+    #[command(after_help = "Example:
+  mcp-manifold check -f manifold.yaml")]
+    Check(CheckArguments),
+    /// Print what other programs need
+    #[command(subcommand)]
+    Render(Render),
+    /// Show the upstreams of a running gateway
+    #[command(after_help = "Examples:
+  mcp-manifold status
+  mcp-manifold status --admin 127.0.0.1:8002 --json
+  mcp-manifold status -f manifold.yaml
+
+A token, where the admin port needs one, comes from FILE's adminToken or $MCP_MANIFOLD_ADMIN_TOKEN.")]
+    Status(AskArguments),
+    /// Show the merged tools of a running gateway
+    #[command(after_help = "Examples:
+  mcp-manifold tools
+  mcp-manifold tools --json | jq -r '.tools[].name'
+
+A token, where the admin port needs one, comes from FILE's adminToken or $MCP_MANIFOLD_ADMIN_TOKEN.")]
+    Tools(AskArguments),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:
+  mcp-manifold completions bash > ~/.local/share/bash-completion/completions/mcp-manifold")]
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `render`
+#[derive(Debug, Subcommand)]
+pub(super) enum Render {
+    /// Envoy's bootstrap for this configuration
+    #[command(after_help = "Examples:
+  mcp-manifold render envoy -f manifold.yaml > envoy.yaml
+  mcp-manifold render envoy -f manifold.yaml --body-mode buffered --processor 127.0.0.1:9002")]
+    Envoy(RenderEnvoyArguments),
+}
+
+/// `up`
+#[derive(Debug, Args)]
+pub(super) struct UpArguments {
+    /// Configuration file (YAML)
+    #[arg(short, long, value_name = "FILE", required_unless_present = "upstream")]
+    file: Option<PathBuf>,
+    /// One more upstream; may be given several times, and without a file
+    #[arg(long, value_name = "NAME=URL", value_parser = named_url)]
+    upstream: Vec<(String, String)>,
+    /// Envoy's executable
+    #[arg(long, value_name = "PATH", env = "MCP_MANIFOLD_ENVOY")]
+    envoy: Option<PathBuf>,
+}
+
+/// `serve`
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// Configuration file (YAML)
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Where Envoy reaches the processor; default: processor.sock in the state folder
+    #[arg(long, value_name = "unix:PATH|HOST:PORT")]
+    listen: Option<Listen>,
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    /// Configuration file (YAML)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) file: PathBuf,
+}
+
+/// `render envoy`
+#[derive(Debug, Args)]
+pub(super) struct RenderEnvoyArguments {
+    /// Configuration file (YAML)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// How Envoy hands over request bodies
+    #[arg(long, value_enum, default_value = "full-duplex")]
+    pub(super) body_mode: BodyMode,
+    /// Where the processor listens; default: processor.sock in the state folder
+    #[arg(long, value_name = "unix:PATH|HOST:PORT")]
+    pub(super) processor: Option<Listen>,
+}
+
+/// How Envoy hands over request bodies.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum BodyMode {
+    /// Piece by piece, with answers that may stream
+    FullDuplex,
+    /// Whole
+    Buffered,
+}
+
+/// `status`, `tools`
+#[derive(Debug, Args)]
+pub(super) struct AskArguments {
+    /// Admin address of the running gateway; default: FILE's, else 127.0.0.1:8002
+    #[arg(long, value_name = "ADDR", env = "MCP_MANIFOLD_ADMIN")]
+    pub(super) admin: Option<String>,
+    /// Configuration file that the gateway runs with, for its admin address and token
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// Print JSON as the admin port gives it
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+// === what app gets ===
+
+/// What `up` was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpOptions {
+    /// The configuration; loaded again when its file changes.
+    pub source: ConfigSource,
+    /// `--envoy` or `$MCP_MANIFOLD_ENVOY`; `None`: `envoy` in PATH.
+    pub envoy: Option<PathBuf>,
+}
+
+/// What `serve` was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServeOptions {
+    /// The configuration; loaded again when its file changes.
+    pub source: ConfigSource,
+    /// `None`: `processor.sock` in the state folder.
+    pub listen: Option<Listen>,
+}
+
+/// Where the processor listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `unix:/path`
+    Unix(PathBuf),
+    /// `host:port`
+    Tcp(SocketAddr),
+}
+
+impl UpArguments {
+    pub(super) fn into_options(self) -> UpOptions {
+        UpOptions {
+            source: ConfigSource {
+                file: self.file,
+                upstreams: self.upstream,
+            },
+            envoy: self.envoy,
+        }
+    }
+}
+
+impl ServeArguments {
+    pub(super) fn into_options(self) -> ServeOptions {
+        ServeOptions {
+            source: ConfigSource {
+                file: Some(self.file),
+                upstreams: Vec::new(),
+            },
+            listen: self.listen,
+        }
+    }
+}
+
+impl std::str::FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("no path after unix:".to_owned()),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                "write unix:/path or IP:port, such as unix:/run/mcp-manifold.sock or 127.0.0.1:9002".to_owned()
+            }),
+        }
+    }
+}
+
+fn named_url(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, url)) if !name.is_empty() && url.contains("://") => Ok((name.to_owned(), url.to_owned())),
+        _ => Err("write name=URL, such as github=https://mcp.example.com/mcp".to_owned()),
+    }
+}

@@ -1,0 +1,140 @@
+//! `status` and `tools`: questions to a running gateway, shown as tables or as the JSON that came back.
+
+use super::arguments::AskArguments;
+use super::table::{Cell, Look, Table};
+use crate::edge::ask::{AdminClient, Tool, ToolList};
+use crate::edge::config_file::ConfigSource;
+use crate::edge::secrets;
+use crate::engine::mcp::Era;
+use crate::engine::status::{GatewayStatus, UpstreamStatus};
+use anyhow::Context;
+
+const DEFAULT_ADMIN: &str = "127.0.0.1:8002";
+
+pub(super) fn status(arguments: &AskArguments) -> anyhow::Result<()> {
+    let body = get(arguments, "/status")?;
+    if arguments.json {
+        return super::print(&with_line_end(body));
+    }
+    let status: GatewayStatus = serde_json::from_str(&body).context("the answer is not a gateway's status")?;
+    super::print(&status_text(&status, Look::of_stdout()))
+}
+
+pub(super) fn tools(arguments: &AskArguments) -> anyhow::Result<()> {
+    let body = get(arguments, "/tools")?;
+    if arguments.json {
+        return super::print(&with_line_end(body));
+    }
+    let list: ToolList = serde_json::from_str(&body).context("the answer is not a list of tools")?;
+    super::print(&tools_text(&list.tools, Look::of_stdout()))
+}
+
+fn get(arguments: &AskArguments, path: &str) -> anyhow::Result<String> {
+    let client = client(arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(client.get(path))?)
+}
+
+/// The address and token: the command line first, then the environment, then the file.
+fn client(arguments: &AskArguments) -> anyhow::Result<AdminClient> {
+    let config = match &arguments.file {
+        Some(file) => Some(
+            ConfigSource {
+                file: Some(file.clone()),
+                upstreams: Vec::new(),
+            }
+            .load()?,
+        ),
+        None => None,
+    };
+    let address = match (&arguments.admin, &config) {
+        (Some(address), _) => address.clone(),
+        (None, Some(config)) => config.admin.to_string(),
+        (None, None) => DEFAULT_ADMIN.to_owned(),
+    };
+    let secret = config.as_ref().and_then(|config| config.admin_token.as_ref());
+    let token = match secret {
+        Some(secret) => Some(secrets::resolve(secret).context("adminToken")?),
+        None => std::env::var("MCP_MANIFOLD_ADMIN_TOKEN")
+            .ok()
+            .filter(|token| !token.is_empty()),
+    };
+    Ok(AdminClient::new(&address, token))
+}
+
+pub(super) fn status_text(status: &GatewayStatus, look: Look) -> String {
+    const COLUMNS: &str = "NAME PREFIX READY REASON ERAS VERSION TOOLS PROMPTS RESOURCES LASTLISTED";
+    let mut table = Table::new(COLUMNS, look);
+    for upstream in &status.upstreams {
+        table.row(status_row(upstream));
+    }
+    let mut text = table.render();
+    if let Some(error) = &status.config_error {
+        text.push_str(&format!(
+            "\nconfiguration: the file on disk is not in force: {}\n",
+            super::table::plain(error)
+        ));
+    }
+    for upstream in &status.upstreams {
+        let error = upstream.last_error.iter().map(|error| ("", error));
+        let warnings = upstream.warnings.iter().map(|warning| ("warning: ", warning));
+        for (mark, line) in error.chain(warnings) {
+            text.push_str(&format!("{}: {mark}{}\n", upstream.name, super::table::plain(line)));
+        }
+    }
+    text
+}
+
+fn status_row(upstream: &UpstreamStatus) -> Vec<Cell> {
+    vec![
+        Cell::plain(&upstream.name),
+        Cell::plain(&upstream.prefix),
+        if upstream.ready {
+            Cell::good("yes")
+        } else {
+            Cell::bad("no")
+        },
+        Cell::plain(upstream.reason.as_str()),
+        Cell::plain(&eras(&upstream.eras)),
+        Cell::plain(upstream.protocol_version.map_or("-", |version| version.as_str())),
+        Cell::plain(&upstream.tools.to_string()),
+        Cell::plain(&upstream.prompts.to_string()),
+        Cell::plain(&upstream.resources.to_string()),
+        Cell::plain(upstream.last_listed.as_deref().unwrap_or("-")),
+    ]
+}
+
+pub(super) fn tools_text(tools: &[Tool], look: Look) -> String {
+    let mut table = Table::new("NAME UPSTREAM ERAS DESCRIPTION", look);
+    for tool in tools {
+        let first_line = tool
+            .description
+            .as_deref()
+            .unwrap_or("")
+            .trim_start()
+            .lines()
+            .next()
+            .unwrap_or("");
+        table.row(vec![
+            Cell::plain(&tool.name),
+            Cell::plain(&tool.upstream),
+            Cell::plain(&eras(&tool.eras)),
+            Cell::plain(first_line),
+        ]);
+    }
+    table.render()
+}
+
+fn eras(eras: &[Era]) -> String {
+    if eras.is_empty() {
+        return "-".to_owned();
+    }
+    eras.iter().map(|era| era.as_str()).collect::<Vec<_>>().join(",")
+}
+
+fn with_line_end(mut body: String) -> String {
+    if !body.ends_with('\n') {
+        body.push('\n');
+    }
+    body
+}

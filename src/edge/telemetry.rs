@@ -1,0 +1,3 @@
+//! What the gateway says of itself: logs, traces, metrics.
+
+pub mod log;
