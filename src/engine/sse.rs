@@ -36,3 +36,8 @@ impl Decoder {
         unimplemented!()
     }
 }
+
+/// The event as bytes on the wire.
+pub fn encode(_event: &SseEvent) -> Bytes {
+    unimplemented!()
+}

@@ -24,6 +24,8 @@ pub enum End {
     Open,
     /// Decided and said in full.
     Done,
+    /// A response is out that cannot be completed: end the stream with an error, so that Envoy cuts the connection.
+    Abort,
 }
 
 /// One reply to Envoy.

@@ -1,0 +1,112 @@
+//! Answers out of memory: prepared bytes with the caller's id spliced in.
+
+use super::step::{Answer, Metadata, Reply, SessionRef};
+use crate::engine::mcp::capabilities::ClientFlags;
+use crate::engine::mcp::{Era, Version};
+use crate::engine::session::{Claims, SessionKey, Timestamp};
+use crate::engine::snapshot::{Endpoint, Prepared};
+use bytes::Bytes;
+
+/// Lists beyond this many bytes are streamed where the wiring can.
+pub(super) const LARGE: usize = 4 << 20;
+/// Segments are joined to chunks of about this many bytes.
+const CHUNK: usize = 256 << 10;
+
+const JSON: Bytes = Bytes::from_static(b"application/json");
+const BEFORE_ID: Bytes = Bytes::from_static(br#"{"jsonrpc":"2.0","id":"#);
+const BEFORE_RESULT: Bytes = Bytes::from_static(br#","result":"#);
+const AFTER_RESULT: Bytes = Bytes::from_static(b"}");
+
+/// A new session and its signed id.
+pub(super) fn new_session(
+    endpoint: &Endpoint,
+    version: Version,
+    flags: ClientFlags,
+    entropy: u128,
+    now: Timestamp,
+) -> (SessionRef, String) {
+    let claims = Claims {
+        flags,
+        version,
+        endpoint: endpoint.hash,
+        key: SessionKey(entropy),
+        expires: now.after(endpoint.lifetime),
+        principal: 0,
+    };
+    let session = SessionRef {
+        key: claims.key,
+        endpoint: claims.endpoint,
+        expires: claims.expires,
+        version,
+    };
+    (session, endpoint.keys.sign(&claims))
+}
+
+/// The prepared `result` of initialize for a negotiated version.
+pub(super) fn initialize(endpoint: &Endpoint, version: Version) -> Bytes {
+    let at = Version::ALL.iter().position(|known| *known == version).unwrap_or(0);
+    endpoint.initialize.get(at).cloned().unwrap_or_default()
+}
+
+/// A result without content.
+pub(super) const fn empty_result(era: Era) -> Bytes {
+    match era {
+        Era::Legacy => Bytes::from_static(b"{}"),
+        Era::Modern => Bytes::from_static(br#"{"resultType":"complete"}"#),
+    }
+}
+
+/// A response without a body.
+pub(super) const fn empty(status: u16) -> Answer {
+    Answer {
+        status,
+        headers: Vec::new(),
+        body: Vec::new(),
+        details: "answered",
+        metadata: None,
+    }
+}
+
+/// A JSON-RPC result; `result` are the pieces of its value.
+pub(super) fn result(id: Option<&[u8]>, result: &[Bytes]) -> Answer {
+    let mut body = Vec::with_capacity(result.len() + 4);
+    body.extend([BEFORE_ID, own(id), BEFORE_RESULT]);
+    body.extend_from_slice(result);
+    body.push(AFTER_RESULT);
+    Answer {
+        status: 200,
+        headers: vec![("content-type", JSON)],
+        body,
+        details: "answered",
+        metadata: None,
+    }
+}
+
+/// The same for a large list, as a streamed response.
+pub(super) fn stream(id: Option<&[u8]>, list: &Prepared, metadata: Option<Box<Metadata>>) -> (Reply, Vec<Reply>) {
+    let head = Reply::StreamHead {
+        status: 200,
+        headers: vec![("content-type", JSON)],
+        metadata,
+    };
+    let mut chunks = Vec::with_capacity(list.len / CHUNK + 2);
+    let mut chunk = Vec::with_capacity(CHUNK * 2);
+    let before = [BEFORE_ID, own(id), BEFORE_RESULT];
+    for segment in before.iter().chain(&list.segments) {
+        chunk.extend_from_slice(segment);
+        if chunk.len() >= CHUNK {
+            let body = Bytes::from(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK * 2)));
+            chunks.push(Reply::StreamChunk { body, end: false });
+        }
+    }
+    chunk.extend_from_slice(&AFTER_RESULT);
+    chunks.push(Reply::StreamChunk {
+        body: Bytes::from(chunk),
+        end: true,
+    });
+    (head, chunks)
+}
+
+fn own(id: Option<&[u8]>) -> Bytes {
+    id.map_or(Bytes::from_static(b"null"), Bytes::copy_from_slice)
+}

@@ -1,0 +1,359 @@
+//! From a request that needs an upstream to the call itself: who is asked, under which name, with which headers.
+
+use super::caller;
+use super::event::Headers;
+use super::reject::{Reject, Trouble};
+use super::step::{HeaderName, HeaderWork};
+use crate::engine::jsonrpc::{Envelope, Splice};
+use crate::engine::mcp::headers::{self, encode_value};
+use crate::engine::mcp::{Era, Method};
+use crate::engine::route::{Owner, Target};
+use crate::engine::session::Binding;
+use crate::engine::snapshot::{Endpoint, Upstream, UpstreamIndex};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A call ready to be made, once the tie to the upstream is known.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    /// To whom.
+    pub(super) upstream: Arc<Upstream>,
+    /// Spliced.
+    pub(super) body: Bytes,
+    /// Modern: the new `Mcp-Name`, where the name was spliced.
+    pub(super) name_header: Option<Bytes>,
+}
+
+/// Who answers, and what the client called it.
+#[derive(Debug)]
+pub(super) struct Routed {
+    /// The calls to try in turn: one, or several when an unknown resource is asked around.
+    pub(super) calls: Vec<Outgoing>,
+    /// Exposed name or URI, for log and messages.
+    pub(super) name: Box<str>,
+}
+
+/// Finds out who answers this request.
+pub(super) fn route(
+    endpoint: &Endpoint,
+    era: Era,
+    method: Method,
+    envelope: &Envelope<'_>,
+    headers: &Headers,
+    body: &Bytes,
+) -> Result<Routed, Reject> {
+    let routes = &endpoint.face(era).routes;
+    match method {
+        Method::ToolsCall => {
+            let (raw, name) = parameter(envelope, "name", "params.name must be a string")?;
+            mirrored(era, headers, &name)?;
+            let target = routes
+                .tool(&name)
+                .ok_or_else(|| missing(endpoint, era, &name, Reject::UnknownTool))?;
+            one(endpoint, target, envelope, raw, body, name)
+        }
+        Method::PromptsGet => {
+            let (raw, name) = parameter(envelope, "name", "params.name must be a string")?;
+            mirrored(era, headers, &name)?;
+            let target = routes
+                .prompt(&name)
+                .ok_or_else(|| missing(endpoint, era, &name, Reject::UnknownPrompt))?;
+            one(endpoint, target, envelope, raw, body, name)
+        }
+        Method::ResourcesRead => {
+            let (raw, uri) = parameter(envelope, "uri", "params.uri must be a string")?;
+            mirrored(era, headers, &uri)?;
+            owned(endpoint, era, routes.resource(&uri), envelope, raw, body, uri)
+        }
+        Method::Complete => complete(endpoint, era, envelope, body),
+        Method::Initialize
+        | Method::Discover
+        | Method::Ping
+        | Method::ToolsList
+        | Method::PromptsList
+        | Method::ResourcesList
+        | Method::ResourceTemplatesList
+        | Method::ResourcesSubscribe
+        | Method::ResourcesUnsubscribe
+        | Method::SetLevel
+        | Method::Listen
+        | Method::TasksGet
+        | Method::TasksUpdate
+        | Method::TasksResult
+        | Method::TasksCancel
+        | Method::TasksList => Err(Reject::UnknownMethod(era)),
+    }
+}
+
+/// `completion/complete`: the name stands one level deeper, in `ref`.
+fn complete(endpoint: &Endpoint, era: Era, envelope: &Envelope<'_>, body: &Bytes) -> Result<Routed, Reject> {
+    let routes = &endpoint.face(era).routes;
+    let reference = envelope
+        .params
+        .object("ref")
+        .map_err(Reject::Envelope)?
+        .ok_or(Reject::Params("params.ref must be an object"))?;
+    match reference.string("type").as_deref() {
+        Some("ref/prompt") => {
+            let raw = reference.raw("name").unwrap_or("");
+            let name = reference
+                .string("name")
+                .ok_or(Reject::Params("params.ref.name must be a string"))?;
+            let target = routes
+                .prompt(&name)
+                .ok_or_else(|| missing(endpoint, era, &name, Reject::UnknownPrompt))?;
+            one(endpoint, target, envelope, raw, body, name)
+        }
+        Some("ref/resource") => {
+            let raw = reference.raw("uri").unwrap_or("");
+            let uri = reference
+                .string("uri")
+                .ok_or(Reject::Params("params.ref.uri must be a string"))?;
+            owned(endpoint, era, routes.template(&uri), envelope, raw, body, uri)
+        }
+        _ => Err(Reject::Params("params.ref.type must be ref/prompt or ref/resource")),
+    }
+}
+
+fn parameter<'a>(
+    envelope: &Envelope<'a>,
+    key: &str,
+    complaint: &'static str,
+) -> Result<(&'a str, Cow<'a, str>), Reject> {
+    match (envelope.params.raw(key), envelope.params.string(key)) {
+        (Some(raw), Some(value)) => Ok((raw, value)),
+        _ => Err(Reject::Params(complaint)),
+    }
+}
+
+fn mirrored(era: Era, headers: &Headers, name: &str) -> Result<(), Reject> {
+    match era {
+        Era::Legacy => Ok(()),
+        Era::Modern => caller::modern_name(headers, name),
+    }
+}
+
+/// A name nobody is listed with: unknown, or of an upstream that has not been listed yet.
+fn missing(endpoint: &Endpoint, era: Era, name: &str, unknown: fn(Box<str>) -> Reject) -> Reject {
+    let unlisted = endpoint
+        .face(era)
+        .routes
+        .unlisted(name)
+        .and_then(|index| endpoint.upstream(index));
+    match unlisted {
+        Some(upstream) => Reject::Upstream(Trouble::NotListed, Arc::clone(&upstream.name)),
+        None => unknown(name.into()),
+    }
+}
+
+fn one(
+    endpoint: &Endpoint,
+    target: &Target,
+    envelope: &Envelope<'_>,
+    raw: &str,
+    body: &Bytes,
+    name: Cow<'_, str>,
+) -> Result<Routed, Reject> {
+    let call = outgoing(endpoint, target, envelope, raw, body)?;
+    Ok(Routed {
+        calls: vec![call],
+        name: name.into(),
+    })
+}
+
+fn owned(
+    endpoint: &Endpoint,
+    era: Era,
+    owner: Owner,
+    envelope: &Envelope<'_>,
+    raw: &str,
+    body: &Bytes,
+    uri: Cow<'_, str>,
+) -> Result<Routed, Reject> {
+    match owner {
+        Owner::One(target) => one(endpoint, &target, envelope, raw, body, uri),
+        Owner::None => Err(Reject::UnknownResource(era, uri.into())),
+        Owner::Ask(candidates) => {
+            let calls: Vec<Outgoing> = candidates
+                .into_iter()
+                .filter_map(|index| asked(endpoint, era, index, body))
+                .collect();
+            if calls.is_empty() {
+                return Err(Reject::UnknownResource(era, uri.into()));
+            }
+            Ok(Routed {
+                calls,
+                name: uri.into(),
+            })
+        }
+    }
+}
+
+/// An upstream that may be asked for a resource nobody claims: it must be usable, its troubles are not the client's.
+fn asked(endpoint: &Endpoint, era: Era, index: UpstreamIndex, body: &Bytes) -> Option<Outgoing> {
+    let upstream = endpoint.upstream(index)?;
+    let usable = upstream.enabled && !upstream.secret_missing && upstream.speech(era).is_some();
+    usable.then(|| Outgoing {
+        upstream: Arc::clone(upstream),
+        body: body.clone(),
+        name_header: None,
+    })
+}
+
+fn outgoing(
+    endpoint: &Endpoint,
+    target: &Target,
+    envelope: &Envelope<'_>,
+    raw: &str,
+    body: &Bytes,
+) -> Result<Outgoing, Reject> {
+    let Some(upstream) = endpoint.upstream(target.upstream) else {
+        return Err(Reject::UnknownTool(target.name.as_ref().into()));
+    };
+    if !upstream.enabled {
+        return Err(Reject::Upstream(Trouble::Disabled, Arc::clone(&upstream.name)));
+    }
+    if upstream.secret_missing {
+        return Err(Reject::Upstream(Trouble::SecretMissing, Arc::clone(&upstream.name)));
+    }
+    let Some(token) = &target.token else {
+        return Ok(Outgoing {
+            upstream: Arc::clone(upstream),
+            body: body.clone(),
+            name_header: None,
+        });
+    };
+    let splice = Splice {
+        edits: vec![(envelope.span(raw), token.clone())],
+    };
+    Ok(Outgoing {
+        upstream: Arc::clone(upstream),
+        body: splice.apply(body),
+        name_header: Some(Bytes::from(encode_value(&target.name))),
+    })
+}
+
+// === headers of a forwarded call ===
+
+const TO_UPSTREAM_NEVER: [&str; 6] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "origin",
+    "last-event-id",
+    "accept-encoding",
+];
+const BOTH_TYPES: &[u8] = b"application/json, text/event-stream";
+
+/// What changes in the client's headers on their way to the upstream (design 2, Header work).
+pub(super) fn request_headers(
+    endpoint: &Endpoint,
+    call: &Outgoing,
+    era: Era,
+    binding: &Binding,
+    client: &Headers,
+) -> HeaderWork {
+    let mut set: Vec<(HeaderName, Bytes)> = Vec::with_capacity(8 + call.upstream.headers.len());
+    set.push((":path".into(), Bytes::copy_from_slice(call.upstream.path.as_bytes())));
+    set.push((
+        "x-mcp-upstream".into(),
+        Bytes::copy_from_slice(call.upstream.name.as_bytes()),
+    ));
+    set.push((
+        "x-mcp-route-key".into(),
+        Bytes::copy_from_slice(endpoint.route_key.as_bytes()),
+    ));
+    set.push(("accept".into(), Bytes::from_static(BOTH_TYPES)));
+    set.push((
+        "content-length".into(),
+        Bytes::from(itoa::Buffer::new().format(call.body.len()).to_owned()),
+    ));
+    let mut remove: Vec<HeaderName> = Vec::new();
+    match era {
+        Era::Legacy => {
+            set.push((
+                headers::PROTOCOL_VERSION.into(),
+                Bytes::from_static(binding.version.as_str().as_bytes()),
+            ));
+        }
+        Era::Modern => {
+            if let Some(name) = &call.name_header {
+                set.push((headers::NAME.into(), name.clone()));
+            }
+        }
+    }
+    match (&binding.id, client.get(headers::SESSION_ID)) {
+        (Some(id), _) => set.push((headers::SESSION_ID.into(), Bytes::copy_from_slice(id.as_bytes()))),
+        (None, Some(_)) => remove.push(headers::SESSION_ID.into()),
+        (None, None) => {}
+    }
+    for (name, value) in &call.upstream.headers {
+        set.push((name.to_string().into(), Bytes::copy_from_slice(value.as_bytes())));
+    }
+    for (name, _) in &client.0 {
+        let foreign = TO_UPSTREAM_NEVER.contains(&name.as_str()) || name.starts_with("x-mcp-");
+        if foreign && !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
+            remove.push(name.clone().into());
+        }
+    }
+    HeaderWork {
+        set,
+        remove,
+        clear_route: true,
+        metadata: None,
+    }
+}
+
+/// The headers of a call that the processor makes itself.
+pub(super) fn own_headers(
+    call: &Outgoing,
+    era: Era,
+    binding: &Binding,
+    client: &Headers,
+) -> Vec<(Cow<'static, str>, Bytes)> {
+    let mut own: Vec<(Cow<'static, str>, Bytes)> = Vec::new();
+    if let Some(id) = &binding.id {
+        own.push((headers::SESSION_ID.into(), Bytes::copy_from_slice(id.as_bytes())));
+    }
+    own.push((
+        headers::PROTOCOL_VERSION.into(),
+        Bytes::from_static(binding.version.as_str().as_bytes()),
+    ));
+    match era {
+        Era::Legacy => {}
+        Era::Modern => {
+            // Mcp-Method and Mcp-Param-* go on as they came (SEP-2243: unknown ones must be forwarded).
+            for (name, value) in &client.0 {
+                if name == headers::METHOD || name.starts_with("mcp-param-") {
+                    own.push((name.clone().into(), Bytes::copy_from_slice(value)));
+                }
+            }
+            let name = call
+                .name_header
+                .clone()
+                .or_else(|| client.get(headers::NAME).map(Bytes::copy_from_slice));
+            own.extend(name.map(|name| (headers::NAME.into(), name)));
+        }
+    }
+    own
+}
+
+const TO_CLIENT_NEVER: [&str; 2] = [headers::SESSION_ID, "set-cookie"];
+
+/// What must not reach the client of an upstream's response headers.
+pub(super) fn response_headers(upstream: &Headers) -> HeaderWork {
+    let mut remove: Vec<HeaderName> = Vec::new();
+    for (name, _) in &upstream.0 {
+        let foreign = TO_CLIENT_NEVER.contains(&name.as_str()) || name.starts_with("access-control-");
+        if foreign && !remove.iter().any(|gone| gone == name) {
+            remove.push(name.clone().into());
+        }
+    }
+    HeaderWork {
+        set: Vec::new(),
+        remove,
+        clear_route: false,
+        metadata: None,
+    }
+}

@@ -1,0 +1,131 @@
+//! Who is calling: era, session and version of one message, from its headers and its body together.
+//!
+//! The era is told by the body's `_meta` or by the header, never by the header alone for initialize (design 2, Eras).
+//! What header and body both say must agree (SEP-2243): a verdict on one of them would not hold for the other.
+
+use super::event::Headers;
+use super::reject::Reject;
+use super::step::SessionRef;
+use crate::engine::jsonrpc::{Envelope, Object};
+use crate::engine::mcp::headers::{self, decode_value};
+use crate::engine::mcp::{Era, Method, Version};
+use crate::engine::session::{IdError, Timestamp};
+use crate::engine::snapshot::Endpoint;
+
+const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// The era that a message belongs to.
+pub(super) fn era(headers: &Headers, method: Option<&str>, meta: Option<&Object<'_>>) -> Era {
+    let body_says = meta.is_some_and(|meta| meta.raw(META_VERSION).is_some());
+    let header_says = header_is_modern(headers) && method != Some(Method::Initialize.as_str());
+    // A discover without any sign is a modern probe: only that era has the method.
+    let method_says = method == Some(Method::Discover.as_str());
+    if body_says || header_says || method_says {
+        Era::Modern
+    } else {
+        Era::Legacy
+    }
+}
+
+/// True if the version header names 2026-07-28 or a later day, known or not.
+pub(super) fn header_is_modern(headers: &Headers) -> bool {
+    headers
+        .text(headers::PROTOCOL_VERSION)
+        .is_some_and(|version| is_day(version) && version >= "2026-07-28")
+}
+
+fn is_day(text: &str) -> bool {
+    text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| {
+            if at == 4 || at == 7 {
+                byte == b'-'
+            } else {
+                byte.is_ascii_digit()
+            }
+        })
+}
+
+/// The session a client presents: `None` if it presents none.
+pub(super) fn session(endpoint: &Endpoint, headers: &Headers, now: Timestamp) -> Result<Option<SessionRef>, Reject> {
+    let Some(id) = headers.get(headers::SESSION_ID) else {
+        return Ok(None);
+    };
+    match endpoint.keys.verify(id, endpoint.hash, now) {
+        Ok(claims) => Ok(Some(SessionRef {
+            key: claims.key,
+            endpoint: claims.endpoint,
+            expires: claims.expires,
+            version: claims.version,
+        })),
+        Err(error) => Err(Reject::SessionNotFound(match error {
+            IdError::Malformed => "session_malformed",
+            IdError::Forged => "session_forged",
+            IdError::ForeignEndpoint => "session_of_other_endpoint",
+            IdError::Expired => "session_expired",
+        })),
+    }
+}
+
+/// The version of a legacy message: the header's, if it is a legacy revision of ours.
+pub(super) fn legacy_version(headers: &Headers) -> Result<Option<Version>, Reject> {
+    let Some(value) = headers.get(headers::PROTOCOL_VERSION) else {
+        return Ok(None);
+    };
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| Version::parse(text.trim()))
+        .filter(|version| version.era() == Era::Legacy)
+        .map(Some)
+        .ok_or(Reject::VersionHeader)
+}
+
+/// Everything a modern request must say twice, or at all. `name` is the value that `Mcp-Name` mirrors.
+pub(super) fn modern_request(headers: &Headers, envelope: &Envelope<'_>, method: &str) -> Result<(), Reject> {
+    let Some(version) = envelope.meta.as_ref().and_then(|meta| meta.string(META_VERSION)) else {
+        return Err(Reject::Meta("_meta lacks io.modelcontextprotocol/protocolVersion"));
+    };
+    match single(headers, headers::PROTOCOL_VERSION)? {
+        Some(header) if header == version.as_bytes() => {}
+        Some(_) => return Err(Reject::HeaderMismatch("MCP-Protocol-Version and _meta disagree")),
+        None => return Err(Reject::HeaderMismatch("MCP-Protocol-Version is missing")),
+    }
+    if Version::parse(&version).is_none_or(|version| version.era() == Era::Legacy) {
+        return Err(Reject::Version(version.into_owned().into()));
+    }
+    let capabilities = envelope.meta.as_ref().and_then(|meta| meta.raw(META_CAPABILITIES));
+    if !capabilities.is_some_and(|raw| raw.starts_with('{')) {
+        return Err(Reject::Meta("_meta lacks io.modelcontextprotocol/clientCapabilities"));
+    }
+    match single(headers, headers::METHOD)? {
+        Some(header) if header == method.as_bytes() => Ok(()),
+        Some(_) => Err(Reject::HeaderMismatch("Mcp-Method and the body's method disagree")),
+        None => Err(Reject::HeaderMismatch("Mcp-Method is missing")),
+    }
+}
+
+/// Whether `Mcp-Name` says the same as the body.
+pub(super) fn modern_name(headers: &Headers, name: &str) -> Result<(), Reject> {
+    let Some(value) = single(headers, headers::NAME)? else {
+        return Err(Reject::HeaderMismatch("Mcp-Name is missing"));
+    };
+    if decode_value(value).is_some_and(|header| header == name) {
+        Ok(())
+    } else {
+        Err(Reject::HeaderMismatch("Mcp-Name and the body disagree"))
+    }
+}
+
+/// The value of a header that may stand only once: an upstream might read the other one. Surrounding white space is no part of it.
+fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h [u8]>, Reject> {
+    let mut values = headers
+        .0
+        .iter()
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value.trim_ascii());
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Reject::HeaderMismatch("a header stands twice"));
+    }
+    Ok(first)
+}

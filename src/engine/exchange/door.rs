@@ -1,0 +1,140 @@
+//! What can be refused or known from request headers alone: path, Host, Origin, HTTP method, media types, Accept.
+
+use super::event::Headers;
+use super::reject::Reject;
+use crate::engine::snapshot::{Endpoint, Snapshot};
+use std::sync::Arc;
+
+/// HTTP methods that the endpoint knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// A JSON-RPC message.
+    Post,
+    /// A stream (not built yet).
+    Get,
+    /// End of a session.
+    Delete,
+}
+
+/// What the client can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accepts {
+    /// JSON and event streams; also when it says nothing, or `*/*`.
+    Both,
+    /// JSON only.
+    Json,
+}
+
+/// Chooses the endpoint and checks what the specification and our limits ask of headers.
+pub(super) fn enter(snapshot: &Snapshot, headers: &Headers) -> Result<(Arc<Endpoint>, Verb), Reject> {
+    let target = headers.text(":path").unwrap_or("");
+    let path = target.split(['?', '#']).next().unwrap_or("");
+    let host = host_of(
+        headers
+            .text(":authority")
+            .or_else(|| headers.text("host"))
+            .unwrap_or(""),
+    );
+    let mut at_path = snapshot
+        .endpoints
+        .iter()
+        .filter(|endpoint| &*endpoint.path == path)
+        .peekable();
+    if at_path.peek().is_none() {
+        return Err(Reject::NoEndpoint);
+    }
+    let Some(endpoint) = at_path.find(|endpoint| serves(endpoint, &host)) else {
+        return Err(Reject::Forbidden("Host is not served here"));
+    };
+    if let Some(origin) = headers.text("origin") {
+        if !trusts(endpoint, origin) {
+            return Err(Reject::Forbidden("Origin is not allowed"));
+        }
+    }
+    let verb = match headers.get(":method").unwrap_or(b"") {
+        b"POST" => Verb::Post,
+        b"GET" => Verb::Get,
+        b"DELETE" => Verb::Delete,
+        _ => return Err(Reject::MethodNotAllowed),
+    };
+    Ok((Arc::clone(endpoint), verb))
+}
+
+/// Checks what only a POST must say of its body.
+pub(super) fn body_is_welcome(endpoint: &Endpoint, headers: &Headers) -> Result<(), Reject> {
+    let media = headers
+        .text("content-type")
+        .unwrap_or("")
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim();
+    if !media.eq_ignore_ascii_case("application/json") {
+        return Err(Reject::MediaType("Content-Type must be application/json"));
+    }
+    if headers
+        .get("content-encoding")
+        .is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(Reject::MediaType("Content-Encoding is not supported"));
+    }
+    let announced = headers
+        .text("content-length")
+        .and_then(|length| length.parse::<usize>().ok())
+        .unwrap_or(0);
+    if announced > endpoint.limits.body {
+        return Err(Reject::BodyTooLarge(endpoint.limits.body));
+    }
+    Ok(())
+}
+
+/// What the client can read, from every Accept header it sent.
+pub(super) fn accepts(headers: &Headers) -> Accepts {
+    let mut json = false;
+    for (_, value) in headers.0.iter().filter(|(name, _)| name == "accept") {
+        for range in value.split(|byte| *byte == b',') {
+            let range = range.split(|byte| *byte == b';').next().unwrap_or(b"").trim_ascii();
+            if range.eq_ignore_ascii_case(b"application/json") || range.eq_ignore_ascii_case(b"application/*") {
+                json = true;
+            } else if !range.is_empty() {
+                // text/event-stream, */*, or something odd: it gets what the upstream says.
+                return Accepts::Both;
+            }
+        }
+    }
+    if json { Accepts::Json } else { Accepts::Both }
+}
+
+/// Lower case, without port, without a trailing dot.
+fn host_of(authority: &str) -> String {
+    let bare = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        },
+    };
+    bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase()
+}
+
+fn serves(endpoint: &Endpoint, host: &str) -> bool {
+    endpoint.any_host || is_loopback(host) || endpoint.hosts.iter().any(|known| known == host)
+}
+
+/// Origins: loopback on any port, or one of the endpoint's. `null` and unreadable ones are foreign.
+fn trusts(endpoint: &Endpoint, origin: &str) -> bool {
+    if endpoint.origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let Some((scheme, authority)) = origin.split_once("://") else {
+        return false;
+    };
+    matches!(scheme, "http" | "https") && !authority.contains(['/', '@']) && is_loopback(&host_of(authority))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

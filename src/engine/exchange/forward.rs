@@ -1,0 +1,293 @@
+//! Forward: the call goes through Envoy; the response headers come back to be judged.
+
+use super::call::{self, Outgoing, Routed};
+use super::event::{Finding, Message, ResponseHead, UpstreamFailure};
+use super::record::Way;
+use super::reject::{Reject, Trouble};
+use super::relay::Calls;
+use super::step::{Command, End, HeaderWork, Notice, Question, Reply, Step};
+use super::verdict::{self, Settled, Verdict};
+use super::{Accepts, BodyMode, Exchange, Phase, Request, Then};
+use crate::engine::config::Via;
+use crate::engine::mcp::Era;
+use crate::engine::session::Binding;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// A call that Envoy makes.
+#[derive(Debug)]
+pub(super) struct Forward {
+    pub(super) request: Box<Request>,
+    pub(super) call: Outgoing,
+    pub(super) binding: Binding,
+    /// False: the body was given up, nothing can be replayed.
+    pub(super) replayable: bool,
+}
+
+impl Forward {
+    pub(super) fn held(&self) -> usize {
+        self.call.body.len()
+    }
+
+    pub(super) fn drop_replay(&mut self) {
+        self.call.body = Bytes::new();
+        self.replayable = false;
+    }
+}
+
+/// A forward whose upstream session may be lost.
+#[derive(Debug)]
+pub(super) struct Suspicion {
+    pub(super) forward: Forward,
+    head: ResponseHead,
+    otherwise: Settled,
+    /// Body that came meanwhile (inspected routes only).
+    pub(super) body: Vec<(Bytes, bool)>,
+}
+
+impl Exchange {
+    /// A request was routed: find its tie to the upstream, then make the call.
+    pub(super) fn begin_call(&mut self, request: Box<Request>, routed: Routed) -> Step {
+        self.record.tool = Some(routed.name);
+        self.tie(request, Calls::new(routed.calls))
+    }
+
+    /// Finds the tie for the next call in line.
+    pub(super) fn tie(&mut self, request: Box<Request>, mut calls: Calls) -> Step {
+        let Some(call) = calls.advance() else {
+            return self.reject_missing(&request);
+        };
+        let upstream = Arc::clone(&call.upstream);
+        self.record.upstream = Some(Arc::clone(&upstream.name));
+        let era = request.era();
+        let Some(speech) = upstream.speech(era) else {
+            return self.reject(
+                &Reject::Upstream(Trouble::NotListed, Arc::clone(&upstream.name)),
+                request.id(),
+            );
+        };
+        let name = Arc::clone(&upstream.name);
+        match (era, request.sender.session, speech.stateful) {
+            (Era::Modern, _, _) | (Era::Legacy, None, false) => self.go(
+                request,
+                calls,
+                Binding {
+                    id: None,
+                    version: speech.version,
+                },
+            ),
+            (Era::Legacy, Some(session), true) => self.ask(
+                request,
+                Question::Bind {
+                    session,
+                    upstream: name,
+                },
+                Then::Call(calls),
+            ),
+            (Era::Legacy, Some(session), false) => self.ask(request, Question::Recall(session), Then::Call(calls)),
+            (Era::Legacy, None, true) => {
+                let version = request
+                    .sender
+                    .version
+                    .unwrap_or(crate::engine::mcp::Version::V2025_03_26);
+                calls.one_shot = true;
+                self.ask(
+                    request,
+                    Question::OneShot {
+                        upstream: name,
+                        version,
+                    },
+                    Then::Call(calls),
+                )
+            }
+        }
+    }
+
+    /// The question about the tie is answered.
+    pub(super) fn tied(&mut self, request: Box<Request>, calls: Calls, finding: Finding) -> Step {
+        match finding {
+            Finding::Bound(binding) => self.go(request, calls, binding),
+            Finding::Live => {
+                let version = calls.speech(request.era()).map(|speech| speech.version);
+                let binding = Binding {
+                    id: None,
+                    version: version.unwrap_or(crate::engine::mcp::Version::NEWEST_LEGACY),
+                };
+                self.go(request, calls, binding)
+            }
+            Finding::Unbindable(failure) => self.try_next(request, calls, Trouble::Failed(failure)),
+            Finding::Ended
+            | Finding::SessionsFull
+            | Finding::StillThere
+            | Finding::Reopened(_)
+            | Finding::EndWritten(_) => self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage)),
+        }
+    }
+
+    /// Makes the call: through Envoy where its answer may go through untouched, else ourselves.
+    fn go(&mut self, request: Box<Request>, calls: Calls, binding: Binding) -> Step {
+        let Some(call) = calls.current() else {
+            return self.reject_missing(&request);
+        };
+        let through_envoy = call.upstream.via == Via::Envoy
+            && request.accepts == Accepts::Both
+            && !calls.one_shot
+            && !calls.asking_around();
+        if through_envoy {
+            let call = call.clone();
+            self.forward(request, call, binding)
+        } else {
+            self.relay(request, calls, binding)
+        }
+    }
+
+    fn forward(&mut self, request: Box<Request>, call: Outgoing, binding: Binding) -> Step {
+        let mut headers = call::request_headers(&request.endpoint, &call, request.era(), &binding, &request.headers);
+        headers.metadata = Some(Box::new(self.metadata(request.id(), false)));
+        let body = call.body.clone();
+        let replies = match self.modes.request {
+            BodyMode::Buffered => {
+                vec![Reply::RequestBuffered {
+                    headers,
+                    body: Some(body),
+                }]
+            }
+            BodyMode::None | BodyMode::Streamed | BodyMode::BufferedPartial | BodyMode::FullDuplex => {
+                let mut replies = vec![
+                    Reply::RequestHeaders(headers),
+                    Reply::RequestChunk {
+                        body,
+                        end: !request.trailers,
+                    },
+                ];
+                if request.trailers {
+                    replies.push(Reply::RequestTrailers);
+                }
+                replies
+            }
+        };
+        self.record.way = Way::Forward;
+        let deadline = Command::Arm(call.upstream.call_timeout);
+        self.phase = Phase::Forwarded(Box::new(Forward {
+            request,
+            call,
+            binding,
+            replayable: true,
+        }));
+        Step {
+            replies,
+            commands: vec![deadline],
+            end: End::Open,
+        }
+    }
+
+    /// The upstream, or Envoy in its place, answered.
+    pub(super) fn responded(&mut self, forward: Box<Forward>, head: ResponseHead) -> Step {
+        self.record.status = verdict::status(&head);
+        match verdict::judge(forward.request.era(), forward.binding.id.is_some(), &head) {
+            Verdict::Pass(_) => self.pass_response(&head),
+            Verdict::Replace(trouble) => self.replace(&forward, trouble),
+            Verdict::Suspect { otherwise } => {
+                let question = Question::Recover {
+                    session: forward.request.sender.session,
+                    upstream: Arc::clone(&forward.call.upstream.name),
+                    stale: forward.binding.clone(),
+                };
+                let suspicion = Suspicion {
+                    forward: *forward,
+                    head,
+                    otherwise,
+                    body: Vec::new(),
+                };
+                self.phase = Phase::Recovering(Box::new(suspicion));
+                Step {
+                    commands: vec![Command::Ask(question)],
+                    ..Step::default()
+                }
+            }
+            Verdict::UnknownCluster if forward.replayable => {
+                let Forward {
+                    request, call, binding, ..
+                } = *forward;
+                self.replay(request, call, binding)
+            }
+            Verdict::UnknownCluster => self.replace(&forward, Trouble::Failed(UpstreamFailure::Unreachable)),
+        }
+    }
+
+    /// Whether the upstream session was lost is known now.
+    pub(super) fn recovered(&mut self, suspicion: Box<Suspicion>, finding: Finding) -> Step {
+        let Suspicion {
+            forward,
+            head,
+            otherwise,
+            body,
+        } = *suspicion;
+        match finding {
+            Finding::StillThere => match otherwise {
+                Settled::Pass(_) => {
+                    let mut step = self.pass_response(&head);
+                    for (chunk, end) in body {
+                        let more = Self::pass(Message::ResponseBody { chunk, end }, &mut self.phase);
+                        step.replies.extend(more.replies);
+                        step.end = more.end;
+                    }
+                    step
+                }
+                Settled::Replace(trouble) => self.replace(&forward, trouble),
+            },
+            Finding::Reopened(binding) if forward.replayable => {
+                self.record.replayed = true;
+                self.replay(forward.request, forward.call, binding)
+            }
+            Finding::Reopened(_) => self.replace(&forward, Trouble::Status(verdict::status(&head))),
+            Finding::Unbindable(failure) => self.replace(&forward, Trouble::Failed(failure)),
+            Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), forward.request.id()),
+            Finding::Live | Finding::SessionsFull | Finding::Bound(_) | Finding::EndWritten(_) => {
+                self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage))
+            }
+        }
+    }
+
+    /// The upstream did not answer in time: the client hears so, a legacy upstream too.
+    pub(super) fn overdue(&mut self, forward: &Forward) -> Step {
+        let mut step = self.replace(forward, Trouble::Failed(UpstreamFailure::TimedOut));
+        if let (Era::Legacy, Some(id)) = (forward.request.era(), forward.request.id()) {
+            step.commands.push(Command::Notify(Notice::Cancelled {
+                upstream: Arc::clone(&forward.call.upstream.name),
+                binding: forward.binding.clone(),
+                id: String::from_utf8_lossy(id).into(),
+            }));
+        }
+        step
+    }
+
+    fn pass_response(&mut self, head: &ResponseHead) -> Step {
+        let headers: HeaderWork = call::response_headers(&head.headers);
+        let end = match self.modes.response {
+            BodyMode::FullDuplex if !head.end => End::Open,
+            BodyMode::FullDuplex
+            | BodyMode::None
+            | BodyMode::Streamed
+            | BodyMode::Buffered
+            | BodyMode::BufferedPartial => End::Done,
+        };
+        self.phase = if end == End::Open { Phase::Passing } else { Phase::Done };
+        Step {
+            replies: vec![Reply::ResponseHeaders(headers)],
+            commands: vec![Command::Disarm],
+            end,
+        }
+    }
+
+    fn replace(&mut self, forward: &Forward, trouble: Trouble) -> Step {
+        let upstream = Arc::clone(&forward.call.upstream.name);
+        self.reject(&Reject::Upstream(trouble, upstream), forward.request.id())
+    }
+
+    /// Nobody is left to ask.
+    pub(super) fn reject_missing(&mut self, request: &Request) -> Step {
+        let name = self.record.tool.clone().unwrap_or_default();
+        self.reject(&Reject::UnknownResource(request.era(), name), request.id())
+    }
+}

@@ -1,0 +1,216 @@
+//! What is to be done with one message: reads it, checks it, decides on a way. Nothing is done here.
+
+use super::call::{self, Routed};
+use super::caller;
+use super::event::Headers;
+use super::reject::Reject;
+use super::step::SessionRef;
+use crate::engine::catalog::Kind;
+use crate::engine::jsonrpc::{Envelope, Shape};
+use crate::engine::mcp::capabilities::ClientFlags;
+use crate::engine::mcp::{Era, Method, Version};
+use crate::engine::session::{Client, Level, Timestamp};
+use crate::engine::snapshot::Endpoint;
+use bytes::Bytes;
+
+/// Who sent a message and how it is told apart.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
+    /// The caller's raw id; `None`: a notification or a response, or unreadable.
+    pub(super) id: Option<Bytes>,
+    /// `None` until known.
+    pub(super) era: Option<Era>,
+    /// Verified, not yet recalled.
+    pub(super) session: Option<SessionRef>,
+    /// Method or notification name.
+    pub(super) method: Option<Box<str>>,
+    /// The method is one we know.
+    pub(super) known: Option<Method>,
+    /// Legacy, without a session: the version its header names.
+    pub(super) version: Option<Version>,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// Answer 202: nobody waits.
+    Absorb,
+    /// Answer `{}`.
+    Empty,
+    /// Answer a prepared list.
+    List(Kind),
+    /// Answer the prepared discover result.
+    Discover,
+    /// Begin a session.
+    Initialize {
+        /// Negotiated.
+        version: Version,
+        /// What the client can.
+        flags: ClientFlags,
+        /// To be remembered.
+        client: Client,
+    },
+    /// Remember a level.
+    SetLevel(Level),
+    /// Ask an upstream.
+    Call(Routed),
+}
+
+/// Reads `body`; facts about the sender go to `sender` even if the message is refused.
+pub(super) fn plan(
+    endpoint: &Endpoint,
+    headers: &Headers,
+    body: &Bytes,
+    sender: &mut Sender,
+    now: Timestamp,
+) -> Result<Plan, Reject> {
+    let envelope = match Envelope::scan(body, endpoint.limits.depth) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            sender.id = Envelope::readable_id(body).map(|id| body.slice_ref(id.0.as_bytes()));
+            return Err(Reject::Envelope(error));
+        }
+    };
+    let method = match &envelope.shape {
+        Shape::Request { id, method } => {
+            sender.id = Some(body.slice_ref(id.0.as_bytes()));
+            Some(method.as_ref())
+        }
+        Shape::Notification { method } => Some(method.as_ref()),
+        Shape::Response { .. } => None,
+    };
+    sender.method = method.map(Into::into);
+    sender.known = method.and_then(Method::parse);
+    let era = caller::era(headers, method, envelope.meta.as_ref());
+    sender.era = Some(era);
+    match (era, &envelope.shape) {
+        (Era::Legacy, Shape::Request { .. }) => legacy(endpoint, headers, &envelope, body, sender, now),
+        (Era::Modern, Shape::Request { method, .. }) => {
+            modern(endpoint, headers, &envelope, body, method, sender.known)
+        }
+        (Era::Legacy, Shape::Notification { .. } | Shape::Response { .. }) => {
+            admit_legacy(endpoint, headers, sender, now)?;
+            Ok(Plan::Absorb)
+        }
+        (Era::Modern, Shape::Notification { .. } | Shape::Response { .. }) => Ok(Plan::Absorb),
+    }
+}
+
+fn admit_legacy(endpoint: &Endpoint, headers: &Headers, sender: &mut Sender, now: Timestamp) -> Result<(), Reject> {
+    sender.session = caller::session(endpoint, headers, now)?;
+    sender.version = caller::legacy_version(headers)?;
+    Ok(())
+}
+
+fn legacy(
+    endpoint: &Endpoint,
+    headers: &Headers,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+    sender: &mut Sender,
+    now: Timestamp,
+) -> Result<Plan, Reject> {
+    if sender.known == Some(Method::Initialize) {
+        return initialize(envelope);
+    }
+    admit_legacy(endpoint, headers, sender, now)?;
+    let Some(method) = sender.known else {
+        return Err(Reject::UnknownMethod(Era::Legacy));
+    };
+    match method {
+        Method::Ping => Ok(Plan::Empty),
+        Method::ToolsList => list(envelope, Kind::Tools),
+        Method::PromptsList => list(envelope, Kind::Prompts),
+        Method::ResourcesList => list(envelope, Kind::Resources),
+        Method::ResourceTemplatesList => list(envelope, Kind::Templates),
+        Method::SetLevel => {
+            let level = envelope.params.string("level");
+            let level = level.as_deref().and_then(Level::parse);
+            level
+                .map(Plan::SetLevel)
+                .ok_or(Reject::Params("params.level must be one of the RFC 5424 levels"))
+        }
+        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::Complete => {
+            call::route(endpoint, Era::Legacy, method, envelope, headers, body).map(Plan::Call)
+        }
+        Method::Initialize
+        | Method::Discover
+        | Method::ResourcesSubscribe
+        | Method::ResourcesUnsubscribe
+        | Method::Listen
+        | Method::TasksGet
+        | Method::TasksUpdate
+        | Method::TasksResult
+        | Method::TasksCancel
+        | Method::TasksList => Err(Reject::UnknownMethod(Era::Legacy)),
+    }
+}
+
+fn modern(
+    endpoint: &Endpoint,
+    headers: &Headers,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+    method: &str,
+    known: Option<Method>,
+) -> Result<Plan, Reject> {
+    caller::modern_request(headers, envelope, method)?;
+    let Some(method) = known else {
+        return Err(Reject::UnknownMethod(Era::Modern));
+    };
+    match method {
+        Method::Discover => Ok(Plan::Discover),
+        Method::ToolsList => list(envelope, Kind::Tools),
+        Method::PromptsList => list(envelope, Kind::Prompts),
+        Method::ResourcesList => list(envelope, Kind::Resources),
+        Method::ResourceTemplatesList => list(envelope, Kind::Templates),
+        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::Complete => {
+            call::route(endpoint, Era::Modern, method, envelope, headers, body).map(Plan::Call)
+        }
+        Method::Initialize
+        | Method::Ping
+        | Method::SetLevel
+        | Method::ResourcesSubscribe
+        | Method::ResourcesUnsubscribe
+        | Method::Listen
+        | Method::TasksGet
+        | Method::TasksUpdate
+        | Method::TasksResult
+        | Method::TasksCancel
+        | Method::TasksList => Err(Reject::UnknownMethod(Era::Modern)),
+    }
+}
+
+/// Lists are one page, so no cursor can be one of ours.
+fn list(envelope: &Envelope<'_>, kind: Kind) -> Result<Plan, Reject> {
+    match envelope.params.raw("cursor") {
+        None => Ok(Plan::List(kind)),
+        Some(_) => Err(Reject::Params("params.cursor is not one that this gateway gave")),
+    }
+}
+
+/// Negotiates with the client alone: what it asks for if we serve that with a handshake, else our newest (lifecycle, version negotiation).
+fn initialize(envelope: &Envelope<'_>) -> Result<Plan, Reject> {
+    let asked = envelope
+        .params
+        .string("protocolVersion")
+        .ok_or(Reject::Params("params.protocolVersion must be a string"))?;
+    let object = |key, complaint| {
+        envelope
+            .params
+            .raw(key)
+            .filter(|raw| raw.starts_with('{'))
+            .ok_or(Reject::Params(complaint))
+    };
+    let capabilities = object("capabilities", "params.capabilities must be an object")?;
+    let info = object("clientInfo", "params.clientInfo must be an object")?;
+    let version = Version::parse(&asked).filter(|version| version.era() == Era::Legacy);
+    Ok(Plan::Initialize {
+        version: version.unwrap_or(Version::NEWEST_LEGACY),
+        flags: ClientFlags::read(capabilities),
+        client: Client {
+            capabilities: capabilities.into(),
+            info: info.into(),
+        },
+    })
+}

@@ -1,0 +1,321 @@
+//! The one error table: what is wrong, and what the client is told (contract 4). Nobody else chooses a status or a code.
+//!
+//! Messages name the exposed tool and the upstream's configured name, never a secret, an address or a stack.
+
+use super::event::{Refusal, UpstreamFailure};
+use super::step::{Answer, Metadata};
+use crate::engine::jsonrpc::splice::quote;
+use crate::engine::jsonrpc::{Code, EnvelopeError};
+use crate::engine::mcp::{Era, Version};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Why an exchange ends with an error of ours.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Reject {
+    /// The body is no JSON-RPC message.
+    Envelope(EnvelopeError),
+    /// A parameter is missing or has the wrong type.
+    Params(&'static str),
+    /// Modern: a required part of `_meta` is missing.
+    Meta(&'static str),
+    /// `limits.body`
+    BodyTooLarge(usize),
+    /// `limits.receive`
+    TooSlow,
+    /// `limits.bodies`
+    NoRoom,
+    /// Content-Type or Content-Encoding.
+    MediaType(&'static str),
+    /// Foreign Host or Origin.
+    Forbidden(&'static str),
+    /// No endpoint at this path.
+    NoEndpoint,
+    /// HTTP method.
+    MethodNotAllowed,
+    /// DELETE without a session id.
+    SessionIdMissing,
+    /// Unknown, ended, expired, forged, foreign session id.
+    SessionNotFound(&'static str),
+    /// Legacy: MCP-Protocol-Version names no revision of ours.
+    VersionHeader,
+    /// Modern: the version in header and body is not ours.
+    Version(Box<str>),
+    /// Modern: header and body disagree, or a header is missing.
+    HeaderMismatch(&'static str),
+    /// No such method.
+    UnknownMethod(Era),
+    /// No such tool.
+    UnknownTool(Box<str>),
+    /// No such prompt.
+    UnknownPrompt(Box<str>),
+    /// No such resource.
+    UnknownResource(Era, Box<str>),
+    /// The upstream cannot be used.
+    Upstream(Trouble, Arc<str>),
+    /// `limits.sessions`
+    SessionsFull,
+    /// The state folder cannot be written.
+    NotWritten,
+    /// Draining, `limits.streams`.
+    Refused(Refusal),
+    /// Envoy is wired in a way that cannot serve this.
+    Wiring(&'static str),
+}
+
+/// What is wrong with an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// While calling it.
+    Failed(UpstreamFailure),
+    /// Never listed in the client's era.
+    NotListed,
+    /// Switched off.
+    Disabled,
+    /// Its credential is missing.
+    SecretMissing,
+    /// It answered an HTTP error that says nothing to an MCP client.
+    Status(u16),
+}
+
+impl Trouble {
+    const fn code(self) -> Code {
+        match self {
+            Self::Failed(UpstreamFailure::TimedOut) => Code::UPSTREAM_TIMEOUT,
+            Self::Failed(UpstreamFailure::Unreachable | UpstreamFailure::Unauthorized | UpstreamFailure::Garbage)
+            | Self::NotListed
+            | Self::Disabled
+            | Self::SecretMissing
+            | Self::Status(_) => Code::UPSTREAM_UNAVAILABLE,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Failed(UpstreamFailure::Unreachable) => "is unreachable",
+            Self::Failed(UpstreamFailure::TimedOut) => "did not answer in time",
+            Self::Failed(UpstreamFailure::Unauthorized) => "refused the gateway's credential",
+            Self::Failed(UpstreamFailure::Garbage) => "answered something that is not MCP",
+            Self::NotListed => "is not available yet",
+            Self::Disabled => "is disabled",
+            Self::SecretMissing => "is not available: its credential is missing at the gateway",
+            Self::Status(_) => "answered with an error",
+        }
+    }
+
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Failed(UpstreamFailure::Unreachable) => "upstream_unreachable",
+            Self::Failed(UpstreamFailure::TimedOut) => "upstream_timeout",
+            Self::Failed(UpstreamFailure::Unauthorized) => "upstream_unauthorized",
+            Self::Failed(UpstreamFailure::Garbage) => "upstream_garbage",
+            Self::NotListed => "upstream_not_listed",
+            Self::Disabled => "upstream_disabled",
+            Self::SecretMissing => "upstream_secret_missing",
+            Self::Status(_) => "upstream_status",
+        }
+    }
+}
+
+impl Reject {
+    /// One word for logs and metrics.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Envelope(EnvelopeError::NotJson | EnvelopeError::TooDeep(_)) => "parse_error",
+            Self::Envelope(
+                EnvelopeError::Batch
+                | EnvelopeError::NotAnObject
+                | EnvelopeError::DuplicateKey(_)
+                | EnvelopeError::WrongType(_),
+            ) => "invalid_request",
+            Self::Params(_) => "invalid_params",
+            Self::Meta(_) => "meta_missing",
+            Self::BodyTooLarge(_) => "body_too_large",
+            Self::TooSlow => "too_slow",
+            Self::NoRoom => "bodies_full",
+            Self::MediaType(_) => "media_type",
+            Self::Forbidden(_) => "foreign_host_or_origin",
+            Self::NoEndpoint => "no_endpoint",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::SessionIdMissing => "session_id_missing",
+            Self::SessionNotFound(word) => word,
+            Self::VersionHeader | Self::Version(_) => "unsupported_version",
+            Self::HeaderMismatch(_) => "header_mismatch",
+            Self::UnknownMethod(_) => "unknown_method",
+            Self::UnknownTool(_) => "unknown_tool",
+            Self::UnknownPrompt(_) => "unknown_prompt",
+            Self::UnknownResource(..) => "unknown_resource",
+            Self::Upstream(trouble, _) => trouble.reason(),
+            Self::SessionsFull => "sessions_full",
+            Self::NotWritten => "state_not_written",
+            Self::Refused(Refusal::Draining) => "draining",
+            Self::Refused(Refusal::TooManyStreams) => "streams_full",
+            Self::Wiring(_) => "wiring",
+        }
+    }
+
+    /// HTTP status.
+    pub(super) const fn status(&self) -> u16 {
+        match self {
+            Self::Envelope(_)
+            | Self::Meta(_)
+            | Self::SessionIdMissing
+            | Self::VersionHeader
+            | Self::Version(_)
+            | Self::HeaderMismatch(_) => 400,
+            Self::Params(_)
+            | Self::UnknownMethod(Era::Legacy)
+            | Self::UnknownTool(_)
+            | Self::UnknownPrompt(_)
+            | Self::UnknownResource(..)
+            | Self::Upstream(..) => 200,
+            Self::BodyTooLarge(_) => 413,
+            Self::TooSlow => 408,
+            Self::MediaType(_) => 415,
+            Self::Forbidden(_) => 403,
+            Self::MethodNotAllowed => 405,
+            Self::SessionNotFound(_) | Self::NoEndpoint | Self::UnknownMethod(Era::Modern) => 404,
+            Self::NoRoom | Self::SessionsFull | Self::NotWritten | Self::Refused(_) | Self::Wiring(_) => 503,
+        }
+    }
+
+    /// JSON-RPC error code.
+    pub(super) const fn code(&self) -> Code {
+        match self {
+            Self::Envelope(EnvelopeError::NotJson | EnvelopeError::TooDeep(_)) => Code::PARSE,
+            Self::Envelope(
+                EnvelopeError::Batch
+                | EnvelopeError::NotAnObject
+                | EnvelopeError::DuplicateKey(_)
+                | EnvelopeError::WrongType(_),
+            )
+            | Self::BodyTooLarge(_)
+            | Self::TooSlow
+            | Self::MediaType(_)
+            | Self::Forbidden(_)
+            | Self::NoEndpoint
+            | Self::MethodNotAllowed
+            | Self::SessionIdMissing
+            | Self::VersionHeader => Code::INVALID_REQUEST,
+            Self::Params(_) | Self::Meta(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) => Code::INVALID_PARAMS,
+            Self::UnknownResource(Era::Legacy, _) => Code::RESOURCE_NOT_FOUND,
+            Self::UnknownResource(Era::Modern, _) => Code::INVALID_PARAMS,
+            Self::SessionNotFound(_) => Code::SESSION_NOT_FOUND,
+            Self::Version(_) => Code::UNSUPPORTED_VERSION,
+            Self::HeaderMismatch(_) => Code::HEADER_MISMATCH,
+            Self::UnknownMethod(_) => Code::METHOD_NOT_FOUND,
+            Self::Upstream(trouble, _) => trouble.code(),
+            Self::NoRoom | Self::SessionsFull | Self::NotWritten | Self::Refused(_) | Self::Wiring(_) => {
+                Code::GATEWAY_UNAVAILABLE
+            }
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Envelope(error) => error.to_string(),
+            Self::Params(what) | Self::Meta(what) | Self::HeaderMismatch(what) => (*what).to_owned(),
+            Self::BodyTooLarge(limit) => format!("body is larger than {limit} bytes"),
+            Self::TooSlow => "the request was not received in time".to_owned(),
+            Self::NoRoom => "the gateway holds too many request bodies, try again".to_owned(),
+            Self::MediaType(what) | Self::Forbidden(what) => (*what).to_owned(),
+            Self::NoEndpoint => "no MCP endpoint at this path".to_owned(),
+            Self::MethodNotAllowed => "method not allowed".to_owned(),
+            Self::SessionIdMissing => "mcp-session-id is missing".to_owned(),
+            Self::SessionNotFound(_) => "session not found".to_owned(),
+            Self::VersionHeader | Self::Version(_) => "unsupported protocol version".to_owned(),
+            Self::UnknownMethod(_) => "method not found".to_owned(),
+            Self::UnknownTool(name) => format!("Unknown tool: {name}"),
+            Self::UnknownPrompt(name) => format!("Unknown prompt: {name}"),
+            Self::UnknownResource(_, uri) => format!("Resource not found: {uri}"),
+            Self::Upstream(Trouble::Status(status), upstream) => {
+                format!("upstream {upstream} answered with HTTP status {status}")
+            }
+            Self::Upstream(trouble, upstream) => format!("upstream {upstream} {}", trouble.words()),
+            Self::SessionsFull => "the gateway remembers too many sessions, try again later".to_owned(),
+            Self::NotWritten => "the gateway could not write its state".to_owned(),
+            Self::Refused(Refusal::Draining) => "the gateway is shutting down".to_owned(),
+            Self::Refused(Refusal::TooManyStreams) => "the gateway serves too many requests at once".to_owned(),
+            Self::Wiring(setting) => format!("Envoy is configured in a way that cannot serve this: {setting}"),
+        }
+    }
+
+    fn data(&self) -> Option<String> {
+        match self {
+            Self::UnknownResource(_, uri) => Some(format!(r#"{{"uri":{}}}"#, text(uri))),
+            Self::Upstream(_, upstream) => Some(format!(r#"{{"upstream":{}}}"#, text(upstream))),
+            Self::Version(requested) => {
+                let supported: Vec<String> = Version::ALL
+                    .iter()
+                    .rev()
+                    .map(|version| format!("\"{}\"", version.as_str()))
+                    .collect();
+                Some(format!(
+                    r#"{{"supported":[{}],"requested":{}}}"#,
+                    supported.join(","),
+                    text(requested)
+                ))
+            }
+            Self::Envelope(_)
+            | Self::Params(_)
+            | Self::Meta(_)
+            | Self::BodyTooLarge(_)
+            | Self::TooSlow
+            | Self::NoRoom
+            | Self::MediaType(_)
+            | Self::Forbidden(_)
+            | Self::NoEndpoint
+            | Self::MethodNotAllowed
+            | Self::SessionIdMissing
+            | Self::SessionNotFound(_)
+            | Self::VersionHeader
+            | Self::HeaderMismatch(_)
+            | Self::UnknownMethod(_)
+            | Self::UnknownTool(_)
+            | Self::UnknownPrompt(_)
+            | Self::SessionsFull
+            | Self::NotWritten
+            | Self::Refused(_)
+            | Self::Wiring(_) => None,
+        }
+    }
+
+    /// The JSON-RPC error message; `id` is the caller's raw id, `None` becomes null.
+    pub(super) fn body(&self, id: Option<&[u8]>) -> Bytes {
+        let mut body = Vec::with_capacity(160);
+        body.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+        body.extend_from_slice(id.unwrap_or(b"null"));
+        body.extend_from_slice(br#","error":{"code":"#);
+        body.extend_from_slice(self.code().0.to_string().as_bytes());
+        body.extend_from_slice(br#","message":"#);
+        body.extend_from_slice(&quote(&self.message()));
+        if let Some(data) = self.data() {
+            body.extend_from_slice(br#","data":"#);
+            body.extend_from_slice(data.as_bytes());
+        }
+        body.extend_from_slice(b"}}");
+        Bytes::from(body)
+    }
+
+    /// The whole answer.
+    pub(super) fn answer(&self, id: Option<&[u8]>, metadata: Option<Box<Metadata>>) -> Answer {
+        let mut headers = vec![("content-type", Bytes::from_static(b"application/json"))];
+        if self.status() == 503 {
+            headers.push(("retry-after", Bytes::from_static(b"1")));
+        }
+        if let Self::MethodNotAllowed = self {
+            headers.push(("allow", Bytes::from_static(b"POST, DELETE")));
+        }
+        Answer {
+            status: self.status(),
+            headers,
+            body: vec![self.body(id)],
+            details: self.reason(),
+            metadata,
+        }
+    }
+}
+
+fn text(value: &str) -> String {
+    String::from_utf8_lossy(&quote(value)).into_owned()
+}

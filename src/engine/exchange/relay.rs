@@ -1,0 +1,494 @@
+//! Relay: the processor makes the call itself and the answer goes out as a response of its own.
+//!
+//! Used where Envoy cannot: a call without a session (one-shot upstream session), a client that reads only JSON, a resource
+//! that several upstreams are asked for in turn, a replay after a lost session, an upstream with `via: direct`.
+
+use super::call::{self, Outgoing};
+use super::event::{CallEvent, Finding, ResponseHead, UpstreamFailure};
+use super::record::Way;
+use super::reject::{Reject, Trouble};
+use super::step::{Answer, Call, Command, End, Notice, Question, Reply, Step};
+use super::verdict::{self, Media, Settled, Verdict};
+use super::{Accepts, BodyMode, Exchange, Phase, Request};
+use crate::engine::jsonrpc::{Envelope, Shape};
+use crate::engine::mcp::Era;
+use crate::engine::session::Binding;
+use crate::engine::snapshot::Speech;
+use crate::engine::sse;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A JSON answer beyond this many bytes is streamed where the wiring can.
+const COLLECT: usize = 1 << 20;
+/// An answer that must be collected may not be larger.
+const COLLECT_MAX: usize = 64 << 20;
+
+/// The calls to try in turn; usually one.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    current: Option<Outgoing>,
+    next: VecDeque<Outgoing>,
+    /// Several are asked: an answer "not found" leads to the next.
+    around: bool,
+    /// The tie is for this exchange alone.
+    pub(super) one_shot: bool,
+}
+
+impl Calls {
+    pub(super) fn new(calls: Vec<Outgoing>) -> Self {
+        Self {
+            current: None,
+            around: calls.len() > 1,
+            next: calls.into(),
+            one_shot: false,
+        }
+    }
+
+    /// Goes to the next one.
+    pub(super) fn advance(&mut self) -> Option<&Outgoing> {
+        self.current = self.next.pop_front();
+        self.current.as_ref()
+    }
+
+    pub(super) const fn current(&self) -> Option<&Outgoing> {
+        self.current.as_ref()
+    }
+
+    pub(super) const fn asking_around(&self) -> bool {
+        self.around
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.current.as_ref().map_or(0, |call| call.body.len())
+    }
+
+    pub(super) fn speech(&self, era: Era) -> Option<Speech> {
+        self.current.as_ref().and_then(|call| call.upstream.speech(era))
+    }
+}
+
+/// A call that the processor makes.
+#[derive(Debug)]
+pub(super) struct Relay {
+    request: Box<Request>,
+    calls: Calls,
+    call: Outgoing,
+    binding: Binding,
+    /// StreamedImmediateResponse is possible: request phase, FULL_DUPLEX.
+    streamable: bool,
+    replayed: bool,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    AwaitHead,
+    /// The answer is collected to be sent whole.
+    Collect(Collected),
+    /// The answer is on its way to the client.
+    Stream(Media),
+}
+
+#[derive(Debug)]
+struct Collected {
+    status: u16,
+    media: Media,
+    pieces: Vec<Bytes>,
+    len: usize,
+    complete: bool,
+    /// Whether the upstream session is lost is being found out; what to do if it is not.
+    doubt: Option<Settled>,
+}
+
+impl Relay {
+    pub(super) fn held(&self) -> usize {
+        self.call.body.len()
+    }
+
+    /// What has to be closed when the relay ends.
+    pub(super) fn into_close(self: Box<Self>) -> Option<Command> {
+        self.close()
+    }
+
+    fn close(&self) -> Option<Command> {
+        (self.calls.one_shot && self.binding.id.is_some()).then(|| {
+            Command::Notify(Notice::Close {
+                upstream: Arc::clone(&self.call.upstream.name),
+                binding: self.binding.clone(),
+            })
+        })
+    }
+
+    fn command(&self) -> Command {
+        Command::Call(Call {
+            upstream: Arc::clone(&self.call.upstream.name),
+            headers: call::own_headers(&self.call, self.request.era(), &self.binding, &self.request.headers),
+            body: self.call.body.clone(),
+            timeout: self.call.upstream.call_timeout,
+        })
+    }
+
+    /// The answer may leave before it is complete.
+    fn may_stream(&self, media: Media) -> bool {
+        let readable = media == Media::Json || self.request.accepts == Accepts::Both;
+        self.streamable && readable && !self.calls.asking_around()
+    }
+}
+
+impl Exchange {
+    /// Makes the call of `calls` that is in turn.
+    pub(super) fn relay(&mut self, request: Box<Request>, calls: Calls, binding: Binding) -> Step {
+        let Some(call) = calls.current().cloned() else {
+            return self.reject_missing(&request);
+        };
+        let streamable = self.modes.request == BodyMode::FullDuplex;
+        self.start_relay(Relay {
+            request,
+            calls,
+            call,
+            binding,
+            streamable,
+            replayed: false,
+            stage: Stage::AwaitHead,
+        })
+    }
+
+    /// Makes a call again that Envoy had made: in the response-header phase only one whole answer is possible.
+    pub(super) fn replay(&mut self, request: Box<Request>, call: Outgoing, binding: Binding) -> Step {
+        let calls = Calls::default();
+        let relay = Relay {
+            request,
+            calls,
+            call,
+            binding,
+            streamable: false,
+            replayed: true,
+            stage: Stage::AwaitHead,
+        };
+        self.start_relay(relay)
+    }
+
+    fn start_relay(&mut self, relay: Relay) -> Step {
+        self.record.way = Way::Relay;
+        let commands = vec![Command::Disarm, relay.command()];
+        self.phase = Phase::Calling(Box::new(relay));
+        Step {
+            commands,
+            ..Step::default()
+        }
+    }
+
+    /// The call made progress.
+    pub(super) fn relayed(&mut self, relay: Box<Relay>, event: CallEvent) -> Step {
+        match event {
+            CallEvent::Head(head) => self.relay_head(relay, &head),
+            CallEvent::Chunk(chunk) => self.relay_chunk(relay, chunk),
+            CallEvent::End => self.relay_end(relay),
+            CallEvent::Failed(failure) => self.relay_failed(relay, failure),
+        }
+    }
+
+    fn relay_head(&mut self, mut relay: Box<Relay>, head: &ResponseHead) -> Step {
+        let status = verdict::status(head);
+        self.record.status = status;
+        let tied = relay.binding.id.is_some() && !relay.calls.one_shot && !relay.replayed;
+        let (media, doubt) = match verdict::judge(relay.request.era(), tied, head) {
+            Verdict::Pass(media) => (media, None),
+            Verdict::Suspect { otherwise } => {
+                let media = if let Settled::Pass(media) = otherwise {
+                    media
+                } else {
+                    Media::Json
+                };
+                (media, Some(otherwise))
+            }
+            Verdict::Replace(trouble) => return self.relay_refused(*relay, trouble),
+            Verdict::UnknownCluster => {
+                return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::Unreachable));
+            }
+        };
+        let mut step = Step::default();
+        if doubt.is_none() && media == Media::EventStream && relay.may_stream(media) {
+            step.replies.push(self.stream_head(&relay.request, media));
+            relay.stage = Stage::Stream(media);
+        } else {
+            if doubt.is_some() {
+                step.commands.push(Command::Ask(Question::Recover {
+                    session: relay.request.sender.session,
+                    upstream: Arc::clone(&relay.call.upstream.name),
+                    stale: relay.binding.clone(),
+                }));
+            }
+            relay.stage = Stage::Collect(Collected {
+                status,
+                media,
+                pieces: Vec::new(),
+                len: 0,
+                complete: false,
+                doubt,
+            });
+        }
+        self.phase = Phase::Calling(relay);
+        step
+    }
+
+    fn relay_chunk(&mut self, mut relay: Box<Relay>, chunk: Bytes) -> Step {
+        let mut step = Step::default();
+        let mut begun = None;
+        match &mut relay.stage {
+            Stage::AwaitHead => {}
+            Stage::Stream(_) => {
+                self.record.bytes_out += chunk.len();
+                step.replies.push(Reply::StreamChunk {
+                    body: chunk,
+                    end: false,
+                });
+            }
+            Stage::Collect(collected) => {
+                collected.len += chunk.len();
+                collected.pieces.push(chunk);
+                if collected.len > COLLECT && collected.doubt.is_none() && collected.status == 200 {
+                    begun = Some(collected.media);
+                }
+                if collected.len > COLLECT_MAX {
+                    return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::Garbage));
+                }
+            }
+        }
+        if let Some(media) = begun.filter(|media| relay.may_stream(*media)) {
+            step.replies.push(self.stream_head(&relay.request, media));
+            if let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, Stage::Stream(media)) {
+                self.record.bytes_out += collected.len;
+                step.replies.extend(
+                    collected
+                        .pieces
+                        .into_iter()
+                        .map(|body| Reply::StreamChunk { body, end: false }),
+                );
+            }
+        }
+        self.phase = Phase::Calling(relay);
+        step
+    }
+
+    fn relay_end(&mut self, mut relay: Box<Relay>) -> Step {
+        match &mut relay.stage {
+            Stage::AwaitHead => self.relay_failed(relay, UpstreamFailure::Garbage),
+            Stage::Stream(_) => self.relay_done(
+                &relay,
+                vec![Reply::StreamChunk {
+                    body: Bytes::new(),
+                    end: true,
+                }],
+            ),
+            Stage::Collect(collected) => {
+                collected.complete = true;
+                if collected.doubt.is_some() {
+                    self.phase = Phase::Calling(relay);
+                    return Step::default();
+                }
+                self.relay_whole(relay)
+            }
+        }
+    }
+
+    /// The whole answer is here and stands.
+    fn relay_whole(&mut self, mut relay: Box<Relay>) -> Step {
+        let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, Stage::AwaitHead) else {
+            return self.relay_failed(relay, UpstreamFailure::Garbage);
+        };
+        let Collected {
+            status,
+            mut media,
+            mut pieces,
+            ..
+        } = collected;
+        let must_convert = relay.request.accepts == Accepts::Json || relay.calls.asking_around();
+        if media == Media::EventStream && must_convert {
+            let Some(message) = response_in(&pieces) else {
+                return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::Garbage));
+            };
+            pieces = vec![message];
+            media = Media::Json;
+        }
+        if relay.calls.asking_around() && is_not_found(&pieces) {
+            return self.relay_next(*relay);
+        }
+        let content_type: &'static [u8] = match media {
+            Media::Json => b"application/json",
+            Media::EventStream => b"text/event-stream",
+        };
+        let answer = Answer {
+            status,
+            headers: vec![("content-type", Bytes::from_static(content_type))],
+            body: pieces,
+            details: "relayed",
+            metadata: Some(Box::new(self.metadata(relay.request.id(), true))),
+        };
+        self.record.status = status;
+        self.record.bytes_out = answer.body.iter().map(Bytes::len).sum();
+        self.relay_done(&relay, vec![Reply::Answer(answer)])
+    }
+
+    fn relay_failed(&mut self, relay: Box<Relay>, failure: UpstreamFailure) -> Step {
+        match &relay.stage {
+            Stage::AwaitHead | Stage::Collect(_) => self.relay_refused(*relay, Trouble::Failed(failure)),
+            Stage::Stream(Media::EventStream) => {
+                // The status is out; the caller still hears what became of its request.
+                let reject = Reject::Upstream(Trouble::Failed(failure), Arc::clone(&relay.call.upstream.name));
+                self.record.code = Some(reject.code().0);
+                self.record.reason = Some(reject.reason());
+                let event = sse::SseEvent {
+                    data: reject.body(relay.request.id()),
+                    ..sse::SseEvent::default()
+                };
+                self.relay_done(
+                    &relay,
+                    vec![Reply::StreamChunk {
+                        body: sse::encode(&event),
+                        end: true,
+                    }],
+                )
+            }
+            Stage::Stream(Media::Json) => {
+                // Half a JSON document cannot be mended: cut the connection.
+                self.record.reason = Some("upstream_cut");
+                let mut step = self.relay_done(&relay, Vec::new());
+                step.end = End::Abort;
+                step
+            }
+        }
+    }
+
+    /// What is known of the upstream session now.
+    pub(super) fn relay_found(&mut self, mut relay: Box<Relay>, finding: Finding) -> Step {
+        match finding {
+            Finding::StillThere => {
+                let Stage::Collect(collected) = &mut relay.stage else {
+                    self.phase = Phase::Calling(relay);
+                    return Step::default();
+                };
+                match collected.doubt.take() {
+                    Some(Settled::Replace(trouble)) => self.relay_refused(*relay, trouble),
+                    Some(Settled::Pass(_)) | None if collected.complete => self.relay_whole(relay),
+                    Some(Settled::Pass(_)) | None => {
+                        self.phase = Phase::Calling(relay);
+                        Step::default()
+                    }
+                }
+            }
+            Finding::Reopened(binding) => {
+                relay.binding = binding;
+                relay.replayed = true;
+                relay.stage = Stage::AwaitHead;
+                self.record.replayed = true;
+                let commands = vec![Command::CancelCall, relay.command()];
+                self.phase = Phase::Calling(relay);
+                Step {
+                    commands,
+                    ..Step::default()
+                }
+            }
+            Finding::Unbindable(failure) => self.relay_refused(*relay, Trouble::Failed(failure)),
+            Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), relay.request.id()),
+            Finding::Live | Finding::SessionsFull | Finding::Bound(_) | Finding::EndWritten(_) => {
+                self.phase = Phase::Calling(relay);
+                Step::default()
+            }
+        }
+    }
+
+    /// This upstream gives no answer: the next one, or the error.
+    fn relay_refused(&mut self, relay: Relay, trouble: Trouble) -> Step {
+        let close = relay.close();
+        let mut step = self.try_next(relay.request, relay.calls.or(relay.call), trouble);
+        step.commands.insert(0, Command::CancelCall);
+        step.commands.extend(close);
+        step
+    }
+
+    fn relay_next(&mut self, relay: Relay) -> Step {
+        let close = relay.close();
+        let mut step = self.tie(relay.request, relay.calls);
+        step.commands.extend(close);
+        step
+    }
+
+    /// Goes on to the next upstream in line, if there is one; else the trouble is the client's answer.
+    pub(super) fn try_next(&mut self, request: Box<Request>, calls: Calls, trouble: Trouble) -> Step {
+        if calls.next.is_empty() {
+            let upstream = calls.current.map(|call| Arc::clone(&call.upstream.name));
+            let upstream = upstream
+                .or_else(|| self.record.upstream.clone())
+                .unwrap_or_else(|| "".into());
+            return self.reject(&Reject::Upstream(trouble, upstream), request.id());
+        }
+        self.tie(request, calls)
+    }
+
+    fn relay_done(&mut self, relay: &Relay, replies: Vec<Reply>) -> Step {
+        self.phase = Phase::Done;
+        Step {
+            replies,
+            commands: relay.close().into_iter().collect(),
+            end: End::Done,
+        }
+    }
+
+    fn stream_head(&self, request: &Request, media: Media) -> Reply {
+        let content_type: &'static [u8] = match media {
+            Media::Json => b"application/json",
+            Media::EventStream => b"text/event-stream",
+        };
+        let mut headers = vec![("content-type", Bytes::from_static(content_type))];
+        if media == Media::EventStream {
+            headers.push(("cache-control", Bytes::from_static(b"no-cache")));
+        }
+        Reply::StreamHead {
+            status: 200,
+            headers,
+            metadata: Some(Box::new(self.metadata(request.id(), true))),
+        }
+    }
+}
+
+impl Calls {
+    /// For messages: remembers `call` as the current one where none is.
+    fn or(mut self, call: Outgoing) -> Self {
+        self.current.get_or_insert(call);
+        self
+    }
+}
+
+/// The JSON-RPC response within a collected event stream.
+fn response_in(pieces: &[Bytes]) -> Option<Bytes> {
+    let mut decoder = sse::Decoder::default();
+    for piece in pieces {
+        for event in decoder.feed(piece, COLLECT_MAX).ok()? {
+            let is_response = Envelope::scan(&event.data, u32::MAX)
+                .is_ok_and(|envelope| matches!(envelope.shape, Shape::Response { .. }));
+            if is_response {
+                return Some(event.data);
+            }
+        }
+    }
+    None
+}
+
+/// Whether a JSON-RPC response says that there is no such resource.
+fn is_not_found(pieces: &[Bytes]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Response {
+        error: Option<Error>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Error {
+        code: i64,
+    }
+    let whole = pieces.concat();
+    let error = serde_json::from_slice::<Response>(&whole)
+        .ok()
+        .and_then(|response| response.error);
+    error.is_some_and(|error| matches!(error.code, -32002 | -32602))
+}
