@@ -1,7 +1,20 @@
-//! Items as raw JSON per upstream and era, and their merge into lists. (Merge and views to come.)
+//! Items as raw JSON per upstream and era, as discovery read them.
+//!
+//! What an upstream sent is kept byte by byte; only the key (name, URI) is decoded. Merging into lists is the
+//! snapshot's work.
 
-use crate::engine::mcp::Version;
+mod disk;
+mod item;
+mod members;
+mod page;
+
+pub use disk::CatalogError;
+pub use item::ItemError;
+pub(crate) use members::Members;
+pub use page::{ListPage, PageError};
+
 use crate::engine::mcp::capabilities::ServerFlags;
+use crate::engine::mcp::{Era, Version};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +29,43 @@ pub enum Kind {
     Resources,
     /// `resources/templates/list`
     Templates,
+}
+
+impl Kind {
+    /// All of them, in the order of the arrays that hold one thing per kind.
+    pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
+    /// The member of a list result that holds the items.
+    #[must_use]
+    pub const fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+        }
+    }
+
+    /// The member of an item that identifies it.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Tools | Self::Prompts => "name",
+            Self::Resources => "uri",
+            Self::Templates => "uriTemplate",
+        }
+    }
+
+    /// One item of this kind, for messages.
+    #[must_use]
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Tools => "tool",
+            Self::Prompts => "prompt",
+            Self::Resources => "resource",
+            Self::Templates => "resource template",
+        }
+    }
 }
 
 /// One tool, prompt, resource or template as its upstream sent it.
@@ -58,6 +108,19 @@ pub struct Listing {
     pub public: bool,
 }
 
+impl Listing {
+    /// The items of one kind.
+    #[must_use]
+    pub fn items(&self, kind: Kind) -> &[Item] {
+        match kind {
+            Kind::Tools => &self.tools,
+            Kind::Prompts => &self.prompts,
+            Kind::Resources => &self.resources,
+            Kind::Templates => &self.templates,
+        }
+    }
+}
+
 /// What is known of one upstream, per era.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalog {
@@ -65,4 +128,21 @@ pub struct Catalog {
     pub legacy: Option<Arc<Listing>>,
     /// As modern clients see it.
     pub modern: Option<Arc<Listing>>,
+}
+
+impl Catalog {
+    /// The listing of one era.
+    #[must_use]
+    pub const fn listing(&self, era: Era) -> Option<&Arc<Listing>> {
+        match era {
+            Era::Legacy => self.legacy.as_ref(),
+            Era::Modern => self.modern.as_ref(),
+        }
+    }
+
+    /// True if no era was listed.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.legacy.is_none() && self.modern.is_none()
+    }
 }

@@ -1,8 +1,18 @@
-//! Exposed name -> (upstream, upstream name), and who owns a resource. (Interface first; body to come.)
+//! Exposed name -> (upstream, upstream name), and who owns a resource.
+//!
+//! Names are resolved exactly, never by stripping a prefix. A name belongs to the first upstream in configuration order
+//! that lists it, for as long as that is configured: while it is down, and even while it is disabled or its items have
+//! expired. So a target may be found whose upstream cannot be called at the moment; the caller looks at
+//! `Upstream::enabled` and `Upstream::speech`.
+
+pub(crate) mod index;
+pub(crate) mod template;
 
 use crate::engine::snapshot::UpstreamIndex;
 use bytes::Bytes;
+use index::Index;
 use std::sync::Arc;
+use template::Template;
 
 /// Where a call goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,36 +38,72 @@ pub enum Owner {
 
 /// All routes of one era.
 #[derive(Debug, Default)]
-pub struct Routes {}
+pub struct Routes {
+    pub(crate) tools: Arc<Index>,
+    pub(crate) prompts: Arc<Index>,
+    pub(crate) resources: Arc<Index>,
+    pub(crate) templates: Arc<Index>,
+    /// The templates that own themselves, in configuration order.
+    pub(crate) patterns: Arc<[(Template, Target)]>,
+    /// Resources that tools name without listing them.
+    pub(crate) shown_by_tools: Arc<Index>,
+    /// May be asked for a URI that nobody claims.
+    pub(crate) ask: Vec<UpstreamIndex>,
+    /// (prefix, upstream), longest prefix first.
+    pub(crate) unlisted: Vec<(Box<str>, UpstreamIndex)>,
+}
 
 impl Routes {
     /// The tool with exactly this exposed name.
     #[must_use]
-    pub fn tool(&self, _exposed: &str) -> Option<&Target> {
-        unimplemented!()
+    pub fn tool(&self, exposed: &str) -> Option<&Target> {
+        self.tools.get(exposed)
     }
 
     /// The prompt with exactly this exposed name.
     #[must_use]
-    pub fn prompt(&self, _exposed: &str) -> Option<&Target> {
-        unimplemented!()
+    pub fn prompt(&self, exposed: &str) -> Option<&Target> {
+        self.prompts.get(exposed)
     }
 
-    /// Who answers `resources/read` of this URI.
+    /// Who answers `resources/read` of this URI: its lister, else the first template that matches, else the upstream
+    /// whose tool names it.
     #[must_use]
-    pub fn resource(&self, _uri: &str) -> Owner {
-        unimplemented!()
+    pub fn resource(&self, uri: &str) -> Owner {
+        if let Some(target) = self.resources.get(uri) {
+            return Owner::One(target.clone());
+        }
+        if let Some((_, target)) = self.patterns.iter().find(|(template, _)| template.matches(uri)) {
+            return Owner::One(Target {
+                upstream: target.upstream,
+                name: uri.into(),
+                token: None,
+            });
+        }
+        if let Some(target) = self.shown_by_tools.get(uri) {
+            return Owner::One(target.clone());
+        }
+        if self.ask.is_empty() {
+            return Owner::None;
+        }
+        Owner::Ask(self.ask.clone())
     }
 
     /// Who answers `completion/complete` for this template (`ref/resource`): exact template, else as a URI.
     #[must_use]
-    pub fn template(&self, _uri_template: &str) -> Owner {
-        unimplemented!()
+    pub fn template(&self, uri_template: &str) -> Owner {
+        match self.templates.get(uri_template) {
+            Some(target) => Owner::One(target.clone()),
+            None => self.resource(uri_template),
+        }
     }
 
-    /// An upstream that is configured but not listed in this era, whose prefix `exposed` starts with: "unavailable" rather than "unknown".
+    /// An enabled upstream that was listed in no era so far, whose prefix `exposed` starts with (the longest one): a
+    /// call is "unavailable" rather than "unknown". An upstream that speaks only the other era is not meant.
     #[must_use]
-    pub fn unlisted(&self, _exposed: &str) -> Option<UpstreamIndex> {
-        unimplemented!()
+    pub fn unlisted(&self, exposed: &str) -> Option<UpstreamIndex> {
+        let mut all = self.unlisted.iter();
+        all.find(|(prefix, _)| exposed.starts_with(&**prefix))
+            .map(|(_, upstream)| *upstream)
     }
 }

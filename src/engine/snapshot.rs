@@ -1,8 +1,17 @@
-//! Everything one exchange may know, folded into one value by one writer. (Types first; the fold to come.)
+//! Everything one exchange may know, folded into one value by one writer.
 
+mod face;
 pub mod fold;
+mod hello;
+mod part;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tools;
+mod upstream;
 
-use crate::engine::catalog::Kind;
+pub use tools::ToolRow;
+
+use crate::engine::catalog::{Kind, Listing};
 use crate::engine::config::{Limits, Via};
 use crate::engine::mcp::{Era, Version};
 use crate::engine::session::{EndpointHash, Keys};
@@ -116,6 +125,8 @@ pub struct Face {
     pub templates: Prepared,
     /// Who is called under which name.
     pub routes: crate::engine::route::Routes,
+    /// Of the upstreams whose items are shown, by their index.
+    pub(crate) listings: Vec<Option<Arc<Listing>>>,
 }
 
 impl Face {

@@ -1,10 +1,30 @@
-//! Folds configuration, resolved secrets and catalogs into a snapshot, incrementally per upstream. (Interface first; body to come.)
+//! Folds configuration, resolved secrets and catalogs into a snapshot, incrementally per upstream.
+//!
+//! ```text
+//! per upstream and era:  listing -> Part (names) ---+--> merged names (who owns what) -> Routes
+//!                                                   +--> segment (without what is hidden) -> Prepared
+//! ```
+//! What did not change is shared with the last snapshot: a change of one upstream renders that upstream's bytes, and
+//! merges names again only if its names changed.
+//!
+//! Who keeps names: an upstream owns what it listed for as long as it is configured under the same URL. If it is
+//! disabled, or its catalog is empty in both eras (down for longer than `lists.keepLastGood`), its items leave the
+//! lists but stay in the routes, so that no other upstream gets its calls and these are refused as unavailable.
 
-use super::Snapshot;
-use crate::engine::catalog::Catalog;
+use super::face::{Freshness, Merged, Side, face};
+use super::hello::{self, Chorus, Voice};
+use super::part::{Naming, Part};
+use super::upstream::Made;
+use super::{Endpoint, Face, Snapshot, UpstreamIndex};
+use crate::engine::catalog::{Catalog, Kind};
 use crate::engine::config;
-use crate::engine::session::Keys;
+use crate::engine::mcp::{Era, Version};
+use crate::engine::session::{EndpointHash, Keys};
+use std::collections::HashMap;
 use std::sync::Arc;
+
+/// Warnings kept per upstream; what exceeds them is counted.
+const MAX_WARNINGS: usize = 20;
 
 /// The settings of one endpoint besides its upstreams.
 #[derive(Clone, Debug)]
@@ -32,15 +52,240 @@ pub struct UpstreamInput {
 
 /// The one writer's working memory: what did not change is taken from the last snapshot.
 #[derive(Debug, Default)]
-pub struct Folder {}
+pub struct Folder {
+    generation: u64,
+    upstreams: HashMap<Arc<str>, Memory>,
+    legacy: Merged,
+    modern: Merged,
+}
+
+/// What the last fold made of one upstream.
+#[derive(Debug)]
+struct Memory {
+    made: Made,
+    legacy: Option<Side>,
+    modern: Option<Side>,
+}
+
+/// All upstreams of one fold, by their place.
+#[derive(Default)]
+struct Rows {
+    made: Vec<Made>,
+    legacy: Vec<Option<Side>>,
+    modern: Vec<Option<Side>>,
+}
 
 impl Folder {
     /// The next snapshot. Items hidden by collisions and the like come back as warnings: (upstream name, text).
     pub fn fold(
         &mut self,
-        _settings: &EndpointSettings,
-        _upstreams: &[UpstreamInput],
+        settings: &EndpointSettings,
+        upstreams: &[UpstreamInput],
     ) -> (Arc<Snapshot>, Vec<(String, String)>) {
-        unimplemented!()
+        let mut rows = self.rows(upstreams);
+        self.legacy.merge(&rows.legacy);
+        self.modern.merge(&rows.modern);
+        for (place, (legacy, modern)) in rows.legacy.iter_mut().zip(&mut rows.modern).enumerate() {
+            if let Some(side) = legacy {
+                side.render(&self.legacy, place, None);
+            }
+            if let Some(side) = modern {
+                side.render(&self.modern, place, legacy.as_ref());
+            }
+        }
+        let endpoint = self.endpoint(settings, upstreams, &rows);
+        let warnings = self.warnings(&rows);
+        self.remember(rows);
+        self.generation += 1;
+        let snapshot = Snapshot {
+            generation: self.generation,
+            endpoints: vec![Arc::new(endpoint)],
+        };
+        (Arc::new(snapshot), warnings)
     }
+
+    fn rows(&mut self, upstreams: &[UpstreamInput]) -> Rows {
+        let mut rows = Rows::default();
+        for (place, input) in (0u32..).zip(upstreams) {
+            let naming = Naming {
+                upstream: input.config.name.as_str().into(),
+                prefix: input.config.prefix.as_str().into(),
+                verbatim: upstreams.len() == 1 && input.config.prefix.is_empty(),
+            };
+            let old = self.upstreams.remove(&naming.upstream);
+            let old = old.filter(|old| old.made.is_same_server(input));
+            let (made, legacy, modern) = match old {
+                Some(old) => (Some(old.made), old.legacy, old.modern),
+                None => (None, None, None),
+            };
+            rows.made.push(Made::next(input, made));
+            rows.legacy
+                .push(side(Era::Legacy, input, &naming, UpstreamIndex(place), legacy));
+            rows.modern
+                .push(side(Era::Modern, input, &naming, UpstreamIndex(place), modern));
+        }
+        rows
+    }
+
+    fn endpoint(&self, settings: &EndpointSettings, upstreams: &[UpstreamInput], rows: &Rows) -> Endpoint {
+        let config = &settings.config;
+        let legacy_voices = voices(rows, &rows.legacy);
+        let modern_voices = voices(rows, &rows.modern);
+        let (legacy, modern) = (chorus(upstreams, &legacy_voices), chorus(upstreams, &modern_voices));
+        let freshness = freshness(upstreams, &modern_voices);
+        let [v1, v2, v3, v4, _] = Version::ALL;
+        let public = url::Url::parse(&config.public_url).ok();
+        let public_host = public.as_ref().and_then(|url| url.host_str()).map(str::to_lowercase);
+        let public_origin = public.as_ref().map(|url| url.origin().ascii_serialization());
+        Endpoint {
+            id: Arc::clone(&settings.id),
+            hash: EndpointHash::of(&settings.id),
+            path: config.path.as_str().into(),
+            hosts: config.hosts.iter().cloned().chain(public_host).collect(),
+            any_host: false,
+            origins: config.origins.iter().cloned().chain(public_origin).collect(),
+            keys: settings.keys.clone(),
+            lifetime: config.session.lifetime,
+            limits: config.limits.clone(),
+            route_key: Arc::clone(&settings.route_key),
+            upstreams: rows.made.iter().map(|made| Arc::clone(&made.upstream)).collect(),
+            legacy: self.face(Era::Legacy, upstreams, &rows.legacy, freshness),
+            modern: self.face(Era::Modern, upstreams, &rows.modern, freshness),
+            initialize: [v1, v2, v3, v4].map(|version| hello::initialize(version, legacy)),
+            discover: hello::discover(modern, freshness),
+        }
+    }
+
+    fn face(&self, era: Era, upstreams: &[UpstreamInput], sides: &[Option<Side>], freshness: Freshness) -> Face {
+        let merged = match era {
+            Era::Legacy => &self.legacy,
+            Era::Modern => &self.modern,
+        };
+        face(
+            era,
+            sides,
+            freshness,
+            merged.routes(ask(era, upstreams), unlisted(upstreams)),
+        )
+    }
+
+    fn warnings(&self, rows: &Rows) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        for (place, (made, sides)) in rows.made.iter().zip(rows.legacy.iter().zip(&rows.modern)).enumerate() {
+            let mut own = Vec::new();
+            for (side, merged) in [(sides.0, &self.legacy), (sides.1, &self.modern)] {
+                let Some(side) = side.as_ref().filter(|side| side.shown) else {
+                    continue;
+                };
+                own.extend_from_slice(&side.part.renamed);
+                own.extend(
+                    Kind::ALL
+                        .into_iter()
+                        .flat_map(|kind| hidden(kind, side, merged, place, rows)),
+                );
+            }
+            // The same is usually true of both eras.
+            let mut seen = std::collections::HashSet::new();
+            own.retain(|text| seen.insert(text.clone()));
+            let more = own.len().saturating_sub(MAX_WARNINGS);
+            own.truncate(MAX_WARNINGS);
+            if more > 0 {
+                own.push(format!("and {more} more"));
+            }
+            all.extend(own.into_iter().map(|text| (made.upstream.name.to_string(), text)));
+        }
+        all
+    }
+
+    fn remember(&mut self, rows: Rows) {
+        let sides = rows.legacy.into_iter().zip(rows.modern);
+        let memories = rows.made.into_iter().zip(sides).map(|(made, (legacy, modern))| {
+            let name = Arc::clone(&made.upstream.name);
+            (name, Memory { made, legacy, modern })
+        });
+        self.upstreams = memories.collect();
+    }
+}
+
+/// One upstream in one era: its listing, or the names it still owns.
+fn side(era: Era, input: &UpstreamInput, naming: &Naming, place: UpstreamIndex, old: Option<Side>) -> Option<Side> {
+    let (listing, shown) = match (input.catalog.listing(era), &old) {
+        (Some(listing), _) => (Arc::clone(listing), input.config.enabled),
+        (None, Some(old)) if input.catalog.is_empty() => (Arc::clone(&old.part.listing), false),
+        (None, _) => return None,
+    };
+    let part = Part::next(&listing, naming, place, old.as_ref().map(|old| &old.part));
+    let rendered = old.filter(|old| old.part.renders_like(&part)).map(|old| old.rendered);
+    Some(Side {
+        part,
+        shown,
+        rendered: rendered.unwrap_or_default(),
+    })
+}
+
+/// What listed upstreams say of themselves, in configuration order.
+fn voices<'a>(rows: &'a Rows, sides: &'a [Option<Side>]) -> Vec<Voice<'a>> {
+    let voice = |(made, side): (&'a Made, &'a Option<Side>)| {
+        let side = side.as_ref().filter(|side| side.shown)?;
+        Some((&*made.upstream.name, &*side.part.listing))
+    };
+    rows.made.iter().zip(sides).filter_map(voice).collect()
+}
+
+fn chorus<'a>(upstreams: &[UpstreamInput], voices: &'a [Voice<'a>]) -> Chorus<'a> {
+    match upstreams {
+        [_] => Chorus::Solo(voices.first().map(|(_, listing)| *listing)),
+        _ => Chorus::Many(voices),
+    }
+}
+
+/// The least of the parts; 0 while an upstream is still to come, since its items will change the lists.
+fn freshness(upstreams: &[UpstreamInput], voices: &[Voice<'_>]) -> Freshness {
+    let complete = upstreams
+        .iter()
+        .all(|input| !input.config.enabled || !input.catalog.is_empty());
+    let least = voices.iter().map(|(_, listing)| listing.ttl_ms).min();
+    Freshness {
+        ttl_ms: least.filter(|_| complete).unwrap_or(0),
+        public: voices.iter().all(|(_, listing)| listing.public),
+    }
+}
+
+/// Who may be asked for a URI that nobody claims: the only enabled upstream, or those that are to be probed.
+fn ask(era: Era, upstreams: &[UpstreamInput]) -> Vec<UpstreamIndex> {
+    let single = upstreams.iter().filter(|input| input.config.enabled).count() == 1;
+    let asked = |(place, input): (u32, &UpstreamInput)| {
+        let allowed = input.config.enabled && (single || input.config.resources_probe);
+        let able = input.catalog.listing(era).is_some() || single && input.catalog.is_empty();
+        (allowed && able).then_some(UpstreamIndex(place))
+    };
+    (0u32..).zip(upstreams).filter_map(asked).collect()
+}
+
+/// Enabled upstreams of which nothing is known, longest prefix first.
+fn unlisted(upstreams: &[UpstreamInput]) -> Vec<(Box<str>, UpstreamIndex)> {
+    let missing = (0u32..)
+        .zip(upstreams)
+        .filter(|(_, input)| input.config.enabled && input.catalog.is_empty());
+    let mut all: Vec<_> = missing
+        .map(|(place, input)| (input.config.prefix.as_str().into(), UpstreamIndex(place)))
+        .collect();
+    all.sort_by_key(|(prefix, _): &(Box<str>, _)| std::cmp::Reverse(prefix.len()));
+    all
+}
+
+/// What other upstreams hide of this one.
+fn hidden(kind: Kind, side: &Side, merged: &Merged, place: usize, rows: &Rows) -> Vec<String> {
+    let text = |hidden: &crate::engine::route::index::Hidden| {
+        let name = &side.part.entries(kind).get(hidden.item as usize)?.exposed;
+        let noun = kind.noun();
+        if hidden.owner as usize == place {
+            return Some(format!("{noun} {name:?} is listed twice: the second is hidden"));
+        }
+        let owner = &rows.made.get(hidden.owner as usize)?.upstream.name;
+        Some(format!(
+            "{noun} {name:?} is hidden: upstream {owner:?} comes first and owns it"
+        ))
+    };
+    merged.hidden(kind, place).iter().filter_map(text).collect()
 }

@@ -1,0 +1,207 @@
+//! Merges the parts of one era into what its clients see: lists in segments, and routes.
+//!
+//! Order is the configuration's, then each upstream's own; when which listing arrived does not matter.
+
+use super::part::Part;
+use super::{Face, Prepared, UpstreamIndex};
+use crate::engine::catalog::Kind;
+use crate::engine::mcp::Era;
+use crate::engine::route::index::{Entries, Hidden, Index};
+use crate::engine::route::template::Template;
+use crate::engine::route::{Routes, Target};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Name and version of this gateway, as JSON.
+pub(super) const SERVER_INFO: &str = concat!(
+    r#"{"name":"mcp-manifold","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}"#
+);
+
+/// One upstream in one era.
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    pub(super) part: Arc<Part>,
+    /// False: it keeps its names, but its items are not listed (disabled, or nothing is known of it any more).
+    pub(super) shown: bool,
+    /// By kind.
+    pub(super) rendered: [Rendered; 4],
+}
+
+/// The bytes of one upstream's items of one kind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rendered {
+    /// What the bytes leave out; `None`: not rendered yet.
+    hidden: Option<Vec<Hidden>>,
+    /// Each item behind a comma.
+    bytes: Bytes,
+}
+
+/// The merged names of one era, kept for the next fold.
+#[derive(Debug, Default)]
+pub(super) struct Merged {
+    kinds: [Names; 4],
+    shown_by_tools: Names,
+    patterns: Arc<[(Template, Target)]>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    index: Arc<Index>,
+    /// By place of the upstream.
+    hidden: Vec<Vec<Hidden>>,
+}
+
+/// How long, and by whom, a list may be cached (SEP-2549).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Freshness {
+    pub(super) ttl_ms: u64,
+    pub(super) public: bool,
+}
+
+impl Names {
+    /// Takes the new parts; true if anything changed.
+    fn merge(&mut self, parts: Vec<Entries>) -> bool {
+        if self.index.is_of(&parts) {
+            return false;
+        }
+        let (index, hidden) = Index::build(parts);
+        (self.index, self.hidden) = (Arc::new(index), hidden);
+        true
+    }
+}
+
+impl Merged {
+    /// Takes the parts of all upstreams, by their place.
+    pub(super) fn merge(&mut self, sides: &[Option<Side>]) {
+        let [tools, prompts, resources, templates] = &mut self.kinds;
+        tools.merge(parts(sides, |part| part.entries(Kind::Tools)));
+        prompts.merge(parts(sides, |part| part.entries(Kind::Prompts)));
+        resources.merge(parts(sides, |part| part.entries(Kind::Resources)));
+        self.shown_by_tools.merge(parts(sides, |part| &part.shown_by_tools));
+        if templates.merge(parts(sides, |part| part.entries(Kind::Templates))) {
+            let owned = (0..sides.len()).flat_map(|place| templates.index.owned(place));
+            let pattern = |(_, entry): (usize, &crate::engine::route::index::Entry)| {
+                Some((Template::parse(&entry.exposed)?, entry.target.clone()))
+            };
+            self.patterns = owned.filter_map(pattern).collect();
+        }
+    }
+
+    /// What earlier upstreams hide of the one at `place`.
+    pub(super) fn hidden(&self, kind: Kind, place: usize) -> &[Hidden] {
+        self.names(kind).hidden.get(place).map_or(&[], |hidden| hidden)
+    }
+
+    pub(super) fn routes(&self, ask: Vec<UpstreamIndex>, unlisted: Vec<(Box<str>, UpstreamIndex)>) -> Routes {
+        let index = |kind| Arc::clone(&self.names(kind).index);
+        Routes {
+            tools: index(Kind::Tools),
+            prompts: index(Kind::Prompts),
+            resources: index(Kind::Resources),
+            templates: index(Kind::Templates),
+            patterns: Arc::clone(&self.patterns),
+            shown_by_tools: Arc::clone(&self.shown_by_tools.index),
+            ask,
+            unlisted,
+        }
+    }
+
+    fn names(&self, kind: Kind) -> &Names {
+        let [tools, prompts, resources, templates] = &self.kinds;
+        match kind {
+            Kind::Tools => tools,
+            Kind::Prompts => prompts,
+            Kind::Resources => resources,
+            Kind::Templates => templates,
+        }
+    }
+}
+
+impl Side {
+    /// Renders what changed. `twin`: the same upstream in the other era; equal bytes are kept once.
+    pub(super) fn render(&mut self, merged: &Merged, place: usize, twin: Option<&Self>) {
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            let hidden = merged.hidden(kind, place);
+            let Some(rendered) = self.rendered.get_mut(at) else {
+                continue;
+            };
+            if rendered.hidden.as_deref() == Some(hidden) {
+                continue;
+            }
+            let bytes = self.part.render(kind, hidden);
+            let twin = twin.and_then(|twin| twin.rendered.get(at));
+            *rendered = Rendered {
+                hidden: Some(hidden.to_vec()),
+                bytes: twin
+                    .filter(|twin| twin.bytes == bytes)
+                    .map_or(bytes, |twin| twin.bytes.clone()),
+            };
+        }
+    }
+}
+
+/// The face of `era`.
+pub(super) fn face(era: Era, sides: &[Option<Side>], freshness: Freshness, routes: Routes) -> Face {
+    let list = |at: usize, kind: Kind| {
+        let shown = sides.iter().flatten().filter(|side| side.shown);
+        let bytes = shown
+            .filter_map(|side| side.rendered.get(at))
+            .map(|rendered| &rendered.bytes);
+        let (head, tail) = frame(era, kind, freshness);
+        prepared(head, bytes, tail)
+    };
+    let listing = |side: &Option<Side>| Some(Arc::clone(&side.as_ref().filter(|side| side.shown)?.part.listing));
+    Face {
+        tools: list(0, Kind::Tools),
+        prompts: list(1, Kind::Prompts),
+        resources: list(2, Kind::Resources),
+        templates: list(3, Kind::Templates),
+        routes,
+        listings: sides.iter().map(listing).collect(),
+    }
+}
+
+/// What stands around the items.
+fn frame(era: Era, kind: Kind, freshness: Freshness) -> (String, String) {
+    let member = kind.member();
+    match era {
+        Era::Legacy => (format!(r#"{{"{member}":["#), "]}".to_owned()),
+        Era::Modern => (
+            format!(r#"{{"resultType":"complete","{member}":["#),
+            format!("],{}}}", modern_members(freshness)),
+        ),
+    }
+}
+
+/// `ttlMs`, `cacheScope` and `_meta` of a modern result.
+pub(super) fn modern_members(freshness: Freshness) -> String {
+    let Freshness { ttl_ms, public } = freshness;
+    let scope = if public { "public" } else { "private" };
+    let info = format!(r#""io.modelcontextprotocol/serverInfo":{SERVER_INFO}"#);
+    format!(r#""ttlMs":{ttl_ms},"cacheScope":"{scope}","_meta":{{{info}}}"#)
+}
+
+fn prepared<'a>(head: String, segments: impl Iterator<Item = &'a Bytes>, tail: String) -> Prepared {
+    let mut all = vec![Bytes::from(head)];
+    all.extend(segments.filter(|segment| !segment.is_empty()).cloned());
+    // The first item has no comma before it.
+    if let Some(first) = all.get_mut(1) {
+        *first = first.slice(1..);
+    }
+    all.push(tail.into());
+    Prepared {
+        len: all.iter().map(Bytes::len).sum(),
+        segments: all,
+    }
+}
+
+fn parts(sides: &[Option<Side>], entries: impl Fn(&Part) -> &Entries) -> Vec<Entries> {
+    let none = Entries::default();
+    let entries = |side: &Option<Side>| {
+        side.as_ref()
+            .map_or_else(|| none.clone(), |side| entries(&side.part).clone())
+    };
+    sides.iter().map(entries).collect()
+}

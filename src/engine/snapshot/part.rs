@@ -1,0 +1,179 @@
+//! One upstream's items in one era: under which names they are exposed, and their bytes in a list.
+//!
+//! Parts are shared between snapshots for as long as the listing and the naming stay the same.
+
+use super::UpstreamIndex;
+use crate::engine::catalog::{Item, Kind, Listing};
+use crate::engine::jsonrpc::splice::quote;
+use crate::engine::mcp::names;
+use crate::engine::route::Target;
+use crate::engine::route::index::{Entries, Entry, Hidden};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// How an upstream's names are exposed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Naming {
+    /// Configured name.
+    pub(super) upstream: Arc<str>,
+    /// May be empty.
+    pub(super) prefix: Box<str>,
+    /// The only upstream, without a prefix: names stay as they are, whatever they are.
+    pub(super) verbatim: bool,
+}
+
+/// One upstream's items in one era.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) listing: Arc<Listing>,
+    naming: Naming,
+    upstream: UpstreamIndex,
+    /// By kind, each in the listing's order.
+    entries: [Entries; 4],
+    /// Resources that tools name.
+    pub(super) shown_by_tools: Entries,
+    /// Names that are not simply prefix and name.
+    pub(super) renamed: Vec<String>,
+}
+
+impl Part {
+    /// The part for this listing; as much of `old` as is still right.
+    pub(super) fn next(
+        listing: &Arc<Listing>,
+        naming: &Naming,
+        upstream: UpstreamIndex,
+        old: Option<&Arc<Self>>,
+    ) -> Arc<Self> {
+        if let Some(old) = old
+            && Arc::ptr_eq(&old.listing, listing)
+            && old.naming == *naming
+            && old.upstream == upstream
+        {
+            return Arc::clone(old);
+        }
+        let entries = Kind::ALL.map(|kind| {
+            let new = listing
+                .items(kind)
+                .iter()
+                .map(|item| naming.entry(kind, item, upstream));
+            keep_equal(new.collect(), old.map(|old| old.entries(kind)))
+        });
+        let shown = listing.tools.iter().filter_map(|tool| tool.ui_resource.as_deref());
+        let shown = shown.map(|uri| plain_entry(uri, upstream)).collect();
+        Arc::new(Self {
+            listing: Arc::clone(listing),
+            renamed: naming.renamed(listing),
+            naming: naming.clone(),
+            upstream,
+            entries,
+            shown_by_tools: keep_equal(shown, old.map(|old| &old.shown_by_tools)),
+        })
+    }
+
+    /// The exposed names of one kind.
+    pub(super) fn entries(&self, kind: Kind) -> &Entries {
+        let [tools, prompts, resources, templates] = &self.entries;
+        match kind {
+            Kind::Tools => tools,
+            Kind::Prompts => prompts,
+            Kind::Resources => resources,
+            Kind::Templates => templates,
+        }
+    }
+
+    /// True if both render the same bytes, as long as the same items are hidden.
+    pub(super) fn renders_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.listing, &other.listing) && self.naming == other.naming
+    }
+
+    /// The items that are not hidden, each behind a comma.
+    pub(super) fn render(&self, kind: Kind, hidden: &[Hidden]) -> Bytes {
+        let items = self.listing.items(kind);
+        let entries = self.entries(kind);
+        let spliced = self.naming.prefix.len() + 16;
+        let mut bytes = Vec::with_capacity(items.iter().map(|item| item.raw.len() + spliced).sum());
+        let mut hidden = hidden.iter().map(|hidden| hidden.item as usize).peekable();
+        for (place, (item, entry)) in items.iter().zip(entries.iter()).enumerate() {
+            if hidden.next_if_eq(&place).is_some() {
+                continue;
+            }
+            bytes.push(b',');
+            if entry.target.token.is_none() {
+                bytes.extend_from_slice(item.raw.as_bytes());
+                continue;
+            }
+            let (head, tail) = item.around_key();
+            bytes.extend_from_slice(head.as_bytes());
+            bytes.extend_from_slice(&quote(&entry.exposed));
+            bytes.extend_from_slice(tail.as_bytes());
+        }
+        bytes.shrink_to_fit();
+        bytes.into()
+    }
+}
+
+impl Naming {
+    fn exposed<'a>(&self, kind: Kind, key: &'a str) -> Cow<'a, str> {
+        if self.verbatim {
+            return Cow::Borrowed(key);
+        }
+        match kind {
+            Kind::Tools => Cow::Owned(names::join_tool(&self.prefix, &self.upstream, key)),
+            Kind::Prompts => names::join_prompt(&self.prefix, key),
+            Kind::Resources | Kind::Templates => Cow::Borrowed(key),
+        }
+    }
+
+    fn entry(&self, kind: Kind, item: &Item, upstream: UpstreamIndex) -> Entry {
+        let exposed = self.exposed(kind, &item.key);
+        if *exposed == *item.key {
+            return plain_entry(&item.key, upstream);
+        }
+        let target = Target {
+            upstream,
+            name: item.key.as_ref().into(),
+            token: Some(quote(&item.key)),
+        };
+        Entry::new(exposed.into(), target)
+    }
+
+    /// Tools whose exposed name clients would not guess.
+    fn renamed(&self, listing: &Listing) -> Vec<String> {
+        let text = |item: &Item| {
+            let exposed = self.exposed(Kind::Tools, &item.key);
+            let guess = [&*self.prefix, &*item.key].concat();
+            (*exposed != *guess).then(|| {
+                format!(
+                    "tool {:?} is exposed as {exposed:?}: clients accept no other name",
+                    item.key
+                )
+            })
+        };
+        listing
+            .tools
+            .iter()
+            .filter(|_| !self.verbatim)
+            .filter_map(text)
+            .collect()
+    }
+}
+
+/// Exposed under its own name.
+fn plain_entry(key: &str, upstream: UpstreamIndex) -> Entry {
+    let name: Arc<str> = key.into();
+    let target = Target {
+        upstream,
+        name: Arc::clone(&name),
+        token: None,
+    };
+    Entry::new(name, target)
+}
+
+/// The old entries where they say the same, so that indexes built of them can stay.
+fn keep_equal(new: Vec<Entry>, old: Option<&Entries>) -> Entries {
+    match old {
+        Some(old) if **old == *new => Arc::clone(old),
+        Some(_) | None => new.into(),
+    }
+}
