@@ -8,11 +8,14 @@
 pub(crate) mod index;
 pub(crate) mod template;
 
-use crate::engine::snapshot::UpstreamIndex;
 use bytes::Bytes;
 use index::Index;
 use std::sync::Arc;
 use template::Template;
+
+/// Position of an upstream in its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamIndex(pub u32);
 
 /// Where a call goes.
 #[derive(Clone, Debug, PartialEq)]

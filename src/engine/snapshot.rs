@@ -9,6 +9,7 @@ pub(crate) mod testing;
 mod tools;
 mod upstream;
 
+pub use crate::engine::route::UpstreamIndex;
 pub use tools::ToolRow;
 
 use crate::engine::catalog::{Kind, Listing};
@@ -62,10 +63,6 @@ pub struct Endpoint {
     /// `result` of `server/discover`.
     pub discover: Bytes,
 }
-
-/// Position of an upstream in its endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UpstreamIndex(pub u32);
 
 /// One upstream, as calls need it.
 #[derive(Debug)]

@@ -151,7 +151,7 @@ impl Hasher for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::snapshot::UpstreamIndex;
+    use crate::engine::route::UpstreamIndex;
 
     fn mk_entries(part: u32, names: &[&str]) -> Entries {
         let entry = |name: &&str| {
