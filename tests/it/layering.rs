@@ -19,7 +19,10 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("session", &["mcp"]),
     ("route", &["mcp", "config", "catalog"]),
     ("status", &["mcp", "config"]),
-    ("snapshot", &["mcp", "config", "catalog", "session", "route", "status"]),
+    (
+        "snapshot",
+        &["jsonrpc", "mcp", "config", "catalog", "session", "route", "status"],
+    ),
     (
         "exchange",
         &[
@@ -29,7 +32,7 @@ const ENGINE: &[(&str, &[&str])] = &[
 ];
 
 /// Arrows that go up and wait for a type to move. Only ever shrinks.
-const WAITING: &[(&str, &str)] = &[("route", "snapshot")];
+const WAITING: &[(&str, &str)] = &[];
 
 /// Which other edge rooms an edge room may use. All of them may use the engine.
 const EDGE: &[(&str, &[&str])] = &[
