@@ -4,4 +4,5 @@ pub mod ask;
 pub mod config_file;
 pub mod extproc;
 pub mod secrets;
+pub mod store;
 pub mod telemetry;

@@ -123,8 +123,9 @@ pub trait SessionStore: Send + Sync + 'static {
     fn lookup(&self, key: SessionKey, upstream: &str, now: Timestamp) -> Lookup;
     /// What is needed to open an upstream session: the client and the level it set.
     fn client(&self, key: SessionKey) -> (Arc<Client>, Option<Level>);
-    /// Ties the session to `upstream`; replaces an older tie. `expires` for sessions that were not remembered.
-    fn bind(&self, key: SessionKey, expires: Timestamp, upstream: &str, binding: Binding, now: Timestamp);
+    /// Ties the session to `upstream`; replaces an older tie. `expires` for sessions that were not remembered. False if
+    /// the session was ended meanwhile: nothing is kept, the caller closes what it has opened.
+    fn bind(&self, key: SessionKey, expires: Timestamp, upstream: &str, binding: Binding, now: Timestamp) -> bool;
     /// Forgets the tie, if it is still the one with upstream session id `stale`.
     fn unbind(&self, key: SessionKey, upstream: &str, stale: Option<&str>);
     /// Remembers the level. False if the session is ended.

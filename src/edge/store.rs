@@ -1,0 +1,17 @@
+//! The session map: in memory, written down in the state folder.
+//!
+//! ```text
+//! call path --> memory (DashMap) --> names of changed sessions --> journal thread --> redb file
+//! ```
+//!
+//! The call path touches memory only. The journal learns which sessions changed, reads what they are by then and
+//! writes that in batches; it never holds a queue of changes, so a slow disk costs no memory.
+
+mod entry;
+mod intern;
+mod journal;
+mod memory;
+mod record;
+
+pub use journal::JournalError;
+pub use memory::MemoryStore;

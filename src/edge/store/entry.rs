@@ -1,0 +1,191 @@
+//! What the map holds for one gateway session, and the map itself.
+//!
+//! Small on purpose: a session without ties costs one map slot, one box and a share of an interned client.
+
+use crate::engine::mcp::Version;
+use crate::engine::session::{Binding, Client, Level, SessionKey, Timestamp};
+use dashmap::DashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// All sessions that something must be remembered of.
+pub(super) type Sessions = DashMap<MapKey, Entry, BuildHasherDefault<PassThrough>>;
+
+/// A session key in halves: aligned to 8 bytes instead of 16, which makes a map slot 32 bytes instead of 48.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MapKey {
+    high: u64,
+    low: u64,
+}
+
+impl From<SessionKey> for MapKey {
+    fn from(SessionKey(bits): SessionKey) -> Self {
+        Self {
+            high: (bits >> 64) as u64,
+            low: bits as u64,
+        }
+    }
+}
+
+impl From<MapKey> for u128 {
+    fn from(key: MapKey) -> Self {
+        (Self::from(key.high) << 64) | Self::from(key.low)
+    }
+}
+
+impl Hash for MapKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.low);
+    }
+}
+
+/// The keys are random bits which clients cannot choose (they are signed): half of them is the hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PassThrough(u64);
+
+impl Hasher for PassThrough {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, bits: u64) {
+        self.0 = bits;
+    }
+}
+
+/// One session.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// May go on. Boxed, so that ended ones stay small: there may be many of them for weeks.
+    Live(Box<Live>),
+    /// Ended by DELETE; its id would be valid until then.
+    Ended(Timestamp),
+}
+
+impl Entry {
+    /// When its id stops being valid.
+    pub(super) fn expires(&self) -> Timestamp {
+        match self {
+            Self::Live(live) => live.expires,
+            Self::Ended(expires) => *expires,
+        }
+    }
+}
+
+/// A session that may go on.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) expires: Timestamp,
+    /// Milliseconds; atomic, so that a use needs no write lock.
+    used: AtomicU64,
+    pub(super) client: Arc<Client>,
+    pub(super) level: Option<Level>,
+    /// Sorted by upstream.
+    ties: Box<[Tie]>,
+}
+
+/// The tie to one upstream.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tie {
+    /// Configured name, interned.
+    pub(super) upstream: Arc<str>,
+    pub(super) id: Option<Arc<str>>,
+    pub(super) version: Version,
+}
+
+impl Tie {
+    pub(super) fn new(upstream: Arc<str>, binding: Binding) -> Self {
+        Self {
+            upstream,
+            id: binding.id,
+            version: binding.version,
+        }
+    }
+
+    pub(super) fn binding(&self) -> Binding {
+        Binding {
+            id: self.id.clone(),
+            version: self.version,
+        }
+    }
+}
+
+// === impl Live ===
+
+impl Live {
+    pub(super) fn new(expires: Timestamp, now: Timestamp, client: Arc<Client>) -> Self {
+        Self {
+            expires,
+            used: AtomicU64::new(now.0),
+            client,
+            level: None,
+            ties: Box::default(),
+        }
+    }
+
+    /// Counts as used at `now`.
+    pub(super) fn touch(&self, now: Timestamp) {
+        // A plain store would do but for two calls at once with their times swapped; the check also spares the
+        // cache line where calls come in the same millisecond.
+        if self.used.load(Ordering::Relaxed) < now.0 {
+            self.used.store(now.0, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn used(&self) -> Timestamp {
+        Timestamp(self.used.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn ties(&self) -> &[Tie] {
+        &self.ties
+    }
+
+    pub(super) fn tie(&self, upstream: &str) -> Option<&Tie> {
+        let at = self.find(upstream).ok()?;
+        self.ties.get(at)
+    }
+
+    /// Adds the tie, or replaces the one to the same upstream.
+    pub(super) fn insert(&mut self, tie: Tie) {
+        let mut ties = std::mem::take(&mut self.ties).into_vec();
+        match ties.binary_search_by(|known| known.upstream.cmp(&tie.upstream)) {
+            Ok(at) => drop(std::mem::replace(&mut ties[at], tie)),
+            Err(at) => {
+                // Not the doubling of a plain insert: ties are few and stay long.
+                ties.reserve_exact(1);
+                ties.insert(at, tie);
+            }
+        }
+        self.ties = ties.into_boxed_slice();
+    }
+
+    /// Removes the tie if its upstream session id is still `stale`. True if it was.
+    pub(super) fn remove(&mut self, upstream: &str, stale: Option<&str>) -> bool {
+        if self.tie(upstream).is_none_or(|tie| tie.id.as_deref() != stale) {
+            return false;
+        }
+        let mut ties = std::mem::take(&mut self.ties).into_vec();
+        ties.retain(|tie| &*tie.upstream != upstream);
+        self.ties = ties.into_boxed_slice();
+        true
+    }
+
+    /// Takes all ties.
+    pub(super) fn take_ties(&mut self) -> Vec<(String, Binding)> {
+        std::mem::take(&mut self.ties)
+            .iter()
+            .map(|tie| (tie.upstream.to_string(), tie.binding()))
+            .collect()
+    }
+
+    fn find(&self, upstream: &str) -> Result<usize, usize> {
+        self.ties.binary_search_by(|tie| (*tie.upstream).cmp(upstream))
+    }
+}

@@ -1,0 +1,372 @@
+//! The session map in memory.
+//!
+//! The call path (`recall`, `lookup`) takes one read lock of one shard and allocates nothing. A session that was not
+//! remembered is live, since its id verified: another replica made it, or the journal was lost; it gets an entry
+//! when there is something to remember. Sweeps (`take_idle`, `expire`) read first and lock only what they change.
+
+use super::entry::{Entry, Live, MapKey, Sessions, Tie};
+use super::intern::{ClientHash, Clients, Names, stranger};
+use super::journal::{Journal, JournalError, Loaded};
+use super::record::{self, Record};
+use crate::engine::session::store::{Ended, Full};
+use crate::engine::session::{Binding, Client, Level, Lookup, Recall, SessionKey, SessionStore, Timestamp};
+use dashmap::Entry as Slot;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// Ended ids are remembered for as long as they would be valid, up to this many times `limits.sessions`.
+const ENDED_PER_SESSION: usize = 16;
+
+/// The session map of one process.
+#[derive(Debug)]
+pub struct MemoryStore {
+    sessions: Arc<Sessions>,
+    /// Number of live entries.
+    live: AtomicUsize,
+    /// `limits.sessions`
+    limit: usize,
+    clients: Clients,
+    names: Names,
+    /// The time of the last sweep: new sessions count as used then.
+    swept: AtomicU64,
+    journal: Option<Journal>,
+}
+
+impl MemoryStore {
+    /// A map of at most `limit` sessions that is forgotten with the process.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            sessions: Arc::default(),
+            live: AtomicUsize::new(0),
+            limit,
+            clients: Clients::default(),
+            names: Names::default(),
+            swept: AtomicU64::new(0),
+            journal: None,
+        }
+    }
+
+    /// A map with a journal in `dir`, which must exist. Reads the journal: call it before serving. Dropping the map
+    /// writes what is not written yet.
+    ///
+    /// # Errors
+    /// Another process holds the journal, or the folder cannot be used.
+    pub fn open(dir: PathBuf, limit: usize, now: Timestamp) -> Result<Self, JournalError> {
+        let mut store = Self::new(limit);
+        store.swept = AtomicU64::new(now.0);
+        let sessions = Arc::clone(&store.sessions);
+        let mut loading = Loading {
+            store: &mut store,
+            clients: HashMap::new(),
+            now,
+        };
+        let journal = Journal::open(dir, sessions, &mut loading)?;
+        // Its hold on all clients ends here, else the sweep would find each of them in use.
+        drop(loading);
+        store.clients.sweep(|client| journal.gone(client));
+        store.journal = Some(journal);
+        Ok(store)
+    }
+
+    fn changed(&self, key: MapKey) {
+        if let Some(journal) = &self.journal {
+            journal.changed(key);
+        }
+    }
+
+    fn swept(&self) -> Timestamp {
+        Timestamp(self.swept.load(Relaxed))
+    }
+
+    /// Changes a live session, remembering it if it was not. False if it is ended.
+    fn change(&self, key: SessionKey, expires: Timestamp, now: Timestamp, change: impl FnOnce(&mut Live)) -> bool {
+        let key = MapKey::from(key);
+        match self.sessions.entry(key) {
+            Slot::Occupied(mut slot) => match slot.get_mut() {
+                Entry::Live(live) => {
+                    live.touch(now);
+                    change(live);
+                }
+                Entry::Ended(_) => return false,
+            },
+            Slot::Vacant(slot) => {
+                let mut live = Box::new(Live::new(expires, now, stranger()));
+                change(&mut live);
+                self.live.fetch_add(1, Relaxed);
+                slot.insert(Entry::Live(live));
+            }
+        }
+        self.changed(key);
+        true
+    }
+
+    /// Removes an entry if `over` still says so; its ties.
+    fn remove_if(&self, key: MapKey, over: impl FnOnce(&Entry) -> bool) -> Vec<(String, Binding)> {
+        let Some((_, entry)) = self.sessions.remove_if(&key, |_, entry| over(entry)) else {
+            return Vec::new();
+        };
+        self.changed(key);
+        match entry {
+            Entry::Live(mut live) => {
+                self.live.fetch_sub(1, Relaxed);
+                live.take_ties()
+            }
+            Entry::Ended(_) => Vec::new(),
+        }
+    }
+
+    /// The keys and a time of all entries that `pick` has one for.
+    fn select(&self, pick: impl Fn(&Entry) -> Option<Timestamp>) -> Vec<(Timestamp, MapKey)> {
+        self.sessions
+            .iter()
+            .filter_map(|entry| Some((pick(entry.value())?, *entry.key())))
+            .collect()
+    }
+
+    /// Keeps a tenth of the room free by forgetting the longest idle sessions: their ids stay valid, only level and
+    /// client are lost. Without it, clients that never send DELETE would fill the map for the lifetime of their ids.
+    fn make_room(&self, before: Timestamp) {
+        let excess = self.len().saturating_sub(self.limit - self.limit / 10);
+        if excess == 0 {
+            return;
+        }
+        let idle = self.select(|entry| idle_since(entry, before));
+        let forgotten = oldest(idle, excess);
+        for key in &forgotten {
+            self.remove_if(*key, |entry| idle_since(entry, before).is_some());
+        }
+        tracing::info!(sessions = forgotten.len(), "Forgot idle sessions to make room.");
+    }
+
+    /// Forgets the ended ids that are the first to expire anyway, if there are too many.
+    fn shed_ended(&self) {
+        let kept = self.limit.saturating_mul(ENDED_PER_SESSION);
+        let excess = self.sessions.len().saturating_sub(self.len()).saturating_sub(kept);
+        if excess == 0 {
+            return;
+        }
+        let forgotten = oldest(self.select(ended_until), excess);
+        for key in &forgotten {
+            self.remove_if(*key, |entry| ended_until(entry).is_some());
+        }
+        tracing::warn!(
+            sessions = forgotten.len(),
+            "Forgot ended sessions before they expired: too many."
+        );
+    }
+}
+
+// === impl SessionStore ===
+
+impl SessionStore for MemoryStore {
+    fn start(&self, key: SessionKey, expires: Timestamp, client: Client) -> Result<(), Full> {
+        let client = self.clients.intern(client).ok_or(Full)?;
+        self.live
+            .fetch_update(Relaxed, Relaxed, |live| (live < self.limit).then_some(live + 1))
+            .map_err(|_| Full)?;
+        let key = MapKey::from(key);
+        let live = Box::new(Live::new(expires, self.swept(), client));
+        if let Some(Entry::Live(_)) = self.sessions.insert(key, Entry::Live(live)) {
+            self.live.fetch_sub(1, Relaxed);
+        }
+        self.changed(key);
+        Ok(())
+    }
+
+    fn recall(&self, key: SessionKey, now: Timestamp) -> Recall {
+        match self.sessions.get(&key.into()).as_deref() {
+            Some(Entry::Live(live)) => {
+                live.touch(now);
+                Recall::Live
+            }
+            Some(Entry::Ended(_)) => Recall::Ended,
+            None => Recall::Live,
+        }
+    }
+
+    fn lookup(&self, key: SessionKey, upstream: &str, now: Timestamp) -> Lookup {
+        match self.sessions.get(&key.into()).as_deref() {
+            Some(Entry::Live(live)) => {
+                live.touch(now);
+                live.tie(upstream)
+                    .map_or(Lookup::Unbound, |tie| Lookup::Bound(tie.binding()))
+            }
+            Some(Entry::Ended(_)) => Lookup::Ended,
+            None => Lookup::Unbound,
+        }
+    }
+
+    fn client(&self, key: SessionKey) -> (Arc<Client>, Option<Level>) {
+        match self.sessions.get(&key.into()).as_deref() {
+            Some(Entry::Live(live)) => (Arc::clone(&live.client), live.level),
+            Some(Entry::Ended(_)) | None => (stranger(), None),
+        }
+    }
+
+    fn bind(&self, key: SessionKey, expires: Timestamp, upstream: &str, binding: Binding, now: Timestamp) -> bool {
+        let tie = Tie::new(self.names.intern(upstream), binding);
+        self.change(key, expires, now, |live| live.insert(tie))
+    }
+
+    fn unbind(&self, key: SessionKey, upstream: &str, stale: Option<&str>) {
+        let key = MapKey::from(key);
+        let removed = match self.sessions.get_mut(&key).as_deref_mut() {
+            Some(Entry::Live(live)) => live.remove(upstream, stale),
+            Some(Entry::Ended(_)) | None => false,
+        };
+        if removed {
+            self.changed(key);
+        }
+    }
+
+    fn set_level(&self, key: SessionKey, expires: Timestamp, level: Level) -> bool {
+        self.change(key, expires, self.swept(), |live| live.level = Some(level))
+    }
+
+    fn end(&self, key: SessionKey, expires: Timestamp) -> Ended {
+        let key = MapKey::from(key);
+        let (first, bindings) = match self.sessions.insert(key, Entry::Ended(expires)) {
+            Some(Entry::Live(mut live)) => {
+                self.live.fetch_sub(1, Relaxed);
+                (true, live.take_ties())
+            }
+            Some(Entry::Ended(_)) => (false, Vec::new()),
+            None => (true, Vec::new()),
+        };
+        self.changed(key);
+        Ended {
+            first,
+            bindings,
+            written: match &self.journal {
+                Some(journal) => Box::pin(journal.written()),
+                None => Box::pin(std::future::ready(true)),
+            },
+        }
+    }
+
+    fn take_idle(&self, before: Timestamp) -> Vec<(String, Binding)> {
+        let mut taken = Vec::new();
+        for (_, key) in self.select(|entry| idle_since(entry, before).filter(|_| has_ties(entry))) {
+            let Some(mut entry) = self.sessions.get_mut(&key) else {
+                continue;
+            };
+            if let Entry::Live(live) = &mut *entry
+                && live.used() < before
+            {
+                taken.append(&mut live.take_ties());
+                self.changed(key);
+            }
+        }
+        self.make_room(before);
+        taken
+    }
+
+    fn expire(&self, now: Timestamp) -> Vec<(String, Binding)> {
+        self.swept.fetch_max(now.0, Relaxed);
+        let expired = self.select(|entry| Some(entry.expires()).filter(|expires| *expires <= now));
+        let taken = expired
+            .into_iter()
+            .flat_map(|(_, key)| self.remove_if(key, |entry| entry.expires() <= now))
+            .collect();
+        self.shed_ended();
+        self.clients.sweep(|client| {
+            if let Some(journal) = &self.journal {
+                journal.gone(client);
+            }
+        });
+        self.names.sweep();
+        if self.sessions.capacity() > 8 * self.sessions.len() + 4096 {
+            self.sessions.shrink_to_fit();
+        }
+        taken
+    }
+
+    fn len(&self) -> usize {
+        self.live.load(Relaxed)
+    }
+}
+
+fn idle_since(entry: &Entry, before: Timestamp) -> Option<Timestamp> {
+    match entry {
+        Entry::Live(live) => Some(live.used()).filter(|used| *used < before),
+        Entry::Ended(_) => None,
+    }
+}
+
+fn has_ties(entry: &Entry) -> bool {
+    match entry {
+        Entry::Live(live) => !live.ties().is_empty(),
+        Entry::Ended(_) => false,
+    }
+}
+
+fn ended_until(entry: &Entry) -> Option<Timestamp> {
+    match entry {
+        Entry::Live(_) => None,
+        Entry::Ended(expires) => Some(*expires),
+    }
+}
+
+/// The keys with the `count` earliest times.
+fn oldest(mut keys: Vec<(Timestamp, MapKey)>, count: usize) -> Vec<MapKey> {
+    keys.sort_unstable_by_key(|(time, _)| *time);
+    keys.truncate(count);
+    keys.into_iter().map(|(_, key)| key).collect()
+}
+
+// === loading ===
+
+struct Loading<'a> {
+    store: &'a mut MemoryStore,
+    clients: HashMap<ClientHash, Arc<Client>>,
+    now: Timestamp,
+}
+
+impl Loaded for Loading<'_> {
+    fn client(&mut self, hash: ClientHash, client: Client) {
+        if let Some(client) = self.store.clients.intern(client) {
+            self.clients.insert(hash, client);
+        }
+    }
+
+    fn session(&mut self, key: SessionKey, bytes: &[u8]) -> bool {
+        let entry = match record::decode(bytes) {
+            Some(Record::Ended(expires)) => Entry::Ended(expires),
+            Some(Record::Live {
+                expires,
+                client,
+                level,
+                ties,
+            }) => {
+                let client = self.clients.get(&client).map_or_else(stranger, Arc::clone);
+                let mut live = Live::new(expires, self.now, client);
+                live.level = level;
+                for (upstream, binding) in ties {
+                    live.insert(Tie::new(self.store.names.intern(upstream), binding));
+                }
+                Entry::Live(Box::new(live))
+            }
+            None => return false,
+        };
+        if entry.expires() <= self.now {
+            return false;
+        }
+        if let Entry::Live(_) = entry {
+            self.store.live.fetch_add(1, Relaxed);
+        }
+        self.store.sessions.insert(key.into(), entry);
+        true
+    }
+
+    fn void(&mut self) {
+        self.store.sessions.clear();
+        self.store.live.store(0, Relaxed);
+        self.clients.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! A session as bytes in the journal. Pure.
+//!
+//! ```text
+//! live:  1 | expires 8 | client 16 | level 1+n | ties: (name 2+n | version 10 | 0, or 1 and id 4+n)*
+//! ended: 2 | expires 8
+//! ```
+//!
+//! Reading is total: bytes that are no record give `None`, and the session is then one that we never met. Last-use
+//! times are not written: a restart counts as a use.
+
+use super::entry::{Entry, Tie};
+use super::intern::ClientHash;
+use crate::engine::mcp::Version;
+use crate::engine::session::{Binding, Level, Timestamp};
+
+const LIVE: u8 = 1;
+const ENDED: u8 = 2;
+/// `YYYY-MM-DD`
+const VERSION_LEN: usize = 10;
+
+/// What a record says. Clients and names are interned by whoever reads it.
+#[derive(Debug, PartialEq)]
+pub(super) enum Record<'a> {
+    Live {
+        expires: Timestamp,
+        client: ClientHash,
+        level: Option<Level>,
+        ties: Vec<(&'a str, Binding)>,
+    },
+    Ended(Timestamp),
+}
+
+/// Writes an entry; `client` is the hash of a live one's client.
+pub(super) fn encode(entry: &Entry, client: ClientHash) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    match entry {
+        Entry::Ended(expires) => {
+            out.push(ENDED);
+            out.extend(expires.0.to_be_bytes());
+        }
+        Entry::Live(live) => {
+            out.push(LIVE);
+            out.extend(live.expires.0.to_be_bytes());
+            out.extend(client.0.to_be_bytes());
+            encode_level(live.level, &mut out);
+            live.ties().iter().for_each(|tie| encode_tie(tie, &mut out));
+        }
+    }
+    out
+}
+
+/// Levels and versions are written as words: journals outlive releases.
+fn encode_level(level: Option<Level>, out: &mut Vec<u8>) {
+    let word = level.map_or("", Level::as_str);
+    out.push(word.len() as u8);
+    out.extend(word.bytes());
+}
+
+fn encode_tie(tie: &Tie, out: &mut Vec<u8>) {
+    // Upstream names are bounded by the configuration, ids by the header limits of HTTP.
+    let name_len = u16::try_from(tie.upstream.len()).unwrap_or(u16::MAX);
+    out.extend(name_len.to_be_bytes());
+    out.extend(tie.upstream.bytes().take(name_len.into()));
+    out.extend(tie.version.as_str().bytes());
+    let Some(id) = &tie.id else { return out.push(0) };
+    let id_len = u32::try_from(id.len()).unwrap_or(u32::MAX);
+    out.push(1);
+    out.extend(id_len.to_be_bytes());
+    out.extend(id.bytes().take(id_len as usize));
+}
+
+/// Reads a record.
+pub(super) fn decode(bytes: &[u8]) -> Option<Record<'_>> {
+    let mut reader = Reader(bytes);
+    let record = match reader.byte()? {
+        LIVE => Record::Live {
+            expires: Timestamp(u64::from_be_bytes(reader.array()?)),
+            client: ClientHash(u128::from_be_bytes(reader.array()?)),
+            level: reader.level()?,
+            ties: reader.ties()?,
+        },
+        ENDED => Record::Ended(Timestamp(u64::from_be_bytes(reader.array()?))),
+        _ => return None,
+    };
+    reader.0.is_empty().then_some(record)
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn text(&mut self, len: usize) -> Option<&'a str> {
+        let (head, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        std::str::from_utf8(head).ok()
+    }
+
+    fn level(&mut self) -> Option<Option<Level>> {
+        match self.byte()? {
+            0 => Some(None),
+            len => Level::parse(self.text(len.into())?).map(Some),
+        }
+    }
+
+    fn ties(&mut self) -> Option<Vec<(&'a str, Binding)>> {
+        let mut ties = Vec::new();
+        while !self.0.is_empty() {
+            ties.push(self.tie()?);
+        }
+        Some(ties)
+    }
+
+    fn tie(&mut self) -> Option<(&'a str, Binding)> {
+        let name_len = u16::from_be_bytes(self.array()?);
+        let name = self.text(name_len.into())?;
+        let version = Version::parse(self.text(VERSION_LEN)?)?;
+        let id = match self.byte()? {
+            0 => None,
+            1 => {
+                let id_len = u32::from_be_bytes(self.array()?);
+                Some(self.text(id_len as usize)?.into())
+            }
+            _ => return None,
+        };
+        Some((name, Binding { id, version }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

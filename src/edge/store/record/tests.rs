@@ -1,0 +1,55 @@
+use super::*;
+use crate::edge::store::entry::Live;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn any_level() -> impl Strategy<Value = Option<Level>> {
+    prop::option::of(prop::sample::select(vec![
+        Level::Debug,
+        Level::Warning,
+        Level::Emergency,
+    ]))
+}
+
+fn any_tie() -> impl Strategy<Value = (String, Option<String>, Version)> {
+    let version = prop::sample::select(Version::ALL.to_vec());
+    ("[a-z0-9.-]{1,20}", prop::option::of(".{0,80}"), version)
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_is_read_back(
+        expires in any::<u64>(),
+        client in any::<u128>(),
+        level in any_level(),
+        ties in prop::collection::vec(any_tie(), 0..6),
+    ) {
+        let mut live = Live::new(Timestamp(expires), Timestamp(0), Arc::default());
+        live.level = level;
+        for (upstream, id, version) in &ties {
+            let binding = Binding { id: id.as_deref().map(Arc::from), version: *version };
+            live.insert(Tie::new(upstream.as_str().into(), binding));
+        }
+        let expected = Record::Live {
+            expires: Timestamp(expires),
+            client: ClientHash(client),
+            level,
+            ties: live.ties().iter().map(|tie| (&*tie.upstream, tie.binding())).collect::<Vec<_>>(),
+        };
+        let expected = format!("{expected:?}");
+        let bytes = encode(&Entry::Live(Box::new(live)), ClientHash(client));
+        prop_assert_eq!(format!("{:?}", decode(&bytes).unwrap()), expected);
+    }
+
+    #[test]
+    fn any_bytes_are_a_record_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0..4u8) {
+        let _ = decode(&[&[tag], &bytes[..]].concat());
+    }
+}
+
+#[test]
+fn an_ended_session_is_read_back() {
+    let bytes = encode(&Entry::Ended(Timestamp(7)), ClientHash(0));
+    assert_eq!(decode(&bytes), Some(Record::Ended(Timestamp(7))));
+    assert_eq!(decode(&[&bytes[..], &[0]].concat()), None, "a byte too many");
+}
