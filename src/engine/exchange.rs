@@ -173,7 +173,7 @@ impl Exchange {
             (Phase::Calling(relay), Event::Finding(finding)) => self.relay_found(relay, finding),
             (Phase::Forwarded(forward), Event::Envoy(Message::ResponseHeaders(head))) => self.responded(forward, head),
             (Phase::Forwarded(forward), Event::Timer) => self.overdue(&forward),
-            (Phase::Recovering(suspicion), Event::Finding(finding)) => self.recovered(suspicion, finding),
+            (Phase::Recovering(suspicion), Event::Finding(finding)) => self.recovered(*suspicion, finding),
             (Phase::Recovering(suspicion), Event::Timer) => self.overdue(&suspicion.forward),
             (Phase::Passing, Event::Envoy(message)) => Self::pass(message, &mut self.phase),
             (Phase::Done, _) => Step {
@@ -412,7 +412,7 @@ impl Exchange {
     fn welcome(&mut self, request: &Request, id: String, version: crate::engine::mcp::Version) -> Step {
         let result = answer::initialize(&request.endpoint, version);
         let mut answer = answer::result(request.id(), &[result]);
-        self.record.session = Some(crate::engine::session::id::fingerprint(id.as_bytes()).into());
+        self.record.session = Some(crate::engine::session::id::fingerprint(id.as_bytes()));
         answer
             .headers
             .push((crate::engine::mcp::headers::SESSION_ID, Bytes::from(id)));
@@ -469,7 +469,7 @@ impl Exchange {
         self.record.era = sender.era;
         if sender.session.is_some() {
             let id = headers.get(crate::engine::mcp::headers::SESSION_ID).unwrap_or(b"");
-            self.record.session = Some(crate::engine::session::id::fingerprint(id).into());
+            self.record.session = Some(crate::engine::session::id::fingerprint(id));
         }
     }
 

@@ -46,11 +46,10 @@ pub(super) fn enter(snapshot: &Snapshot, headers: &Headers) -> Result<(Arc<Endpo
     let Some(endpoint) = at_path.find(|endpoint| serves(endpoint, &host)) else {
         return Err(Reject::Forbidden("Host is not served here"));
     };
-    if let Some(origin) = headers.text("origin") {
-        if !trusts(endpoint, origin) {
+    if let Some(origin) = headers.text("origin")
+        && !trusts(endpoint, origin) {
             return Err(Reject::Forbidden("Origin is not allowed"));
         }
-    }
     let verb = match headers.get(":method").unwrap_or(b"") {
         b"POST" => Verb::Post,
         b"GET" => Verb::Get,

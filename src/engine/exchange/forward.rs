@@ -216,7 +216,7 @@ impl Exchange {
     }
 
     /// Whether the upstream session was lost is known now.
-    pub(super) fn recovered(&mut self, suspicion: Box<Suspicion>, finding: Finding) -> Step {
+    pub(super) fn recovered(&mut self, suspicion: Suspicion, finding: Finding) -> Step {
         let Suspicion {
             forward,
             head,
