@@ -222,7 +222,7 @@ impl Exchange {
             head,
             otherwise,
             body,
-        } = *suspicion;
+        } = suspicion;
         match finding {
             Finding::StillThere => match otherwise {
                 Settled::Pass(_) => {
