@@ -47,9 +47,10 @@ pub(super) fn enter(snapshot: &Snapshot, headers: &Headers) -> Result<(Arc<Endpo
         return Err(Reject::Forbidden("Host is not served here"));
     };
     if let Some(origin) = headers.text("origin")
-        && !trusts(endpoint, origin) {
-            return Err(Reject::Forbidden("Origin is not allowed"));
-        }
+        && !trusts(endpoint, origin)
+    {
+        return Err(Reject::Forbidden("Origin is not allowed"));
+    }
     let verb = match headers.get(":method").unwrap_or(b"") {
         b"POST" => Verb::Post,
         b"GET" => Verb::Get,

@@ -41,9 +41,10 @@ pub(super) enum Media {
 /// Judges response headers that answer a request in `era`; `tied`: it carried an upstream session id.
 pub(super) fn judge(era: Era, tied: bool, head: &ResponseHead) -> Verdict {
     if let Some(details) = head.code_details.as_deref()
-        && !details.starts_with("via_upstream") {
-            return from_envoy(details);
-        }
+        && !details.starts_with("via_upstream")
+    {
+        return from_envoy(details);
+    }
     let status = status(head);
     let settled = from_upstream(era, status, media(head));
     match (status, settled) {
