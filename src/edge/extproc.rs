@@ -5,8 +5,20 @@
 
 pub mod backroom;
 pub mod budget;
+mod decode;
+mod driver;
+mod encode;
 pub mod gate;
+pub mod health;
+pub mod listen;
+pub mod server;
+pub mod service;
+mod socket;
 
 pub use backroom::{Asked, Backroom, CallStream};
 pub use budget::Budget;
 pub use gate::{Admission, Gate};
+pub use health::Health;
+pub use listen::{Listen, ListenError, Listener};
+pub use server::{Server, ServerError};
+pub use service::Processor;

@@ -1,0 +1,166 @@
+//! A running exchange with everything that it waits for.
+
+use super::holding::Holding;
+use super::timer::Timer;
+use crate::edge::extproc::backroom::{Asked, Backroom, CallStream};
+use crate::edge::extproc::gate::Admission;
+use crate::engine::exchange::{Command, End, Event, Exchange, Finding, Message, Reply};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+type Question = Pin<Box<dyn Future<Output = Finding> + Send>>;
+
+pub(super) struct Live<B: Backroom> {
+    backroom: Arc<B>,
+    exchange: Exchange,
+    outbox: VecDeque<Reply>,
+    end: End,
+    question: Option<Question>,
+    call: Option<CallStream>,
+    timer: Timer,
+    holding: Holding<B>,
+    began: Instant,
+    /// From the first message to the decision, once it was made.
+    decided: Option<Duration>,
+    /// `None`: it was not let in and only hears why.
+    _admission: Option<Admission>,
+}
+
+impl<B: Backroom> Live<B> {
+    pub(super) fn new(backroom: Arc<B>, exchange: Exchange, admission: Option<Admission>) -> Self {
+        Self {
+            holding: Holding::new(Arc::clone(&backroom)),
+            backroom,
+            exchange,
+            outbox: VecDeque::new(),
+            end: End::Open,
+            question: None,
+            call: None,
+            timer: Timer::default(),
+            began: Instant::now(),
+            decided: None,
+            _admission: admission,
+        }
+    }
+
+    pub(super) fn has_reply(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    pub(super) fn take_reply(&mut self) -> Option<Reply> {
+        self.outbox.pop_front()
+    }
+
+    pub(super) const fn end(&self) -> End {
+        self.end
+    }
+
+    /// A message from Envoy; a piece of the request body only if there is room for it.
+    pub(super) fn message(&mut self, message: Message) {
+        let room = match &message {
+            Message::RequestBody { chunk, .. } => self.holding.take(chunk.len()),
+            Message::RequestHeaders(_)
+            | Message::RequestTrailers
+            | Message::ResponseHeaders(_)
+            | Message::ResponseBody { .. }
+            | Message::ResponseTrailers => true,
+        };
+        self.turn(if room { Event::Envoy(message) } else { Event::NoRoom });
+    }
+
+    /// What the exchange waits for besides Envoy.
+    pub(super) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        if let Some(question) = &mut self.question
+            && let Poll::Ready(finding) = question.as_mut().poll(context)
+        {
+            self.question = None;
+            return Poll::Ready(Event::Finding(finding));
+        }
+        if let Some(call) = &mut self.call
+            && let Poll::Ready(event) = call.as_mut().poll_next(context)
+        {
+            match event {
+                Some(event) => return Poll::Ready(Event::Call(event)),
+                None => self.call = None,
+            }
+        }
+        self.timer.poll(context).map(|()| Event::Timer)
+    }
+
+    /// One event, and all findings that are at hand.
+    pub(super) fn turn(&mut self, event: Event) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            if self.end == End::Done {
+                return;
+            }
+            let step = self.exchange.handle(event, self.backroom.now());
+            self.end = step.end;
+            if self.decided.is_none() && (self.end == End::Done || step.replies.iter().any(decides)) {
+                self.decided = Some(self.began.elapsed());
+            }
+            self.outbox.extend(step.replies);
+            for command in step.commands {
+                if let Some(finding) = self.carry_out(command) {
+                    next = Some(Event::Finding(finding));
+                }
+            }
+            self.account();
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) -> Option<Finding> {
+        match command {
+            Command::Ask(question) => match self.backroom.ask(question) {
+                Asked::Now(finding) => return Some(finding),
+                Asked::Later(question) => self.question = Some(question),
+            },
+            Command::Call(call) => self.call = Some(self.backroom.call(call)),
+            Command::CancelCall => self.call = None,
+            Command::Notify(notice) => self.backroom.notify(notice),
+            Command::Arm(after) => self.timer.arm(after),
+            Command::Disarm => self.timer.disarm(),
+        }
+        None
+    }
+
+    fn account(&mut self) {
+        let held = self.exchange.held();
+        let room = match self.decided {
+            None => self.holding.undecided(held),
+            Some(_) => self.holding.decided(held),
+        };
+        if !room {
+            self.exchange.drop_replay();
+        }
+    }
+
+    /// Lets the exchange close its affairs if it was cut short, and records the facts.
+    pub(super) fn close(mut self) {
+        if self.end == End::Open {
+            self.turn(Event::Closed);
+        }
+        let elapsed = self.decided.unwrap_or_else(|| self.began.elapsed());
+        self.backroom.record(&self.exchange.finish(), elapsed);
+    }
+}
+
+/// Whether Envoy goes on, or answers, because of this reply.
+const fn decides(reply: &Reply) -> bool {
+    match reply {
+        // Under BUFFERED the first reply only asks for the body.
+        Reply::RequestHeaders(work) => work.clear_route,
+        Reply::RequestChunk { .. }
+        | Reply::RequestBuffered { .. }
+        | Reply::Answer(_)
+        | Reply::StreamHead { .. }
+        | Reply::StreamChunk { .. } => true,
+        Reply::RequestTrailers | Reply::ResponseHeaders(_) | Reply::ResponseChunk { .. } | Reply::ResponseTrailers => {
+            false
+        }
+    }
+}
