@@ -46,7 +46,8 @@ pub enum Method {
 }
 
 impl Method {
-    const ALL: [Self; 20] = [
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 20] = [
         Self::Initialize,
         Self::Discover,
         Self::Ping,

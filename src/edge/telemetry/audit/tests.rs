@@ -1,0 +1,103 @@
+use super::*;
+use crate::engine::exchange::record::Way;
+use std::sync::mpsc;
+use tempfile::TempDir;
+
+fn mk_record(bytes_in: usize) -> Record {
+    Record {
+        way: Way::Answer,
+        bytes_in,
+        ..Record::default()
+    }
+}
+
+#[test]
+fn lines_are_appended_to_the_file_in_order() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("audit.jsonl");
+    std::fs::write(&path, "before\n").unwrap();
+    for round in 0..2 {
+        let log = AuditLog::start(&Audit::File(path.clone())).unwrap();
+        for number in 0..500 {
+            log.record(&mk_record(round * 500 + number), Duration::ZERO, SystemTime::now());
+        }
+        assert_eq!(log.lost(), 0);
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("before"));
+    for (number, line) in lines.enumerate() {
+        assert!(line.contains(&format!("\"bytesIn\":{number},")), "{line}");
+    }
+    assert_eq!(text.lines().count(), 1001);
+}
+
+#[test]
+fn a_line_is_written_without_another_one_pushing_it() {
+    struct Sender(mpsc::Sender<Vec<u8>>);
+    impl Write for Sender {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (sender, written) = mpsc::channel();
+    let log = AuditLog::start_writing(Sender(sender)).unwrap();
+    log.record(&mk_record(7), Duration::ZERO, SystemTime::now());
+    assert!(written.recv().unwrap().ends_with(b"}\n"));
+    drop(log);
+}
+
+#[test]
+fn a_stalled_disk_loses_lines_and_counts_them() {
+    struct Stalled(mpsc::Receiver<()>);
+    impl Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Returns once the test drops the other end.
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (release, stalled) = mpsc::channel();
+    let log = AuditLog::start_writing(Stalled(stalled)).unwrap();
+    while log.lost() < 10 {
+        log.record(&mk_record(7), Duration::ZERO, SystemTime::now());
+    }
+    drop(release);
+    drop(log);
+}
+
+#[test]
+fn lines_that_cannot_be_written_are_counted_as_lost() {
+    struct Broken;
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = AuditLog::start_writing(Broken).unwrap();
+    let AuditLog(Some(running)) = &log else {
+        panic!("it runs")
+    };
+    let shared = Arc::clone(&running.shared);
+    log.record(&mk_record(7), Duration::ZERO, SystemTime::now());
+    log.record(&mk_record(8), Duration::ZERO, SystemTime::now());
+    drop(log);
+    assert_eq!(shared.lost.load(Relaxed), 2);
+}
+
+#[test]
+fn off_is_off() {
+    let log = AuditLog::start(&Audit::Off).unwrap();
+    log.record(&mk_record(7), Duration::ZERO, SystemTime::now());
+    assert_eq!(log.lost(), 0);
+}

@@ -1,0 +1,216 @@
+//! All metrics, as one struct that is made once.
+//!
+//! Names follow the OpenTelemetry conventions for MCP where there is one, else they start with `mcp_manifold_`. Label
+//! values are bounded: known methods, our own reasons, configured upstreams. What every exchange counts is found by
+//! index, without hashing.
+
+mod labels;
+
+use crate::engine::exchange::Record;
+use crate::engine::exchange::record::Way;
+use crate::engine::mcp::{Era, Method};
+use crate::engine::status::GatewayStatus;
+use labels::{Build, ErrorType, Exchanges, MethodLabel, Operation, Reject, UpstreamLabel};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Seconds, as the conventions ask for.
+const BUCKETS: [f64; 14] = [
+    0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+];
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// The metrics of one gateway.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    durations: Family<Operation, Histogram>,
+    /// The members of `durations` without an error, by method; made when first used.
+    good: [OnceLock<Histogram>; MethodLabel::COUNT],
+    exchanges: [[Counter; ERAS]; WAYS],
+    rejects: Family<Reject, Counter>,
+    replays: Counter,
+    sessions: Gauge,
+    generation: Gauge,
+    body_bytes: Gauge,
+    ready: Family<UpstreamLabel, Gauge>,
+    tools: Family<UpstreamLabel, Gauge>,
+    lines_lost: Counter,
+}
+
+const WAYS: usize = 5;
+const ERAS: usize = 3;
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// All at zero; the process start time is now.
+    #[must_use]
+    pub fn new() -> Self {
+        let exchanges = Family::<Exchanges, Counter>::default();
+        let metrics = Self {
+            registry: Registry::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            good: std::array::from_fn(|_| OnceLock::new()),
+            exchanges: WAY_ORDER
+                .map(|way| ERA_ORDER.map(|era| exchanges.get_or_create_owned(&Exchanges::new(way, era)))),
+            rejects: Family::default(),
+            replays: Counter::default(),
+            sessions: Gauge::default(),
+            generation: Gauge::default(),
+            body_bytes: Gauge::default(),
+            ready: Family::default(),
+            tools: Family::default(),
+            lines_lost: Counter::default(),
+        };
+        metrics.registered(exchanges)
+    }
+
+    fn registered(mut self, exchanges: Family<Exchanges, Counter>) -> Self {
+        let mut registry = Registry::default();
+        registry.register_with_unit(
+            "mcp_server_operation_duration",
+            "From the request to the answer; of forwarded calls to the upstream's response headers",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        let started = Seconds::default();
+        started.set(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs_f64(),
+        );
+        registry.register_with_unit("process_start_time", "Unix time of the start", Unit::Seconds, started);
+
+        let own = registry.sub_registry_with_prefix("mcp_manifold");
+        own.register("build", "Version of this program", Info::new(Build::THIS));
+        own.register("exchanges", "HTTP exchanges by the way they were handled", exchanges);
+        own.register(
+            "rejects",
+            "Exchanges refused by the gateway, by reason",
+            self.rejects.clone(),
+        );
+        own.register(
+            "replays",
+            "Calls replayed after a lost upstream session",
+            self.replays.clone(),
+        );
+        own.register("sessions", "Gateway sessions remembered", self.sessions.clone());
+        own.register(
+            "snapshot_generation",
+            "Of the snapshot in force",
+            self.generation.clone(),
+        );
+        own.register(
+            "body_bytes_held",
+            "Bytes of request bodies in memory",
+            self.body_bytes.clone(),
+        );
+        own.register(
+            "upstream_ready",
+            "1 if listed and the last attempt did not fail",
+            self.ready.clone(),
+        );
+        own.register("upstream_tools", "Tools listed by the upstream", self.tools.clone());
+        own.register(
+            "audit_lines_lost",
+            "Audit lines that could not be written",
+            self.lines_lost.clone(),
+        );
+        self.registry = registry;
+        self
+    }
+
+    /// Counts one exchange.
+    pub(super) fn record(&self, record: &Record, elapsed: Duration) {
+        self.exchange(record.way, record.era).inc();
+        if record.replayed {
+            self.replays.inc();
+        }
+        if let (Way::Reject, Some(reason)) = (record.way, record.reason) {
+            self.rejects.get_or_create(&Reject { reason }).inc();
+        }
+        if record.way == Way::Undecided {
+            return;
+        }
+        let method = MethodLabel::of(record);
+        let seconds = elapsed.as_secs_f64();
+        match ErrorType::of(record) {
+            ErrorType::None => self.good(method).observe(seconds),
+            error => self
+                .durations
+                .get_or_create(&Operation::new(method, error))
+                .observe(seconds),
+        }
+    }
+
+    /// Takes over what status says, at each scrape. `body_bytes`: bytes of request bodies held.
+    pub fn observe(&self, status: &GatewayStatus, body_bytes: usize) {
+        self.sessions.set(clamp(status.sessions));
+        self.generation
+            .set(i64::try_from(status.generation).unwrap_or(i64::MAX));
+        self.body_bytes.set(clamp(body_bytes));
+        // Upstreams may have gone since the last time.
+        self.ready.clear();
+        self.tools.clear();
+        for upstream in &status.upstreams {
+            let label = UpstreamLabel::new(&upstream.name);
+            self.ready.get_or_create(&label).set(upstream.ready.into());
+            self.tools.get_or_create(&label).set(clamp(upstream.tools));
+        }
+    }
+
+    pub(super) fn set_lines_lost(&self, lines: u64) {
+        self.lines_lost
+            .inner()
+            .store(lines, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(super) fn encode(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a String takes any text");
+        text
+    }
+
+    fn good(&self, method: MethodLabel) -> &Histogram {
+        let make = || {
+            self.durations
+                .get_or_create_owned(&Operation::new(method, ErrorType::None))
+        };
+        self.good[method.index()].get_or_init(make)
+    }
+
+    const fn exchange(&self, way: Way, era: Option<Era>) -> &Counter {
+        &self.exchanges[way as usize][match era {
+            None => 0,
+            Some(Era::Legacy) => 1,
+            Some(Era::Modern) => 2,
+        }]
+    }
+}
+
+const WAY_ORDER: [Way; WAYS] = [Way::Undecided, Way::Answer, Way::Forward, Way::Relay, Way::Reject];
+const ERA_ORDER: [Option<Era>; ERAS] = [None, Some(Era::Legacy), Some(Era::Modern)];
+
+fn clamp(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

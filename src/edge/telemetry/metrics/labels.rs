@@ -1,0 +1,139 @@
+//! Label sets. Every value is one of a bounded set.
+
+use crate::engine::exchange::Record;
+use crate::engine::exchange::record::Way;
+use crate::engine::jsonrpc::code::Code;
+use crate::engine::mcp::{Era, Method};
+use prometheus_client::encoding::EncodeLabelSet;
+
+/// Labels of `mcp_server_operation_duration_seconds`. An empty value counts as no label.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Operation {
+    mcp_method_name: &'static str,
+    error_type: &'static str,
+}
+
+impl Operation {
+    pub(super) const fn new(method: MethodLabel, error: ErrorType) -> Self {
+        Self {
+            mcp_method_name: method.as_str(),
+            error_type: error.as_str(),
+        }
+    }
+}
+
+/// A known method, or `other`: notifications, unknown ones, bodies that were never understood.
+#[derive(Clone, Copy)]
+pub(super) struct MethodLabel(Option<Method>);
+
+impl MethodLabel {
+    /// One more than there are methods.
+    pub(super) const COUNT: usize = Method::ALL.len() + 1;
+
+    pub(super) const fn of(record: &Record) -> Self {
+        Self(record.known)
+    }
+
+    pub(super) const fn index(self) -> usize {
+        match self.0 {
+            Some(method) => method as usize,
+            None => Self::COUNT - 1,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self.0 {
+            Some(method) => method.as_str(),
+            None => "other",
+        }
+    }
+}
+
+/// What `error.type` says. Faults of the caller are no errors of a server (conventions for MCP).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorType {
+    None,
+    /// A JSON-RPC code of ours.
+    Code(&'static str),
+    /// An HTTP status of the upstream.
+    Status,
+}
+
+impl ErrorType {
+    pub(super) fn of(record: &Record) -> Self {
+        match record.code.map(Code) {
+            None if record.status >= 500 => Self::Status,
+            None
+            | Some(
+                Code::PARSE
+                | Code::INVALID_REQUEST
+                | Code::METHOD_NOT_FOUND
+                | Code::INVALID_PARAMS
+                | Code::RESOURCE_NOT_FOUND,
+            ) => Self::None,
+            Some(Code::SESSION_NOT_FOUND) => Self::Code("-32001"),
+            Some(Code::HEADER_MISMATCH) => Self::Code("-32020"),
+            Some(Code::UNSUPPORTED_VERSION) => Self::Code("-32022"),
+            Some(Code::UPSTREAM_UNAVAILABLE) => Self::Code("-31010"),
+            Some(Code::DENIED) => Self::Code("-31011"),
+            Some(Code::RATE_LIMITED) => Self::Code("-31012"),
+            Some(Code::UPSTREAM_TIMEOUT) => Self::Code("-31013"),
+            Some(Code::GATEWAY_UNAVAILABLE) => Self::Code("-31014"),
+            Some(Code(_)) => Self::Code("_OTHER"),
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Code(code) => code,
+            Self::Status => "5xx",
+        }
+    }
+}
+
+/// Labels of `mcp_manifold_exchanges_total`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Exchanges {
+    way: &'static str,
+    era: &'static str,
+}
+
+impl Exchanges {
+    pub(super) fn new(way: Way, era: Option<Era>) -> Self {
+        Self {
+            way: way.as_str(),
+            era: era.map_or("", Era::as_str),
+        }
+    }
+}
+
+/// Labels of `mcp_manifold_rejects_total`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Reject {
+    pub(super) reason: &'static str,
+}
+
+/// Labels of what is known of one upstream.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct UpstreamLabel {
+    upstream: String,
+}
+
+impl UpstreamLabel {
+    pub(super) fn new(name: &str) -> Self {
+        Self { upstream: name.into() }
+    }
+}
+
+/// Labels of `mcp_manifold_build_info`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Build {
+    version: &'static str,
+}
+
+impl Build {
+    pub(super) const THIS: Self = Self {
+        version: env!("CARGO_PKG_VERSION"),
+    };
+}

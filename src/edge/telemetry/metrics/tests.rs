@@ -1,0 +1,182 @@
+use super::*;
+use crate::engine::status::{Reason, UpstreamStatus};
+
+fn mk_call() -> Record {
+    Record {
+        method: Some("tools/call".into()),
+        known: Some(Method::ToolsCall),
+        era: Some(Era::Legacy),
+        way: Way::Forward,
+        status: 200,
+        ..Record::default()
+    }
+}
+
+fn mk_upstream(name: &str, ready: bool, tools: usize) -> UpstreamStatus {
+    UpstreamStatus {
+        name: name.into(),
+        prefix: String::new(),
+        url: String::new(),
+        enabled: true,
+        ready,
+        reason: Reason::Pending,
+        eras: Vec::new(),
+        protocol_version: None,
+        tools,
+        prompts: 0,
+        resources: 0,
+        last_listed: None,
+        last_error: None,
+        warnings: Vec::new(),
+    }
+}
+
+fn mk_status(upstreams: Vec<UpstreamStatus>) -> GatewayStatus {
+    GatewayStatus {
+        version: "0".into(),
+        ready: true,
+        generation: 7,
+        sessions: 12,
+        config_error: None,
+        upstreams,
+    }
+}
+
+#[track_caller]
+fn assert_has(text: &str, line: &str) {
+    assert!(text.lines().any(|known| known == line), "no {line} in\n{text}");
+}
+
+#[test]
+fn a_call_is_counted_and_timed_under_its_method() {
+    let metrics = Metrics::new();
+    metrics.record(&mk_call(), Duration::from_millis(15));
+    metrics.record(&mk_call(), Duration::from_millis(5));
+    let text = metrics.encode();
+    let labels = r#"mcp_method_name="tools/call",error_type="""#;
+    assert_has(
+        &text,
+        &format!("mcp_server_operation_duration_seconds_count{{{labels}}} 2"),
+    );
+    assert_has(
+        &text,
+        &format!(r#"mcp_server_operation_duration_seconds_bucket{{le="0.01",{labels}}} 1"#),
+    );
+    assert_has(&text, r#"mcp_manifold_exchanges_total{way="forward",era="legacy"} 2"#);
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn a_method_that_nobody_knows_makes_no_label_of_its_own() {
+    let metrics = Metrics::new();
+    let record = Record {
+        method: Some("evil/1".into()),
+        known: None,
+        way: Way::Reject,
+        reason: Some("unknown_method"),
+        code: Some(-32601),
+        ..Record::default()
+    };
+    metrics.record(&record, Duration::ZERO);
+    let text = metrics.encode();
+    assert!(!text.contains("evil"));
+    assert_has(
+        &text,
+        r#"mcp_server_operation_duration_seconds_count{mcp_method_name="other",error_type=""} 1"#,
+    );
+    assert_has(&text, r#"mcp_manifold_rejects_total{reason="unknown_method"} 1"#);
+}
+
+#[test]
+fn errors_have_a_type_unless_the_caller_is_at_fault() {
+    for (code, status, expected) in [
+        (None, 200, ""),
+        (None, 404, ""),
+        (None, 502, "5xx"),
+        (Some(-32602), 200, ""),
+        (Some(-31010), 200, "-31010"),
+        (Some(-31013), 200, "-31013"),
+        (Some(-32001), 404, "-32001"),
+        (Some(-1), 200, "_OTHER"),
+    ] {
+        let record = Record {
+            code,
+            status,
+            ..mk_call()
+        };
+        let metrics = Metrics::new();
+        metrics.record(&record, Duration::ZERO);
+        let labels = format!(r#"mcp_method_name="tools/call",error_type="{expected}""#);
+        assert_has(
+            &metrics.encode(),
+            &format!("mcp_server_operation_duration_seconds_count{{{labels}}} 1"),
+        );
+    }
+}
+
+#[test]
+fn an_undecided_exchange_has_no_duration() {
+    let metrics = Metrics::new();
+    metrics.record(&Record::default(), Duration::ZERO);
+    let text = metrics.encode();
+    assert_has(&text, r#"mcp_manifold_exchanges_total{way="undecided",era=""} 1"#);
+    assert!(!text.contains("mcp_server_operation_duration_seconds_count{"));
+}
+
+#[test]
+fn every_method_has_its_own_place() {
+    let metrics = Metrics::new();
+    for method in Method::ALL {
+        let record = Record {
+            known: Some(method),
+            ..mk_call()
+        };
+        metrics.record(&record, Duration::ZERO);
+    }
+    let text = metrics.encode();
+    for method in Method::ALL {
+        let labels = format!(r#"mcp_method_name="{}",error_type="""#, method.as_str());
+        assert_has(
+            &text,
+            &format!("mcp_server_operation_duration_seconds_count{{{labels}}} 1"),
+        );
+    }
+}
+
+#[test]
+fn upstreams_are_those_of_the_last_status() {
+    let metrics = Metrics::new();
+    metrics.observe(&mk_status(vec![mk_upstream("gone", true, 1)]), 0);
+    metrics.observe(
+        &mk_status(vec![mk_upstream("a", true, 26), mk_upstream("b", false, 0)]),
+        4096,
+    );
+    let text = metrics.encode();
+    assert_has(&text, r#"mcp_manifold_upstream_ready{upstream="a"} 1"#);
+    assert_has(&text, r#"mcp_manifold_upstream_ready{upstream="b"} 0"#);
+    assert_has(&text, r#"mcp_manifold_upstream_tools{upstream="a"} 26"#);
+    assert_has(&text, "mcp_manifold_sessions 12");
+    assert_has(&text, "mcp_manifold_snapshot_generation 7");
+    assert_has(&text, "mcp_manifold_body_bytes_held 4096");
+    assert!(!text.contains("gone"));
+}
+
+#[test]
+fn a_replay_is_counted() {
+    let metrics = Metrics::new();
+    metrics.record(
+        &Record {
+            replayed: true,
+            ..mk_call()
+        },
+        Duration::ZERO,
+    );
+    assert_has(&metrics.encode(), "mcp_manifold_replays_total 1");
+}
+
+#[test]
+fn the_build_and_the_start_are_told() {
+    let text = Metrics::new().encode();
+    assert!(text.contains("mcp_manifold_build_info{version="), "{text}");
+    assert!(text.contains("process_start_time_seconds "), "{text}");
+}
