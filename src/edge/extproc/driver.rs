@@ -44,7 +44,7 @@ enum State<B: Backroom> {
     /// No message yet.
     Fresh,
     /// An exchange runs, or its last replies wait to be taken.
-    Open(Live<B>),
+    Open(Box<Live<B>>),
     /// To be ended with an error.
     Failed(Status),
     /// Nothing follows.
@@ -103,7 +103,7 @@ where
             State::Fresh => {
                 let mut live = self.begin(inbound.modes.unwrap_or(ASSUMED));
                 live.message(message);
-                self.state = State::Open(live);
+                self.state = State::Open(Box::new(live));
             }
             State::Open(live) => live.message(message),
             State::Failed(_) | State::Over => {}

@@ -140,7 +140,7 @@ impl<B: Backroom> Live<B> {
     }
 
     /// Lets the exchange close its affairs if it was cut short, and records the facts.
-    pub(super) fn close(mut self) {
+    pub(super) fn close(mut self: Box<Self>) {
         if self.end == End::Open {
             self.turn(Event::Closed);
         }
