@@ -1,10 +1,23 @@
 //! The configuration: the file's shape, the validated truth, and what differs between two of them.
+//!
+//! `file` reads: YAML -> tree -> `shape` (unknown keys) -> `raw` (types, a section at a time) -> `gateway` and `upstream`
+//! (meaning) -> `truth`. Problems of every step are gathered, so that one run names them all.
 
 pub mod change;
 pub mod file;
+mod gateway;
+mod headers;
+mod network;
+mod raw;
+mod scalar;
+mod shape;
 pub mod truth;
+mod upstream;
 
 pub use truth::{
-    Audit, Config, Credential, EnvoySettings, Limits, ListenTls, Lists, Secret, SessionSettings, Timeouts, Upstream,
-    Via,
+    AccessLog, Audit, Config, Credential, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, Secret, SessionSettings,
+    Timeouts, Upstream, Via,
 };
+
+#[cfg(test)]
+mod tests;

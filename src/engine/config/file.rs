@@ -1,7 +1,12 @@
-//! The YAML file's shape and its way into `truth`. (Interface first; body to come.)
+//! The YAML file's way into `truth`: every problem is found in one run, each with the path of its key.
+//!
+//! Nothing here reads a file or an environment variable: secrets and certificates stay references.
 
-use super::Config;
-use std::path::Path;
+use super::shape::{self, prune};
+use super::{Config, gateway, raw, upstream};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
 
 /// One thing wrong with a configuration file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -26,10 +31,164 @@ pub fn parse(text: &str, base: &Path, state: &Path) -> Result<Config, Vec<Proble
 /// # Errors
 /// Every problem found, not only the first.
 pub fn parse_with_upstreams(
-    _text: &str,
-    _base: &Path,
-    _state: &Path,
-    _more: &[(String, String)],
+    text: &str,
+    base: &Path,
+    state: &Path,
+    more: &[(String, String)],
 ) -> Result<Config, Vec<Problem>> {
-    unimplemented!()
+    let mut findings = Findings {
+        problems: Vec::new(),
+        base: base.to_owned(),
+    };
+    let mut tree = tree(text).map_err(|problem| vec![problem])?;
+    prune(&mut tree, &shape::FILE, "", &mut findings);
+    let mut sections = Sections(if let Value::Object(map) = tree { map } else { Map::new() });
+    let mut config = gateway::read(&mut sections, state, &mut findings);
+    config.upstreams = upstreams(&mut sections, more, &mut findings);
+    if findings.problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(findings.problems)
+    }
+}
+
+/// The whole text as a tree: from here on everything has a path.
+fn tree(text: &str) -> Result<Value, Problem> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    let tree: Value = serde_saphyr::from_str_with_options(text, options).map_err(|error| not_yaml(&error))?;
+    match tree {
+        Value::Object(_) => Ok(tree),
+        Value::Null => Ok(Value::Object(Map::new())),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Err(Problem {
+            path: "line 1".to_owned(),
+            message: "not a mapping of keys such as `upstreams:`".to_owned(),
+        }),
+    }
+}
+
+fn not_yaml(error: &serde_saphyr::Error) -> Problem {
+    let path = match error.location() {
+        Some(location) => format!("line {}, column {}", location.line(), location.column()),
+        None => "text".to_owned(),
+    };
+    let message = error.without_snippet().to_string();
+    Problem {
+        path,
+        message: message.lines().next().unwrap_or("not YAML").to_owned(),
+    }
+}
+
+fn upstreams(sections: &mut Sections, more: &[(String, String)], findings: &mut Findings) -> Vec<super::Upstream> {
+    let listed: Vec<Value> = sections.take("upstreams", findings).unwrap_or_default();
+    if listed.is_empty() && more.is_empty() && !findings.names("upstreams") {
+        findings.add("upstreams", "at least one is needed");
+    }
+    let listed = listed
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| (format!("upstreams[{index}]"), value));
+    let more = more.iter().map(|(name, url)| {
+        (
+            format!("--upstream {name}"),
+            serde_json::json!({ "name": name, "url": url }),
+        )
+    });
+    let raws: Vec<(String, raw::Upstream)> = listed
+        .chain(more)
+        .filter_map(|(path, value)| Some((path.clone(), typed(value, &path, findings)?)))
+        .collect();
+    upstream::read_all(raws, findings)
+}
+
+/// The top-level keys that are not read yet.
+pub(super) struct Sections(Map<String, Value>);
+
+impl Sections {
+    /// Takes one out. `None`: not there, or of a wrong type, which is a finding.
+    pub(super) fn take<T: DeserializeOwned>(&mut self, key: &'static str, findings: &mut Findings) -> Option<T> {
+        typed(self.0.remove(key)?, key, findings)
+    }
+}
+
+fn typed<T: DeserializeOwned>(value: Value, path: &str, findings: &mut Findings) -> Option<T> {
+    match serde_path_to_error::deserialize(value) {
+        Ok(typed) => Some(typed),
+        Err(error) => {
+            let path = join(path, &error.path().to_string());
+            // What `shape` took out below may be all that is missing here.
+            if !findings.any_below(&path) {
+                findings.add(path, without_value(&error.inner().to_string()));
+            }
+            None
+        }
+    }
+}
+
+/// `upstreams[2]` and `timeout.call` are `upstreams[2].timeout.call`.
+fn join(path: &str, inner: &str) -> String {
+    match inner {
+        "." => path.to_owned(),
+        inner if inner.starts_with('[') => format!("{path}{inner}"),
+        inner => format!("{path}.{inner}"),
+    }
+}
+
+/// Serde's type errors show the value that they found; it may be a secret in the wrong place.
+fn without_value(message: &str) -> String {
+    let found = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "));
+    let Some((found, expected)) = found.and_then(|found| found.rsplit_once(", expected ")) else {
+        return message.to_owned();
+    };
+    let kind = found.split(['`', '"']).next().unwrap_or(found).trim_end();
+    format!("expected {expected}, found {kind}")
+}
+
+// === impl Findings ===
+
+/// Where problems are gathered while reading goes on.
+pub(super) struct Findings {
+    problems: Vec<Problem>,
+    base: PathBuf,
+}
+
+impl Findings {
+    pub(super) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem {
+            path: path.into(),
+            message: message.into(),
+        });
+    }
+
+    /// Whether something was found at exactly this path.
+    pub(super) fn names(&self, path: &str) -> bool {
+        self.problems.iter().any(|problem| problem.path == path)
+    }
+
+    /// Whether something was found at a key below this path.
+    fn any_below(&self, path: &str) -> bool {
+        let below = |found: &str| {
+            found
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with(['.', '[']))
+        };
+        self.problems.iter().any(|problem| below(&problem.path))
+    }
+
+    /// A path that the file names: a relative one starts at the file's folder.
+    pub(super) fn resolve(&mut self, key: &str, path: &Path) -> PathBuf {
+        if path.as_os_str().is_empty() {
+            self.add(key, "must not be empty");
+        }
+        self.base.join(path)
+    }
+
+    /// Takes the value; zero is a finding.
+    pub(super) fn above_zero<T: PartialEq + Default>(&mut self, path: &str, value: T) -> T {
+        if value == T::default() {
+            self.add(path, "must be above 0");
+        }
+        value
+    }
 }

@@ -1,0 +1,243 @@
+//! What the file says of the gateway itself, defaults filled in, meaning checked: one function per section.
+
+use super::file::{Findings, Sections};
+use super::scalar::{Count, Size, Span};
+use super::{
+    AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, Secret, SessionSettings, network,
+    raw,
+};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8001);
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8002);
+const MIB: usize = 1 << 20;
+/// What the kernel takes as the path of a Unix socket.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Reads every section but `upstreams`.
+pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Findings) -> Config {
+    let listen = address(sections, "listen", LISTEN, findings);
+    let tls = sections.take("tls", findings).map(|raw| tls(&raw, findings));
+    let path = path(sections, findings);
+    let admin = address(sections, "admin", ADMIN, findings);
+    let admin_token = sections
+        .take("adminToken", findings)
+        .map(|raw| secret("adminToken", raw, findings));
+    apart(listen, admin, findings);
+    if !admin.ip().is_loopback() && admin_token.is_none() && !findings.names("admin") {
+        findings.add("adminToken", "is required where admin is not a loopback address");
+    }
+    let state_dir = match sections.take::<PathBuf>("stateDir", findings) {
+        Some(folder) => findings.resolve("stateDir", &folder),
+        None => state.to_owned(),
+    };
+    Config {
+        public_url: public_url(sections, listen, tls.is_some(), &path, findings),
+        hosts: each(sections, "hosts", network::host, findings),
+        origins: each(sections, "origins", network::origin, findings),
+        session: session(sections.take("session", findings).unwrap_or_default(), findings),
+        limits: limits(&sections.take("limits", findings).unwrap_or_default(), findings),
+        lists: lists(&sections.take("lists", findings).unwrap_or_default(), findings),
+        envoy: envoy(
+            sections.take("envoy", findings).unwrap_or_default(),
+            [listen, admin],
+            findings,
+        ),
+        audit: audit(sections.take("audit", findings), findings),
+        listen,
+        tls,
+        path,
+        admin,
+        admin_token,
+        state_dir,
+        upstreams: Vec::new(),
+    }
+}
+
+/// A secret with its path resolved.
+pub(super) fn secret(key: &str, raw: raw::Secret, findings: &mut Findings) -> Secret {
+    match raw {
+        raw::Secret::Env(name) => Secret::Env(name),
+        raw::Secret::File(path) => Secret::File(findings.resolve(&format!("{key}.file"), &path)),
+    }
+}
+
+fn address(sections: &mut Sections, key: &'static str, default: SocketAddr, findings: &mut Findings) -> SocketAddr {
+    let text: Option<String> = sections.take(key, findings);
+    text.map_or(Ok(default), |text| network::address(&text))
+        .unwrap_or_else(|message| {
+            findings.add(key, message);
+            default
+        })
+}
+
+fn apart(listen: SocketAddr, admin: SocketAddr, findings: &mut Findings) {
+    if network::collide(listen, admin) && !findings.names("listen") && !findings.names("admin") {
+        findings.add(
+            "admin",
+            format!("{admin} is taken by listen ({listen}): choose another port"),
+        );
+    }
+}
+
+fn tls(raw: &raw::ListenTls, findings: &mut Findings) -> ListenTls {
+    ListenTls {
+        cert: findings.resolve("tls.cert.file", &raw.cert.file),
+        key: findings.resolve("tls.key.file", &raw.key.file),
+    }
+}
+
+fn path(sections: &mut Sections, findings: &mut Findings) -> String {
+    let path: String = sections.take("path", findings).unwrap_or_else(|| "/mcp".to_owned());
+    if let Err(message) = network::mcp_path(&path) {
+        findings.add("path", message);
+    }
+    path
+}
+
+fn public_url(sections: &mut Sections, listen: SocketAddr, https: bool, path: &str, findings: &mut Findings) -> String {
+    let Some(text) = sections.take::<String>("publicUrl", findings) else {
+        return format!("{}://{listen}{path}", if https { "https" } else { "http" });
+    };
+    if let Err(message) = network::public_url(&text) {
+        findings.add("publicUrl", message);
+    }
+    text
+}
+
+fn each(
+    sections: &mut Sections,
+    key: &'static str,
+    check: fn(&str) -> Result<String, &'static str>,
+    findings: &mut Findings,
+) -> Vec<String> {
+    let texts: Vec<String> = sections.take(key, findings).unwrap_or_default();
+    let checked = texts.iter().enumerate().filter_map(|(index, text)| {
+        check(text)
+            .map_err(|message| findings.add(format!("{key}[{index}]"), message))
+            .ok()
+    });
+    checked.collect()
+}
+
+fn session(raw: raw::Session, findings: &mut Findings) -> SessionSettings {
+    match raw.store.as_deref() {
+        None | Some("memory") => {}
+        Some(_) => findings.add("session.store", "not supported yet: only memory is"),
+    }
+    let keys = raw.keys.into_iter().enumerate();
+    SessionSettings {
+        keys: keys
+            .map(|(index, key)| secret(&format!("session.keys[{index}]"), key, findings))
+            .collect(),
+        idle: duration("session.idle", raw.idle, Duration::from_secs(30 * 60), findings),
+        lifetime: duration(
+            "session.lifetime",
+            raw.lifetime,
+            Duration::from_secs(30 * 24 * 60 * 60),
+            findings,
+        ),
+    }
+}
+
+fn limits(raw: &raw::Limits, findings: &mut Findings) -> Limits {
+    let limits = Limits {
+        body: size("limits.body", raw.body, 4 * MIB, findings),
+        bodies: size("limits.bodies", raw.bodies, 256 * MIB, findings),
+        receive: duration("limits.receive", raw.receive, Duration::from_secs(30), findings),
+        replay: size("limits.replay", raw.replay, 256 * MIB, findings),
+        depth: count("limits.depth", raw.depth, 128, findings),
+        streams: count("limits.streams", raw.streams, 10_000, findings) as usize,
+        sessions: count("limits.sessions", raw.sessions, 100_000, findings) as usize,
+        sessions_per_principal: count("limits.sessionsPerPrincipal", raw.sessions_per_principal, 100, findings)
+            as usize,
+    };
+    if limits.bodies < limits.body {
+        findings.add(
+            "limits.bodies",
+            "is less than limits.body: no body of that size could ever be held",
+        );
+    }
+    limits
+}
+
+fn lists(raw: &raw::Lists, findings: &mut Findings) -> Lists {
+    Lists {
+        first: duration("lists.first", raw.first, Duration::from_secs(2), findings),
+        // Zero means: a dead upstream leaves the lists at once.
+        keep_last_good: raw
+            .keep_last_good
+            .map_or(Duration::from_secs(10 * 60), |Span(value)| value),
+        refresh: duration("lists.refresh", raw.refresh, Duration::from_secs(5 * 60), findings),
+    }
+}
+
+fn envoy(raw: raw::Envoy, taken: [SocketAddr; 2], findings: &mut Findings) -> EnvoySettings {
+    EnvoySettings {
+        concurrency: count("envoy.concurrency", raw.concurrency, 2, findings),
+        admin: raw
+            .admin
+            .map_or(EnvoyAdmin::Socket(None), |text| envoy_admin(&text, taken, findings)),
+        response_phase: raw.response_phase.unwrap_or(true),
+        access_log: match raw.access_log {
+            None | Some(raw::AccessLog::Switch(false)) => AccessLog::Off,
+            Some(raw::AccessLog::Switch(true)) => AccessLog::On,
+            Some(raw::AccessLog::File(path)) => AccessLog::File(findings.resolve("envoy.accessLog", &path)),
+        },
+    }
+}
+
+fn envoy_admin(text: &str, taken: [SocketAddr; 2], findings: &mut Findings) -> EnvoyAdmin {
+    const KEY: &str = "envoy.admin";
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        if !address.ip().is_loopback() {
+            findings.add(
+                KEY,
+                "must be a loopback address or a socket: Envoy asks nobody for a password there",
+            );
+        } else if taken.into_iter().any(|other| network::collide(address, other)) {
+            findings.add(
+                KEY,
+                format!("{address} is taken by listen or admin: choose another port"),
+            );
+        }
+        return EnvoyAdmin::Tcp(address);
+    }
+    let path = findings.resolve(KEY, Path::new(text));
+    if text.contains(':') {
+        findings.add(KEY, "neither IP:port nor the path of a socket");
+    } else if path.as_os_str().len() > MAX_SOCKET_PATH {
+        findings.add(
+            KEY,
+            format!(
+                "the path of a socket has at most {MAX_SOCKET_PATH} bytes: {}",
+                path.display()
+            ),
+        );
+    }
+    EnvoyAdmin::Socket(Some(path))
+}
+
+fn audit(raw: Option<raw::Audit>, findings: &mut Findings) -> Audit {
+    match raw {
+        None | Some(raw::Audit::Switch(true)) => Audit::Stderr,
+        Some(raw::Audit::Switch(false)) => Audit::Off,
+        Some(raw::Audit::File(file)) => Audit::File(findings.resolve("audit.file", &file.file)),
+    }
+}
+
+// === values that may be absent, but not zero ===
+
+pub(super) fn duration(key: &str, value: Option<Span>, default: Duration, findings: &mut Findings) -> Duration {
+    value.map_or(default, |Span(value)| findings.above_zero(key, value))
+}
+
+fn size(key: &str, value: Option<Size>, default: usize, findings: &mut Findings) -> usize {
+    value.map_or(default, |Size(value)| findings.above_zero(key, value))
+}
+
+fn count(key: &str, value: Option<Count>, default: u32, findings: &mut Findings) -> u32 {
+    value.map_or(default, |Count(value)| findings.above_zero(key, value))
+}

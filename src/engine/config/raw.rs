@@ -1,0 +1,166 @@
+//! The file as serde sees it, a section at a time: key for key what the contract shows, nothing filled in.
+//!
+//! Absent means absent; defaults and meaning are given by `gateway` and `upstream`.
+
+use super::scalar::{Count, Size, Span};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// `tls:` of the listener
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping with cert and key")]
+pub(super) struct ListenTls {
+    pub(super) cert: File,
+    pub(super) key: File,
+}
+
+/// `{ file: PATH }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "{ file: PATH }")]
+pub(super) struct File {
+    pub(super) file: PathBuf,
+}
+
+/// `{ env: NAME }` or `{ file: PATH }`
+#[derive(Debug)]
+pub(super) enum Secret {
+    Env(String),
+    File(PathBuf),
+}
+
+/// `session:`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub(super) struct Session {
+    pub(super) keys: Vec<Secret>,
+    pub(super) idle: Option<Span>,
+    pub(super) lifetime: Option<Span>,
+    pub(super) store: Option<String>,
+}
+
+/// `limits:`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub(super) struct Limits {
+    pub(super) body: Option<Size>,
+    pub(super) bodies: Option<Size>,
+    pub(super) receive: Option<Span>,
+    pub(super) replay: Option<Size>,
+    pub(super) depth: Option<Count>,
+    pub(super) streams: Option<Count>,
+    pub(super) sessions: Option<Count>,
+    pub(super) sessions_per_principal: Option<Count>,
+}
+
+/// `lists:`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub(super) struct Lists {
+    pub(super) first: Option<Span>,
+    pub(super) keep_last_good: Option<Span>,
+    pub(super) refresh: Option<Span>,
+}
+
+/// `envoy:`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase", expecting = "a mapping")]
+pub(super) struct Envoy {
+    pub(super) concurrency: Option<Count>,
+    pub(super) admin: Option<String>,
+    pub(super) response_phase: Option<bool>,
+    pub(super) access_log: Option<AccessLog>,
+}
+
+/// `accessLog:`
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected true, false or a file")]
+pub(super) enum AccessLog {
+    Switch(bool),
+    File(PathBuf),
+}
+
+/// `audit:`
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected false or { file: PATH }")]
+pub(super) enum Audit {
+    Switch(bool),
+    File(File),
+}
+
+/// One of `upstreams:`
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "camelCase",
+    expecting = "a mapping with name and url"
+)]
+pub(super) struct Upstream {
+    pub(super) name: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) credential: Option<Credential>,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) timeout: Timeout,
+    pub(super) tls: UpstreamTls,
+    pub(super) enabled: Option<bool>,
+    pub(super) resources: Resources,
+    pub(super) via: Option<String>,
+    pub(super) protocol: Option<String>,
+    pub(super) listing: Option<String>,
+    pub(super) merge: Option<bool>,
+}
+
+/// `credential:`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping with header and value")]
+pub(super) struct Credential {
+    pub(super) header: String,
+    pub(super) value: Secret,
+}
+
+/// `timeout:`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping with connect, call, list")]
+pub(super) struct Timeout {
+    pub(super) connect: Option<Span>,
+    pub(super) call: Option<Span>,
+    pub(super) list: Option<Span>,
+}
+
+/// `tls:` of an upstream
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "{ ca: { file: PATH } }")]
+pub(super) struct UpstreamTls {
+    pub(super) ca: Option<File>,
+}
+
+/// `resources:`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping with rewrite, probe")]
+pub(super) struct Resources {
+    pub(super) rewrite: Option<bool>,
+    pub(super) probe: Option<bool>,
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    /// Errors never show what was found: it may be the secret itself, written into the wrong place.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || D::Error::custom("expected { env: NAME } or { file: PATH }, not the secret itself");
+        let Value::Object(map) = Value::deserialize(deserializer)? else {
+            return Err(wrong());
+        };
+        match (map.get("env"), map.get("file"), map.len()) {
+            (Some(Value::String(name)), None, 1) if is_variable(name) => Ok(Self::Env(name.clone())),
+            (None, Some(Value::String(path)), 1) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}

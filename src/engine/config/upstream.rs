@@ -1,0 +1,186 @@
+//! What the file says of the upstreams: names, URLs, prefixes, headers, timeouts, and what is not built yet.
+
+use super::file::Findings;
+use super::{Credential, Timeouts, Upstream, Via, gateway, headers, network, raw};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+use url::Url;
+
+/// The gateway's own name in status and metrics.
+const RESERVED_NAME: &str = "mcp-manifold";
+const MAX_NAME: usize = 253;
+
+/// Reads all of them, each with the path that its problems carry. One with a problem is left out.
+pub(super) fn read_all(raws: Vec<(String, raw::Upstream)>, findings: &mut Findings) -> Vec<Upstream> {
+    let mut upstreams = Vec::new();
+    let mut names = HashSet::new();
+    for (at, raw) in raws {
+        let Some(upstream) = read(&at, raw, findings) else {
+            continue;
+        };
+        if !names.insert(upstream.name.clone()) {
+            findings.add(
+                format!("{at}.name"),
+                format!("{:?} is the name of an upstream above", upstream.name),
+            );
+        }
+        upstreams.push(upstream);
+    }
+    upstreams
+}
+
+fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstream> {
+    not_built_yet(at, &raw, findings);
+    let name = required(at, "name", raw.name, findings).map(|text| name(at, text, findings));
+    let url = required(at, "url", raw.url, findings).and_then(|text| url(at, &text, findings));
+    let prefix = prefix(at, raw.prefix, name.as_deref().unwrap_or_default(), findings);
+    let credential = raw.credential.and_then(|raw| credential(at, raw, findings));
+    let headers = constants(at, &raw.headers, credential.as_ref(), findings);
+    let timeout = timeouts(at, &raw.timeout, findings);
+    let ca = raw
+        .tls
+        .ca
+        .map(|ca| findings.resolve(&format!("{at}.tls.ca.file"), &ca.file));
+    if ca.is_some() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
+        findings.add(format!("{at}.tls"), "is for https, the url says http");
+    }
+    Some(Upstream {
+        name: name?,
+        url: url?,
+        prefix,
+        credential,
+        headers,
+        timeout,
+        ca,
+        enabled: raw.enabled.unwrap_or(true),
+        resources_rewrite: false,
+        resources_probe: raw.resources.probe.unwrap_or(false),
+        via: Via::Envoy,
+    })
+}
+
+/// Values that the contract has and this version does not.
+fn not_built_yet(at: &str, raw: &raw::Upstream, findings: &mut Findings) {
+    choice(at, "via", raw.via.as_deref(), "envoy", "direct", findings);
+    choice(at, "protocol", raw.protocol.as_deref(), "streamable", "sse", findings);
+    choice(
+        at,
+        "listing",
+        raw.listing.as_deref(),
+        "shared",
+        "perPrincipal",
+        findings,
+    );
+    if raw.merge == Some(false) {
+        findings.add(format!("{at}.merge"), "not supported yet: false");
+    }
+    if raw.resources.rewrite == Some(true) {
+        findings.add(format!("{at}.resources.rewrite"), "not supported yet: true");
+    }
+}
+
+fn choice(at: &str, key: &str, value: Option<&str>, built: &str, later: &str, findings: &mut Findings) {
+    match value {
+        None => {}
+        Some(value) if value == built => {}
+        Some(value) if value == later => findings.add(format!("{at}.{key}"), format!("not supported yet: {later}")),
+        Some(_) => findings.add(format!("{at}.{key}"), format!("must be {built}")),
+    }
+}
+
+fn required(at: &str, key: &str, value: Option<String>, findings: &mut Findings) -> Option<String> {
+    if value.is_none() && !findings.names(&format!("{at}.{key}")) {
+        findings.add(format!("{at}.{key}"), "is required");
+    }
+    value
+}
+
+fn name(at: &str, text: String, findings: &mut Findings) -> String {
+    let at = format!("{at}.name");
+    let edge = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = text.as_bytes().first().is_some_and(edge) && text.as_bytes().last().is_some_and(edge);
+    if !ends || !text.bytes().all(|byte| edge(&byte) || byte == b'-' || byte == b'.') {
+        findings.add(at, "only a-z, 0-9, - and . with a letter or digit at both ends");
+    } else if text.len() > MAX_NAME {
+        findings.add(at, format!("is longer than {MAX_NAME} characters"));
+    } else if text == RESERVED_NAME {
+        findings.add(at, format!("{RESERVED_NAME} is the gateway's own name"));
+    }
+    text
+}
+
+fn url(at: &str, text: &str, findings: &mut Findings) -> Option<Url> {
+    network::http_url(text)
+        .map_err(|message| findings.add(format!("{at}.url"), message))
+        .ok()
+}
+
+fn prefix(at: &str, text: Option<String>, name: &str, findings: &mut Findings) -> String {
+    let Some(text) = text else {
+        return format!("{}_", name.replace('.', "-"));
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !text.bytes().all(plain) {
+        findings.add(
+            format!("{at}.prefix"),
+            "only letters, digits, _ and -: clients accept no others in tool names",
+        );
+    }
+    text
+}
+
+fn credential(at: &str, raw: raw::Credential, findings: &mut Findings) -> Option<Credential> {
+    let value = gateway::secret(&format!("{at}.credential.value"), raw.value, findings);
+    match headers::name(&raw.header) {
+        Ok(header) => Some(Credential { header, value }),
+        Err(message) => {
+            findings.add(format!("{at}.credential.header"), message);
+            None
+        }
+    }
+}
+
+fn constants(
+    at: &str,
+    raw: &BTreeMap<String, String>,
+    credential: Option<&Credential>,
+    findings: &mut Findings,
+) -> Vec<(String, String)> {
+    let mut constants: Vec<(String, String)> = Vec::new();
+    for (key, value) in raw {
+        let path = format!("{at}.headers.{key}");
+        let name = match headers::name(key) {
+            Ok(name) => name,
+            Err(message) => {
+                findings.add(path, message);
+                continue;
+            }
+        };
+        if let Err(message) = headers::value(value) {
+            findings.add(path.clone(), message);
+        }
+        if credential.is_some_and(|credential| credential.header == name) {
+            findings.add(path, "is the credential's header already");
+        } else if constants.iter().any(|(other, _)| *other == name) {
+            findings.add(path, "is given twice, in another case");
+        }
+        constants.push((name, value.clone()));
+    }
+    constants
+}
+
+fn timeouts(at: &str, raw: &raw::Timeout, findings: &mut Findings) -> Timeouts {
+    let mut read = |key, value, seconds| {
+        gateway::duration(
+            &format!("{at}.timeout.{key}"),
+            value,
+            Duration::from_secs(seconds),
+            findings,
+        )
+    };
+    Timeouts {
+        connect: read("connect", raw.connect, 5),
+        call: read("call", raw.call, 60),
+        list: read("list", raw.list, 10),
+    }
+}
