@@ -1,6 +1,7 @@
-//! What differs between two configurations. (Interface first; body to come.)
+//! What differs between two configurations, in the terms of what a reload has to do about it.
 
-use super::Config;
+use super::{Config, Upstream};
+use std::collections::HashMap;
 
 /// What a reload has to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,12 +14,158 @@ pub struct Change {
     pub changed: Vec<String>,
     /// Keys that take effect only after a restart (`listen`, `admin`, `stateDir`, `envoy...`).
     pub needs_restart: Vec<&'static str>,
-    /// Anything else differs (hosts, origins, limits, lists, ...).
+    /// Anything else differs (hosts, origins, limits, lists, the order of upstreams, ...).
     pub settings: bool,
 }
 
-/// Compares.
+/// Compares. Names stand in the order of the configuration that has them.
 #[must_use]
-pub fn between(_old: &Config, _new: &Config) -> Change {
-    unimplemented!()
+pub fn between(old: &Config, new: &Config) -> Change {
+    let (before, after) = (by_name(old), by_name(new));
+    let changed = |upstream: &Upstream| {
+        before
+            .get(upstream.name.as_str())
+            .is_some_and(|before| *before != upstream)
+    };
+    // The order decides which of two equal names is shown.
+    let reordered = names(old, |upstream| after.contains_key(upstream.name.as_str()))
+        != names(new, |upstream| before.contains_key(upstream.name.as_str()));
+    Change {
+        added: names(new, |upstream| !before.contains_key(upstream.name.as_str())),
+        removed: names(old, |upstream| !after.contains_key(upstream.name.as_str())),
+        changed: names(new, changed),
+        needs_restart: needs_restart(old, new),
+        settings: reordered || settings(old, new),
+    }
+}
+
+impl Change {
+    /// Nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn by_name(config: &Config) -> HashMap<&str, &Upstream> {
+    config
+        .upstreams
+        .iter()
+        .map(|upstream| (upstream.name.as_str(), upstream))
+        .collect()
+}
+
+fn names(config: &Config, wanted: impl Fn(&Upstream) -> bool) -> Vec<String> {
+    config
+        .upstreams
+        .iter()
+        .filter(|upstream| wanted(upstream))
+        .map(|upstream| upstream.name.clone())
+        .collect()
+}
+
+/// What was bound, opened or handed to Envoy's bootstrap at start.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let differs = [
+        ("listen", old.listen != new.listen),
+        ("tls", old.tls != new.tls),
+        ("path", old.path != new.path),
+        ("admin", old.admin != new.admin),
+        ("adminToken", old.admin_token != new.admin_token),
+        ("stateDir", old.state_dir != new.state_dir),
+        ("session.keys", old.session.keys != new.session.keys),
+        ("envoy", old.envoy != new.envoy),
+        ("audit", old.audit != new.audit),
+    ];
+    differs
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(key, _)| key)
+        .collect()
+}
+
+/// Everything else. The new one is taken apart, so that a new key must be thought of here.
+fn settings(old: &Config, new: &Config) -> bool {
+    let Config {
+        listen: _,
+        tls: _,
+        path: _,
+        public_url,
+        hosts,
+        origins,
+        admin: _,
+        admin_token: _,
+        state_dir: _,
+        session,
+        limits,
+        lists,
+        envoy: _,
+        audit: _,
+        upstreams: _,
+    } = new;
+    *public_url != old.public_url
+        || *hosts != old.hosts
+        || *origins != old.origins
+        || (session.idle, session.lifetime) != (old.session.idle, old.session.lifetime)
+        || *limits != old.limits
+        || *lists != old.lists
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::config::file::parse;
+    use std::path::Path;
+
+    fn mk_config(text: &str) -> Config {
+        parse(text, Path::new("/etc"), Path::new("/state")).expect("valid")
+    }
+
+    const ONE: &str = "upstreams: [{name: a, url: 'http://a/'}, {name: b, url: 'http://b/'}]";
+
+    #[test]
+    fn the_same_file_is_no_change() {
+        assert!(between(&mk_config(ONE), &mk_config(ONE)).is_empty());
+    }
+
+    #[test]
+    fn upstreams_come_go_and_change_by_name() {
+        let two = "upstreams: [{name: b, url: 'http://b/', enabled: false}, {name: c, url: 'http://c/'}]";
+        let change = between(&mk_config(ONE), &mk_config(two));
+        let expected = Change {
+            added: vec!["c".into()],
+            removed: vec!["a".into()],
+            changed: vec!["b".into()],
+            ..Change::default()
+        };
+        assert_eq!(change, expected);
+    }
+
+    #[test]
+    fn what_was_bound_at_start_needs_a_restart() {
+        let two = format!("listen: 127.0.0.1:9001\nadmin: 127.0.0.1:9002\nenvoy: {{concurrency: 4}}\n{ONE}");
+        let change = between(&mk_config(ONE), &mk_config(&two));
+        assert_eq!(change.needs_restart, ["listen", "admin", "envoy"]);
+        assert!(change.settings, "the default publicUrl follows listen");
+    }
+
+    #[test]
+    fn limits_and_hosts_are_settings() {
+        let two = format!("limits: {{body: 1MiB}}\nhosts: [mcp.example.com]\n{ONE}");
+        let expected = Change {
+            settings: true,
+            ..Change::default()
+        };
+        assert_eq!(between(&mk_config(ONE), &mk_config(&two)), expected);
+    }
+
+    #[test]
+    fn another_order_is_a_setting_because_it_decides_who_owns_a_name() {
+        let two = "upstreams: [{name: b, url: 'http://b/'}, {name: a, url: 'http://a/'}]";
+        let expected = Change {
+            settings: true,
+            ..Change::default()
+        };
+        assert_eq!(between(&mk_config(ONE), &mk_config(two)), expected);
+    }
 }
