@@ -289,3 +289,6 @@ fn hidden(kind: Kind, side: &Side, merged: &Merged, place: usize, rows: &Rows) -
     };
     merged.hidden(kind, place).iter().filter_map(text).collect()
 }
+
+#[cfg(test)]
+mod tests;
