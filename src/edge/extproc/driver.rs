@@ -1,7 +1,7 @@
 //! Drives one exchange: messages, findings, call events and the timer in; replies out, in order.
 //!
 //! A hand-written stream rather than a task with channels: tonic polls it, it polls what it waits for. It ends cleanly
-//! only after the exchange said `Done` and every reply was taken (I7). Dropped early (the client left, Envoy or the
+//! only after the exchange said [`End::Done`] and every reply was taken (I7). Dropped early (the client left, Envoy or the
 //! server closed the connection), it lets the exchange close its affairs. Either way the facts are recorded once.
 //!
 //! ```text
@@ -69,7 +69,7 @@ where
         loop {
             match &mut self.state {
                 State::Failed(_) | State::Over => return Poll::Ready(()),
-                State::Open(live) if live.has_reply() || live.end() == End::Done => return Poll::Ready(()),
+                State::Open(live) if live.has_reply() || live.end() != End::Open => return Poll::Ready(()),
                 State::Open(live) => {
                     if let Poll::Ready(message) = Pin::new(&mut self.inbound).poll_next(context) {
                         self.receive(message);
@@ -156,8 +156,14 @@ where
         match std::mem::replace(&mut driver.state, State::Over) {
             State::Failed(status) => Poll::Ready(Some(Err(status))),
             State::Open(live) => {
+                let end = live.end();
                 live.close();
-                Poll::Ready(None)
+                match end {
+                    End::Done => Poll::Ready(None),
+                    End::Abort => Poll::Ready(Some(Err(Status::aborted("the response cannot be completed")))),
+                    // Not reached: ready without a reply means the exchange is over. Never clean if it were.
+                    End::Open => Poll::Ready(Some(Err(Status::internal("undecided")))),
+                }
             }
             State::Fresh | State::Over => Poll::Ready(None),
         }

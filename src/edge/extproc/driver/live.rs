@@ -95,12 +95,12 @@ impl<B: Backroom> Live<B> {
     pub(super) fn turn(&mut self, event: Event) {
         let mut next = Some(event);
         while let Some(event) = next.take() {
-            if self.end == End::Done {
+            if self.end != End::Open {
                 return;
             }
             let step = self.exchange.handle(event, self.backroom.now());
             self.end = step.end;
-            if self.decided.is_none() && (self.end == End::Done || step.replies.iter().any(decides)) {
+            if self.decided.is_none() && (self.end != End::Open || self.exchange.decided()) {
                 self.decided = Some(self.began.elapsed());
             }
             self.outbox.extend(step.replies);
@@ -146,21 +146,5 @@ impl<B: Backroom> Live<B> {
         }
         let elapsed = self.decided.unwrap_or_else(|| self.began.elapsed());
         self.backroom.record(&self.exchange.finish(), elapsed);
-    }
-}
-
-/// Whether Envoy goes on, or answers, because of this reply.
-const fn decides(reply: &Reply) -> bool {
-    match reply {
-        // Under BUFFERED the first reply only asks for the body.
-        Reply::RequestHeaders(work) => work.clear_route,
-        Reply::RequestChunk { .. }
-        | Reply::RequestBuffered { .. }
-        | Reply::Answer(_)
-        | Reply::StreamHead { .. }
-        | Reply::StreamChunk { .. } => true,
-        Reply::RequestTrailers | Reply::ResponseHeaders(_) | Reply::ResponseChunk { .. } | Reply::ResponseTrailers => {
-            false
-        }
     }
 }
