@@ -1,5 +1,12 @@
-//! Finds id, method and params in a JSON-RPC body, without building a tree. (Interface first; body to come.)
+//! Finds id, method and params in a JSON-RPC body, without building a tree.
+//!
+//! Members are borrowed slices of the body; nothing is decoded unless it holds escapes. A key that stands twice in the
+//! envelope, in params or in `_meta` is an error: the upstream may read the other one. Knows nothing of MCP.
 
+mod depth;
+mod object;
+
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Why a body is not one JSON-RPC message.
@@ -37,12 +44,12 @@ pub enum Shape<'a> {
         /// The caller's id.
         id: Id<'a>,
         /// Decoded method name.
-        method: std::borrow::Cow<'a, str>,
+        method: Cow<'a, str>,
     },
     /// method without id.
     Notification {
         /// Decoded method name.
-        method: std::borrow::Cow<'a, str>,
+        method: Cow<'a, str>,
     },
     /// result or error with an id: the client answers a request of an upstream.
     Response {
@@ -51,12 +58,7 @@ pub enum Shape<'a> {
     },
 }
 
-/// One JSON object whose keys are unique: raw members by decoded key, in the order of the body.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Object<'a> {
-    /// (decoded key, raw JSON value), in order.
-    pub members: Vec<(std::borrow::Cow<'a, str>, &'a str)>,
-}
+pub use object::Object;
 
 /// One JSON-RPC message, borrowed from its body.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,37 +78,84 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     /// See [`EnvelopeError`]. [`Envelope::readable_id`] tells the id of a refused body where it can be read.
-    pub fn scan(_body: &'a [u8], _depth: u32) -> Result<Self, EnvelopeError> {
-        unimplemented!()
+    pub fn scan(body: &'a [u8], depth: u32) -> Result<Self, EnvelopeError> {
+        let text = std::str::from_utf8(body).map_err(|_| EnvelopeError::NotJson)?;
+        if depth::exceeds(body, depth) {
+            return Err(EnvelopeError::TooDeep(depth));
+        }
+        let whole = match text.trim_ascii_start().as_bytes().first() {
+            Some(b'{') => Object::read(text)?,
+            Some(b'[') if is_json(text) => return Err(EnvelopeError::Batch),
+            Some(_) if is_json(text) => return Err(EnvelopeError::NotAnObject),
+            Some(_) | None => return Err(EnvelopeError::NotJson),
+        };
+        if whole.string("jsonrpc").as_deref() != Some("2.0") {
+            return Err(EnvelopeError::WrongType("jsonrpc must be \"2.0\""));
+        }
+        let shape = shape(&whole)?;
+        let params = whole.object("params")?.unwrap_or_default();
+        let meta = params.object("_meta")?;
+        Ok(Self {
+            text,
+            shape,
+            params,
+            meta,
+        })
     }
 
-    /// The id of a body that [`Envelope::scan`] refused, where it can still be read without doubt.
-    pub fn readable_id(_body: &'a [u8]) -> Option<Id<'a>> {
-        unimplemented!()
+    /// The id of a body that [`Envelope::scan`] refused, where it can still be read without doubt: one object, one id,
+    /// of the right type.
+    #[must_use]
+    pub fn readable_id(body: &'a [u8]) -> Option<Id<'a>> {
+        let text = std::str::from_utf8(body).ok()?;
+        id_of(object::only(text, "id")?)
     }
 
-    /// Where `raw`, a slice of this envelope's text (a member's value, an id), stands in the body.
-    pub fn span(&self, _raw: &str) -> Range<usize> {
-        unimplemented!()
+    /// Where `raw`, a slice of this envelope's text (a member's value, an id), stands in the body. Empty if it is none.
+    #[must_use]
+    pub fn span(&self, raw: &str) -> Range<usize> {
+        let start = (raw.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
+        match start.checked_add(raw.len()) {
+            Some(end) if end <= self.text.len() => start..end,
+            Some(_) | None => 0..0,
+        }
     }
 }
 
-impl<'a> Object<'a> {
-    /// The raw value of `key`.
-    pub fn raw(&self, _key: &str) -> Option<&'a str> {
-        unimplemented!()
+fn shape<'a>(whole: &Object<'a>) -> Result<Shape<'a>, EnvelopeError> {
+    let id = match whole.raw("id") {
+        Some(raw) => Some(id_of(raw).ok_or(EnvelopeError::WrongType("id must be a string or an integer"))?),
+        None => None,
+    };
+    let answers = whole.raw("result").is_some() || whole.raw("error").is_some();
+    if whole.raw("method").is_some() {
+        let method = whole
+            .string("method")
+            .ok_or(EnvelopeError::WrongType("method must be a string"))?;
+        return match id {
+            _ if answers => Err(EnvelopeError::WrongType("a message has either a method or a result")),
+            Some(id) => Ok(Shape::Request { id, method }),
+            None => Ok(Shape::Notification { method }),
+        };
     }
-
-    /// The decoded string at `key`; `None` if absent, `Some(Err(()))`-like cases are told apart by `raw`.
-    pub fn string(&self, _key: &str) -> Option<std::borrow::Cow<'a, str>> {
-        unimplemented!()
-    }
-
-    /// The members of the object at `key`, with unique keys.
-    ///
-    /// # Errors
-    /// [`EnvelopeError::DuplicateKey`], or [`EnvelopeError::WrongType`] if it is there but not an object.
-    pub fn object(&self, _key: &str) -> Result<Option<Object<'a>>, EnvelopeError> {
-        unimplemented!()
+    match id {
+        Some(id) if answers => Ok(Shape::Response { id }),
+        Some(_) => Err(EnvelopeError::WrongType("method is missing")),
+        None => Err(EnvelopeError::WrongType("neither a request nor a response")),
     }
 }
+
+/// A string, or an integer of any size; the raw token is echoed.
+fn id_of(raw: &str) -> Option<Id<'_>> {
+    let digits = raw.strip_prefix('-').unwrap_or(raw);
+    let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_string = raw.starts_with('"') && object::decode(raw).is_some();
+    (is_integer || is_string).then_some(Id(raw))
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests;
