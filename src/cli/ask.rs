@@ -2,11 +2,12 @@
 
 use super::arguments::AskArguments;
 use super::table::{Cell, Look, Table};
-use crate::edge::ask::{AdminClient, Tool, ToolList};
+use crate::edge::ask::AdminClient;
 use crate::edge::config_file::ConfigSource;
 use crate::edge::secrets;
 use crate::engine::mcp::Era;
 use crate::engine::status::{GatewayStatus, UpstreamStatus};
+use crate::engine::status::{Tool, ToolList};
 use anyhow::Context;
 
 const DEFAULT_ADMIN: &str = "127.0.0.1:8002";

@@ -1,9 +1,9 @@
 //! The grammar, the completions, the tables of `status` and `tools`.
 
 use super::*;
-use crate::edge::ask::Tool;
 use crate::edge::config_file::ConfigSource;
 use crate::engine::mcp::{Era, Version};
+use crate::engine::status::Tool;
 use crate::engine::status::{GatewayStatus, Reason, UpstreamStatus};
 
 fn parse(line: &str) -> Result<Arguments, clap::Error> {

@@ -2,11 +2,9 @@
 //!
 //! Plain HTTP/1.1, a connection per question, nothing kept. An error says which address was asked and what to do.
 
-use crate::engine::mcp::Era;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -14,30 +12,6 @@ use tokio::net::TcpStream;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// More than 100,000 tools need.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
-
-/// `/tools` of the admin port.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ToolList {
-    /// In the order of the merged list.
-    pub tools: Vec<Tool>,
-}
-
-/// One merged tool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tool {
-    /// Exposed name.
-    pub name: String,
-    /// Configured name of its upstream.
-    pub upstream: String,
-    /// Its name there.
-    pub upstream_name: String,
-    /// In whose lists it stands.
-    pub eras: Vec<Era>,
-    /// As the upstream wrote it.
-    #[serde(default)]
-    pub description: Option<String>,
-}
 
 /// Asks one admin port.
 #[derive(Clone)]

@@ -93,3 +93,27 @@ pub struct GatewayStatus {
     /// In the order of the configuration.
     pub upstreams: Vec<UpstreamStatus>,
 }
+
+/// `/tools` of the admin port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolList {
+    /// In the order of the merged list.
+    pub tools: Vec<Tool>,
+}
+
+/// One merged tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tool {
+    /// Exposed name.
+    pub name: String,
+    /// Configured name of its upstream.
+    pub upstream: String,
+    /// Its name there.
+    pub upstream_name: String,
+    /// In whose lists it stands.
+    pub eras: Vec<Era>,
+    /// As the upstream wrote it.
+    #[serde(default)]
+    pub description: Option<String>,
+}

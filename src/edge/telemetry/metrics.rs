@@ -8,7 +8,7 @@ mod labels;
 
 use crate::engine::exchange::Record;
 use crate::engine::exchange::record::Way;
-use crate::engine::mcp::{Era, Method};
+use crate::engine::mcp::Era;
 use crate::engine::status::GatewayStatus;
 use labels::{Build, ErrorType, Exchanges, MethodLabel, Operation, Reject, UpstreamLabel};
 use prometheus_client::encoding::text::encode;
@@ -153,7 +153,7 @@ impl Metrics {
         let seconds = elapsed.as_secs_f64();
         match ErrorType::of(record) {
             ErrorType::None => self.good(method).observe(seconds),
-            error => self
+            error @ (ErrorType::Code(_) | ErrorType::Status) => self
                 .durations
                 .get_or_create(&Operation::new(method, error))
                 .observe(seconds),

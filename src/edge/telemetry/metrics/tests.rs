@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::mcp::Method;
 use crate::engine::status::{Reason, UpstreamStatus};
 
 fn mk_call() -> Record {
