@@ -90,9 +90,9 @@ async fn progress(context: &Context) -> Result<CallToolResult, ErrorData> {
 }
 
 async fn sample(context: &Context, prompt: &str) -> Result<CallToolResult, ErrorData> {
-    if !context
+    if context
         .client_capabilities()
-        .is_some_and(|declared| declared.sampling.is_some())
+        .is_none_or(|declared| declared.sampling.is_none())
     {
         return Ok(failed("the client does not support sampling"));
     }
@@ -113,9 +113,9 @@ fn text_of(message: &Value) -> String {
 }
 
 async fn elicit(context: &Context, message: &str, schema: Value, lead: &str) -> Result<CallToolResult, ErrorData> {
-    if !context
+    if context
         .client_capabilities()
-        .is_some_and(|declared| declared.elicitation.is_some())
+        .is_none_or(|declared| declared.elicitation.is_none())
     {
         return Ok(failed("the client does not support elicitation"));
     }

@@ -64,7 +64,7 @@ pub(crate) async fn call(
     }
     let task = state
         .tasks
-        .spawn(TaskOptions::default(), move |task| Box::pin(job.as_task(task)));
+        .spawn(TaskOptions::default(), move |task| Box::pin(job.run_as_task(task)));
     Some(Ok(CreateTaskResult::new(task).into()))
 }
 
@@ -95,7 +95,7 @@ impl Job {
         }
     }
 
-    async fn as_task(self, task: TaskContext) -> Result<CallToolResult, TaskExit> {
+    async fn run_as_task(self, task: TaskContext) -> Result<CallToolResult, TaskExit> {
         match self {
             Self::Confirm(file) => {
                 let answer = task
