@@ -1,4 +1,6 @@
-//! What a client or a server declares it can do, reduced to the facts that this gateway decides on. (Interface first; body to come.)
+//! What a client or a server declares it can do, reduced to the facts that this gateway decides on.
+
+use crate::engine::jsonrpc::Object;
 
 /// Capabilities of a client that let upstreams send it requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,8 +16,15 @@ pub struct ClientFlags {
 impl ClientFlags {
     /// Reads them from the raw `capabilities` of initialize; anything unreadable counts as absent.
     #[must_use]
-    pub fn read(_capabilities: &str) -> Self {
-        unimplemented!()
+    pub fn read(capabilities: &str) -> Self {
+        let Ok(declared) = Object::read(capabilities) else {
+            return Self::default();
+        };
+        Self {
+            sampling: has(&declared, "sampling"),
+            elicitation: has(&declared, "elicitation"),
+            roots: has(&declared, "roots"),
+        }
     }
 
     /// True if an upstream may send this client requests.
@@ -63,7 +72,60 @@ pub struct ServerFlags {
 impl ServerFlags {
     /// Reads them from the raw `capabilities` of initialize or discover; anything unreadable counts as absent.
     #[must_use]
-    pub fn read(_capabilities: &str) -> Self {
-        unimplemented!()
+    pub fn read(capabilities: &str) -> Self {
+        let Ok(declared) = Object::read(capabilities) else {
+            return Self::default();
+        };
+        let flag = |kind: &str, key: &str| {
+            declared
+                .object(kind)
+                .ok()
+                .flatten()
+                .is_some_and(|kind| kind.raw(key) == Some("true"))
+        };
+        Self {
+            tools: has(&declared, "tools"),
+            prompts: has(&declared, "prompts"),
+            resources: has(&declared, "resources"),
+            completions: has(&declared, "completions"),
+            logging: has(&declared, "logging"),
+            list_changed: ["tools", "prompts", "resources"]
+                .into_iter()
+                .any(|kind| flag(kind, "listChanged")),
+            subscribe: flag("resources", "subscribe"),
+        }
+    }
+}
+
+/// A capability is declared by being there; null is not there.
+fn has(declared: &Object<'_>, key: &str) -> bool {
+    declared.raw(key).is_some_and(|raw| raw != "null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_requests_is_known_by_its_capabilities() {
+        let flags = ClientFlags::read(r#"{"sampling":{},"roots":{"listChanged":true},"elicitation":null}"#);
+        assert_eq!(
+            flags,
+            ClientFlags {
+                sampling: true,
+                elicitation: false,
+                roots: true
+            }
+        );
+        assert_eq!(ClientFlags::from_bits(flags.bits()), flags);
+        assert!(!ClientFlags::read("{}").any());
+        assert!(!ClientFlags::read("[").any());
+    }
+
+    #[test]
+    fn a_server_that_changes_its_lists_says_so_under_any_of_them() {
+        let flags = ServerFlags::read(r#"{"tools":{},"prompts":{"listChanged":true},"resources":{"subscribe":false}}"#);
+        assert!(flags.tools && flags.prompts && flags.resources && flags.list_changed);
+        assert!(!flags.subscribe && !flags.logging && !flags.completions);
     }
 }

@@ -1,5 +1,7 @@
-//! HTTP headers of MCP: names, and the base64 form of SEP-2243 values. (Interface first; body to come.)
+//! HTTP headers of MCP: names, and the base64 form of SEP-2243 values.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
 /// `mcp-session-id`
@@ -11,14 +13,56 @@ pub const METHOD: &str = "mcp-method";
 /// `mcp-name` (SEP-2243)
 pub const NAME: &str = "mcp-name";
 
-/// The text a header value stands for: plain, or `=?base64?...?=`. `None` if the base64 form is broken or not UTF-8.
+const OPEN: &str = "=?base64?";
+const CLOSE: &str = "?=";
+
+/// The text a header value stands for: plain, or `=?base64?...?=`. White space around it is no part of it (RFC 9110,
+/// 5.5). `None` if the base64 form is broken or not UTF-8.
 #[must_use]
-pub fn decode_value(_value: &[u8]) -> Option<Cow<'_, str>> {
-    unimplemented!()
+pub fn decode_value(value: &[u8]) -> Option<Cow<'_, str>> {
+    let text = std::str::from_utf8(value.trim_ascii()).ok()?;
+    let Some(inner) = text.strip_prefix(OPEN).and_then(|rest| rest.strip_suffix(CLOSE)) else {
+        return Some(Cow::Borrowed(text));
+    };
+    String::from_utf8(STANDARD.decode(inner).ok()?).ok().map(Cow::Owned)
 }
 
 /// `text` as a header value: plain where a header may carry it as it is, else `=?base64?...?=`.
 #[must_use]
-pub fn encode_value(_text: &str) -> String {
-    unimplemented!()
+pub fn encode_value(text: &str) -> String {
+    let visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let looks_encoded = text.starts_with(OPEN) && text.ends_with(CLOSE);
+    if visible && !looks_encoded && text.trim() == text && !text.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{OPEN}{}{CLOSE}", STANDARD.encode(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_names_stay_readable() {
+        assert_eq!(encode_value("get weather"), "get weather");
+        assert_eq!(encode_value("wetter_\u{fc}"), "=?base64?d2V0dGVyX8O8?=");
+    }
+
+    #[test]
+    fn a_broken_base64_form_is_no_value() {
+        assert_eq!(decode_value(b"=?base64?%%%?="), None);
+        assert_eq!(decode_value(b"=?base64?/w==?="), None, "not UTF-8");
+        assert_eq!(decode_value(b" search "), Some("search".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_survives_the_header(text in ".*") {
+            let encoded = encode_value(&text);
+            prop_assert!(encoded.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+            prop_assert_eq!(decode_value(encoded.as_bytes()).expect("decodes"), text);
+        }
+    }
 }
