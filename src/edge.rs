@@ -3,6 +3,8 @@
 pub mod ask;
 pub mod config_file;
 pub mod extproc;
+pub mod http;
+pub mod relay;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;

@@ -1,0 +1,115 @@
+//! Opens connections: TCP, TLS where the URL says https, both within one limit.
+
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::{ClientConfig, RootCertStore};
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tower_service::Service;
+
+/// A silent connection (an event stream) to a peer that is gone is noticed by the kernel.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Whom TLS trusts.
+pub(super) type Trust = Arc<ClientConfig>;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// TCP and TLS took longer than this.
+#[derive(Debug, thiserror::Error)]
+#[error("connecting took too long")]
+pub(super) struct TooSlow(pub(super) Duration);
+
+/// The connector of one pool.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    inner: HttpsConnector<HttpConnector>,
+    limit: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(trust: &Trust, limit: Duration) -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_keepalive(Some(KEEPALIVE));
+        let inner = HttpsConnectorBuilder::new()
+            .with_tls_config(ClientConfig::clone(trust))
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        Self { inner, limit }
+    }
+}
+
+impl Service<http::Uri> for Connector {
+    type Response = <HttpsConnector<HttpConnector> as Service<http::Uri>>::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: http::Uri) -> Self::Future {
+        let connecting = self.inner.call(uri);
+        let limit = self.limit;
+        Box::pin(async move {
+            tokio::time::timeout(limit, connecting)
+                .await
+                .unwrap_or_else(|_| Err(TooSlow(limit).into()))
+        })
+    }
+}
+
+/// The system's roots, read once per process: they are hundreds of files.
+///
+/// # Errors
+/// None could be read.
+pub(super) fn system_trust() -> std::io::Result<Trust> {
+    static SYSTEM: OnceLock<Trust> = OnceLock::new();
+    if let Some(trust) = SYSTEM.get() {
+        return Ok(Arc::clone(trust));
+    }
+    let config = builder()?.with_native_roots()?.with_no_client_auth();
+    Ok(Arc::clone(SYSTEM.get_or_init(|| Arc::new(config))))
+}
+
+/// The authorities of a PEM file and nobody else.
+///
+/// # Errors
+/// The file is unreadable or holds no certificate.
+pub(super) fn own_trust(file: &Path) -> std::io::Result<Trust> {
+    let pem = std::fs::read(file)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in rustls_pemfile::certs(&mut pem.as_slice()) {
+        roots.add(certificate?).map_err(std::io::Error::other)?;
+    }
+    if roots.is_empty() {
+        return Err(std::io::Error::other("no certificate in it"));
+    }
+    Ok(Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// Nobody: for upstreams without TLS.
+///
+/// # Errors
+/// The crypto provider lacks a protocol version; it does not.
+pub(super) fn no_trust() -> std::io::Result<Trust> {
+    Ok(Arc::new(
+        builder()?
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth(),
+    ))
+}
+
+fn builder() -> std::io::Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(std::io::Error::other)
+}

@@ -1,0 +1,121 @@
+//! A response whose body is read piece by piece, or whole within a limit.
+
+use super::HttpError;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::time::Duration;
+
+/// Status and headers are here, the body is still to come. Dropping it ends the exchange.
+#[derive(Debug)]
+pub struct Response {
+    status: u16,
+    headers: HeaderMap,
+    body: Incoming,
+}
+
+/// What a response body is, as its Content-Type says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// `application/json`
+    Json,
+    /// `text/event-stream`
+    EventStream,
+    /// Anything else, or nothing.
+    Other,
+}
+
+impl Response {
+    pub(super) fn new(response: http::Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        }
+    }
+
+    /// HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// True for 200 to 299.
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
+    /// All headers.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// One header, if it is there and visible ASCII.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The Content-Type without its parameters; empty if there is none.
+    #[must_use]
+    pub fn content_type(&self) -> &str {
+        let value = self.header("content-type").unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim()
+    }
+
+    /// What the body is.
+    #[must_use]
+    pub fn media(&self) -> Media {
+        let essence = self.content_type();
+        if essence.eq_ignore_ascii_case("application/json") {
+            Media::Json
+        } else if essence.eq_ignore_ascii_case("text/event-stream") {
+            Media::EventStream
+        } else {
+            Media::Other
+        }
+    }
+
+    /// The next piece of the body; `None` at its end. Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// [`HttpError::BrokenOff`].
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, HttpError>> {
+        loop {
+            match self.body.frame().await? {
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Some(Ok(data)),
+                    // Trailers say nothing to us.
+                    Err(_) => {}
+                },
+                Err(error) => return Some(Err(HttpError::of_body(&error))),
+            }
+        }
+    }
+
+    /// The whole body, at most `limit` bytes, within `time`.
+    ///
+    /// # Errors
+    /// [`HttpError::TooLarge`], [`HttpError::TimedOut`], [`HttpError::BrokenOff`].
+    pub async fn collect(mut self, limit: usize, time: Duration) -> Result<Bytes, HttpError> {
+        let collecting = async {
+            let mut whole = BytesMut::new();
+            while let Some(chunk) = self.chunk().await {
+                let chunk = chunk?;
+                if whole.len() + chunk.len() > limit {
+                    return Err(HttpError::TooLarge(limit));
+                }
+                whole.extend_from_slice(&chunk);
+            }
+            Ok(whole.freeze())
+        };
+        tokio::time::timeout(time, collecting)
+            .await
+            .unwrap_or(Err(HttpError::TimedOut(time)))
+    }
+}

@@ -1,0 +1,213 @@
+//! One upstream as the wire sees it: address, constant headers, credential, timeouts, trust, and its connections.
+
+use super::connect::{self, Connector, Trust};
+use super::{HttpError, Response};
+use crate::engine::config;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime;
+
+/// Node's servers close a connection that was idle for 5 s; a request must not meet that moment.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// The upstreams that can be called now, by configured name. One writer: `app`.
+pub type Targets = ArcSwap<HashMap<String, Arc<Target>>>;
+
+type Pool = Client<Connector, Full<Bytes>>;
+
+/// One upstream, ready to be called.
+#[derive(Debug)]
+pub struct Target {
+    name: Arc<str>,
+    url: String,
+    uri: Uri,
+    headers: HeaderMap,
+    timeout: config::Timeouts,
+    trust: Trust,
+    pools: ArcSwap<Vec<(runtime::Id, Pool)>>,
+}
+
+/// Why an upstream cannot be called with this configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// Not a URL that HTTP can use.
+    #[error("url: {0}")]
+    Url(#[from] http::uri::InvalidUri),
+    /// A header name or value that HTTP does not allow; the value is not told, it may be secret.
+    #[error("headers: {0:?} cannot be sent as it is")]
+    Header(String),
+    /// The certificate authority's file is of no use.
+    #[error("tls.ca: {}: {source}", .file.display())]
+    Authority {
+        /// The file.
+        file: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The system's certificate authorities could not be read.
+    #[error("no certificate authorities of the system ({0}): install ca-certificates or set tls.ca")]
+    SystemRoots(std::io::Error),
+}
+
+impl Target {
+    /// Builds it from the configuration and the resolved value of its credential header.
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub fn new(upstream: &config::Upstream, credential: Option<&str>) -> Result<Self, TargetError> {
+        let mut url = upstream.url.clone();
+        // Neither is ever sent; a URL without host refuses them, and has none.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        let uri: Uri = url.as_str().parse()?;
+        url.set_query(None);
+        Ok(Self {
+            name: upstream.name.as_str().into(),
+            url: url.into(),
+            uri,
+            headers: headers(upstream, credential)?,
+            timeout: upstream.timeout.clone(),
+            trust: trust(upstream)?,
+            pools: ArcSwap::default(),
+        })
+    }
+
+    /// Configured name.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// URL without user info and query, as people may see it.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// From the configuration.
+    #[must_use]
+    pub const fn timeout(&self) -> &config::Timeouts {
+        &self.timeout
+    }
+
+    /// POSTs `body`; `headers` win over the constant ones but not over the credential. Waits `limit` for the response
+    /// headers, connecting included.
+    ///
+    /// # Errors
+    /// See [`HttpError`]. An answer of any status is no error.
+    pub async fn post(&self, headers: HeaderMap, body: Bytes, limit: Duration) -> Result<Response, HttpError> {
+        self.send(Method::POST, headers, body, limit).await
+    }
+
+    /// GETs the event stream; see [`Target::post`].
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn get(&self, headers: HeaderMap, limit: Duration) -> Result<Response, HttpError> {
+        self.send(Method::GET, headers, Bytes::new(), limit).await
+    }
+
+    /// DELETEs a session; see [`Target::post`].
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn delete(&self, headers: HeaderMap, limit: Duration) -> Result<Response, HttpError> {
+        self.send(Method::DELETE, headers, Bytes::new(), limit).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        mut headers: HeaderMap,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Response, HttpError> {
+        for (name, value) in &self.headers {
+            if value.is_sensitive() || !headers.contains_key(name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        match tokio::time::timeout(limit, self.pool().request(request)).await {
+            Ok(Ok(response)) => Ok(Response::new(response)),
+            Ok(Err(error)) => Err(HttpError::of_request(&error)),
+            Err(_) => Err(HttpError::TimedOut(limit)),
+        }
+    }
+
+    /// The pool of the calling runtime.
+    fn pool(&self) -> Pool {
+        let runtime = runtime::Handle::current().id();
+        if let Some(pool) = find(&self.pools.load(), runtime) {
+            return pool;
+        }
+        let fresh = self.fresh_pool();
+        self.pools.rcu(|pools| {
+            let mut pools = Vec::clone(pools);
+            if find(&pools, runtime).is_none() {
+                pools.push((runtime, fresh.clone()));
+            }
+            pools
+        });
+        find(&self.pools.load(), runtime).unwrap_or(fresh)
+    }
+
+    fn fresh_pool(&self) -> Pool {
+        Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_timer(TokioTimer::new())
+            // A request that an idle connection refused before its first byte went out is sent again.
+            .retry_canceled_requests(true)
+            .build(Connector::new(&self.trust, self.timeout.connect))
+    }
+}
+
+fn find(pools: &[(runtime::Id, Pool)], runtime: runtime::Id) -> Option<Pool> {
+    let found = pools.iter().find(|(id, _)| *id == runtime);
+    found.map(|(_, pool)| pool.clone())
+}
+
+/// Constant headers, and the credential marked sensitive.
+fn headers(upstream: &config::Upstream, credential: Option<&str>) -> Result<HeaderMap, TargetError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &upstream.headers {
+        let (name, value) = header(name, value)?;
+        headers.append(name, value);
+    }
+    if let (Some(secret), Some(value)) = (&upstream.credential, credential) {
+        let (name, mut value) = header(&secret.header, value)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), TargetError> {
+    let refused = || TargetError::Header(name.to_owned());
+    Ok((
+        name.parse().map_err(|_| refused())?,
+        value.parse().map_err(|_| refused())?,
+    ))
+}
+
+fn trust(upstream: &config::Upstream) -> Result<Trust, TargetError> {
+    match &upstream.ca {
+        Some(file) => connect::own_trust(file).map_err(|source| TargetError::Authority {
+            file: file.clone(),
+            source,
+        }),
+        None if upstream.url.scheme() == "https" => connect::system_trust().map_err(TargetError::SystemRoots),
+        None => connect::no_trust().map_err(TargetError::SystemRoots),
+    }
+}

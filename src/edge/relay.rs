@@ -1,0 +1,114 @@
+//! Carries out `Command::Call`: the processor calls an upstream itself and reports what comes back, piece by piece.
+//!
+//! Decides nothing: an answer of any status is an answer. Runs on the runtime of whoever polls the stream; dropping the
+//! stream closes the connection, which is a modern upstream's cancel.
+
+use crate::edge::http::{HttpError, Media, Response, Target, Targets};
+use crate::engine::exchange::event::{CallEvent, Headers, ResponseHead, UpstreamFailure};
+use crate::engine::exchange::step::Call;
+use futures_util::stream::{self, Stream};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The events of a call, as they come. Ends after [`CallEvent::End`] or [`CallEvent::Failed`].
+pub type CallStream = Pin<Box<dyn Stream<Item = CallEvent> + Send>>;
+
+/// Calls upstreams by their configured names.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    targets: Arc<Targets>,
+}
+
+/// How far a call is.
+enum Progress {
+    Begin(Arc<Target>, Call),
+    Body(Response, Option<Duration>),
+    Over,
+}
+
+impl Relay {
+    /// A relay to the upstreams of the moment.
+    #[must_use]
+    pub const fn new(targets: Arc<Targets>) -> Self {
+        Self { targets }
+    }
+
+    /// Makes `call`. Nothing happens until the stream is polled. An upstream that is not configured (any more) counts as
+    /// unreachable.
+    #[must_use]
+    pub fn call(&self, call: Call) -> CallStream {
+        let Some(target) = self.targets.load().get(&*call.upstream).map(Arc::clone) else {
+            return Box::pin(stream::iter([CallEvent::Failed(UpstreamFailure::Unreachable)]));
+        };
+        Box::pin(stream::unfold(Progress::Begin(target, call), advance))
+    }
+}
+
+async fn advance(progress: Progress) -> Option<(CallEvent, Progress)> {
+    match progress {
+        Progress::Begin(target, call) => Some(match begin(&target, &call).await {
+            Ok(response) => {
+                let event = CallEvent::Head(head(&response));
+                // A stream may be silent for as long as a tool works; the kernel notices a peer that is gone.
+                let idle = (response.media() != Media::EventStream).then_some(call.timeout);
+                (event, Progress::Body(response, idle))
+            }
+            Err(error) => failed(&target, &error),
+        }),
+        Progress::Body(mut response, idle) => Some(match next(&mut response, idle).await {
+            Some(Ok(chunk)) => (CallEvent::Chunk(chunk), Progress::Body(response, idle)),
+            Some(Err(error)) => (CallEvent::Failed(error.failure()), Progress::Over),
+            None => (CallEvent::End, Progress::Over),
+        }),
+        Progress::Over => None,
+    }
+}
+
+async fn begin(target: &Target, call: &Call) -> Result<Response, HttpError> {
+    target.post(headers(call), call.body.clone(), call.timeout).await
+}
+
+async fn next(response: &mut Response, idle: Option<Duration>) -> Option<Result<bytes::Bytes, HttpError>> {
+    let Some(idle) = idle else {
+        return response.chunk().await;
+    };
+    tokio::time::timeout(idle, response.chunk())
+        .await
+        .unwrap_or(Some(Err(HttpError::TimedOut(idle))))
+}
+
+fn failed(target: &Target, error: &HttpError) -> (CallEvent, Progress) {
+    tracing::debug!(upstream = %target.name(), %error, "Call failed.");
+    (CallEvent::Failed(error.failure()), Progress::Over)
+}
+
+/// The call's own headers, and the two that every call has. One that HTTP does not allow is left out.
+fn headers(call: &Call) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(call.headers.len() + 4);
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert(
+        "accept",
+        HeaderValue::from_static("application/json, text/event-stream"),
+    );
+    for (name, value) in &call.headers {
+        let name = HeaderName::try_from(&**name);
+        let value = HeaderValue::from_maybe_shared(value.clone());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+fn head(response: &Response) -> ResponseHead {
+    let mut headers = vec![(":status".to_owned(), response.status().to_string().into_bytes())];
+    let rest = response.headers().iter();
+    headers.extend(rest.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())));
+    ResponseHead {
+        headers: Headers(headers),
+        end: false,
+        code_details: None,
+    }
+}
