@@ -1,5 +1,6 @@
 //! Waits. One foreign protocol per room; rooms do not know each other and meet only in `app`.
 
+pub mod admin;
 pub mod ask;
 pub mod config_file;
 pub mod extproc;

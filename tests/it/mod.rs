@@ -1,3 +1,4 @@
 //! Tests of parts in this process: one module per room.
 
+mod admin;
 mod layering;

@@ -1,0 +1,113 @@
+//! The admin port: health, readiness, metrics, status, tools, and a page for people (contract 5).
+//!
+//! Reads only, all from memory. What it shows comes from a [`Gateway`]; who may see it is decided in `guard`.
+
+mod guard;
+mod page;
+
+use crate::engine::status::{GatewayStatus, ToolList};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use guard::{Caller, Guard};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// After shutdown, running answers have this long.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What the admin port shows.
+pub trait Gateway: Send + Sync + 'static {
+    /// What readiness still waits for, a line each. None: ready.
+    fn missing(&self) -> Vec<String>;
+    /// What is known of the gateway and its upstreams.
+    fn status(&self) -> GatewayStatus;
+    /// The merged tools.
+    fn tools(&self) -> ToolList;
+    /// The metrics in OpenMetrics form.
+    fn metrics(&self) -> String;
+}
+
+/// Serves the admin port until `shutdown`. `token`: what callers must show; health and readiness are open without it,
+/// for probes.
+///
+/// # Errors
+/// The listener's address cannot be read.
+pub async fn run(
+    listener: TcpListener,
+    gateway: Arc<dyn Gateway>,
+    token: Option<&str>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let guard = Guard::new(listener.local_addr()?.ip(), token);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let graceful = async move {
+        // The sender is only ever dropped.
+        let _ = stopped.await;
+    };
+    let server = axum::serve(listener, router(gateway, guard)).with_graceful_shutdown(graceful);
+    let mut server = std::pin::pin!(server.into_future());
+    tokio::select! {
+        outcome = &mut server => return outcome,
+        () = shutdown => drop(stop),
+    }
+    // An error here is the end of the grace: whoever still reads is cut off.
+    let _ = tokio::time::timeout(GRACE, server).await;
+    Ok(())
+}
+
+fn router(gateway: Arc<dyn Gateway>, guard: Guard) -> Router {
+    Router::new()
+        .route("/", get(show_page))
+        .route("/status", get(show_status))
+        .route("/tools", get(show_tools))
+        .route("/metrics", get(show_metrics))
+        .route("/readyz", get(show_ready))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check))
+        .with_state(gateway)
+}
+
+type Shown = State<Arc<dyn Gateway>>;
+
+async fn show_ready(State(gateway): Shown, caller: Caller) -> Response {
+    let missing = gateway.missing();
+    if missing.is_empty() {
+        return "ready\n".into_response();
+    }
+    let told = match caller {
+        Caller::Known => missing.join("\n") + "\n",
+        Caller::Probe => "not ready\n".to_owned(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, told).into_response()
+}
+
+async fn show_status(State(gateway): Shown) -> Json<GatewayStatus> {
+    Json(gateway.status())
+}
+
+async fn show_tools(State(gateway): Shown) -> Json<ToolList> {
+    Json(gateway.tools())
+}
+
+async fn show_metrics(State(gateway): Shown) -> impl IntoResponse {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], gateway.metrics())
+}
+
+async fn show_page(State(gateway): Shown) -> impl IntoResponse {
+    // No script, nothing from elsewhere, no frame: whatever an upstream calls itself stays text.
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+    let html = page::render(&gateway.status(), &gateway.missing());
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, html)
+}
