@@ -10,7 +10,6 @@ mod tools;
 mod upstream;
 
 pub use crate::engine::route::UpstreamIndex;
-pub use tools::ToolRow;
 
 use crate::engine::catalog::{Kind, Listing};
 use crate::engine::config::{Limits, Via};

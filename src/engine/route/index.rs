@@ -4,7 +4,7 @@
 //! The table is keyed by hashes that were computed once per name, so building it for 100,000 names takes milliseconds.
 //! The full name is compared on look-up; two names with one hash are both found.
 
-use super::Target;
+use super::{Target, UpstreamIndex};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 use std::sync::Arc;
@@ -24,6 +24,13 @@ impl Entry {
             exposed,
             target,
         }
+    }
+
+    /// The same name, its upstream at another place.
+    pub(crate) fn moved(&self, upstream: UpstreamIndex) -> Self {
+        let mut entry = self.clone();
+        entry.target.upstream = upstream;
+        entry
     }
 }
 
@@ -151,7 +158,6 @@ impl Hasher for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::route::UpstreamIndex;
 
     fn mk_entries(part: u32, names: &[&str]) -> Entries {
         let entry = |name: &&str| {

@@ -6,7 +6,7 @@ use super::part::Part;
 use super::{Face, Prepared, UpstreamIndex};
 use crate::engine::catalog::Kind;
 use crate::engine::mcp::Era;
-use crate::engine::route::index::{Entries, Hidden, Index};
+use crate::engine::route::index::{Entries, Entry, Hidden, Index};
 use crate::engine::route::template::Template;
 use crate::engine::route::{Routes, Target};
 use bytes::Bytes;
@@ -33,7 +33,7 @@ pub(super) struct Side {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rendered {
     /// What the bytes leave out; `None`: not rendered yet.
-    hidden: Option<Vec<Hidden>>,
+    hidden: Option<Vec<u32>>,
     /// Each item behind a comma.
     bytes: Bytes,
 }
@@ -46,7 +46,7 @@ pub(super) struct Merged {
     patterns: Arc<[(Template, Target)]>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Names {
     index: Arc<Index>,
     /// By place of the upstream.
@@ -61,10 +61,14 @@ pub(super) struct Freshness {
 }
 
 impl Names {
-    /// Takes the new parts; true if anything changed.
-    fn merge(&mut self, parts: Vec<Entries>) -> bool {
+    /// Takes the new parts; true if anything changed. `twin`: the other era, which often has the same names.
+    fn merge(&mut self, parts: Vec<Entries>, twin: Option<&Self>) -> bool {
         if self.index.is_of(&parts) {
             return false;
+        }
+        if let Some(twin) = twin.filter(|twin| twin.index.is_of(&parts)) {
+            self.clone_from(twin);
+            return true;
         }
         let (index, hidden) = Index::build(parts);
         (self.index, self.hidden) = (Arc::new(index), hidden);
@@ -73,20 +77,17 @@ impl Names {
 }
 
 impl Merged {
-    /// Takes the parts of all upstreams, by their place.
-    pub(super) fn merge(&mut self, sides: &[Option<Side>]) {
-        let [tools, prompts, resources, templates] = &mut self.kinds;
-        tools.merge(parts(sides, |part| part.entries(Kind::Tools)));
-        prompts.merge(parts(sides, |part| part.entries(Kind::Prompts)));
-        resources.merge(parts(sides, |part| part.entries(Kind::Resources)));
-        self.shown_by_tools.merge(parts(sides, |part| &part.shown_by_tools));
-        if templates.merge(parts(sides, |part| part.entries(Kind::Templates))) {
-            let owned = (0..sides.len()).flat_map(|place| templates.index.owned(place));
-            let pattern = |(_, entry): (usize, &crate::engine::route::index::Entry)| {
-                Some((Template::parse(&entry.exposed)?, entry.target.clone()))
-            };
-            self.patterns = owned.filter_map(pattern).collect();
+    /// Takes the parts of all upstreams, by their place. `twin`: the other era, if it was merged already.
+    pub(super) fn merge(&mut self, sides: &[Option<Side>], twin: Option<&Self>) {
+        for kind in Kind::ALL {
+            let parts = parts(sides, |part| part.entries(kind));
+            let changed = self.names_mut(kind).merge(parts, twin.map(|twin| twin.names(kind)));
+            if changed && kind == Kind::Templates {
+                self.patterns = patterns(&self.names(kind).index, sides.len());
+            }
         }
+        let parts = parts(sides, |part| &part.shown_by_tools);
+        self.shown_by_tools.merge(parts, twin.map(|twin| &twin.shown_by_tools));
     }
 
     /// What earlier upstreams hide of the one at `place`.
@@ -117,23 +118,38 @@ impl Merged {
             Kind::Templates => templates,
         }
     }
+
+    fn names_mut(&mut self, kind: Kind) -> &mut Names {
+        let [tools, prompts, resources, templates] = &mut self.kinds;
+        match kind {
+            Kind::Tools => tools,
+            Kind::Prompts => prompts,
+            Kind::Resources => resources,
+            Kind::Templates => templates,
+        }
+    }
 }
 
 impl Side {
     /// Renders what changed. `twin`: the same upstream in the other era; equal bytes are kept once.
     pub(super) fn render(&mut self, merged: &Merged, place: usize, twin: Option<&Self>) {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
-            let hidden = merged.hidden(kind, place);
+            let hidden = merged.hidden(kind, place).iter().map(|hidden| hidden.item);
             let Some(rendered) = self.rendered.get_mut(at) else {
                 continue;
             };
-            if rendered.hidden.as_deref() == Some(hidden) {
+            if rendered
+                .hidden
+                .as_ref()
+                .is_some_and(|old| old.iter().copied().eq(hidden.clone()))
+            {
                 continue;
             }
-            let bytes = self.part.render(kind, hidden);
+            let hidden: Vec<u32> = hidden.collect();
+            let bytes = self.part.render(kind, &hidden);
             let twin = twin.and_then(|twin| twin.rendered.get(at));
             *rendered = Rendered {
-                hidden: Some(hidden.to_vec()),
+                hidden: Some(hidden),
                 bytes: twin
                     .filter(|twin| twin.bytes == bytes)
                     .map_or(bytes, |twin| twin.bytes.clone()),
@@ -195,6 +211,13 @@ fn prepared<'a>(head: String, segments: impl Iterator<Item = &'a Bytes>, tail: S
         len: all.iter().map(Bytes::len).sum(),
         segments: all,
     }
+}
+
+/// The templates that own themselves, in configuration order.
+fn patterns(templates: &Index, upstreams: usize) -> Arc<[(Template, Target)]> {
+    let owned = (0..upstreams).flat_map(|place| templates.owned(place));
+    let pattern = |(_, entry): (usize, &Entry)| Some((Template::parse(&entry.exposed)?, entry.target.clone()));
+    owned.filter_map(pattern).collect()
 }
 
 fn parts(sides: &[Option<Side>], entries: impl Fn(&Part) -> &Entries) -> Vec<Entries> {

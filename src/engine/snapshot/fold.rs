@@ -83,8 +83,8 @@ impl Folder {
         upstreams: &[UpstreamInput],
     ) -> (Arc<Snapshot>, Vec<(String, String)>) {
         let mut rows = self.rows(upstreams);
-        self.legacy.merge(&rows.legacy);
-        self.modern.merge(&rows.modern);
+        self.legacy.merge(&rows.legacy, None);
+        self.modern.merge(&rows.modern, Some(&self.legacy));
         for (place, (legacy, modern)) in rows.legacy.iter_mut().zip(&mut rows.modern).enumerate() {
             if let Some(side) = legacy {
                 side.render(&self.legacy, place, None);
@@ -119,10 +119,11 @@ impl Folder {
                 None => (None, None, None),
             };
             rows.made.push(Made::next(input, made));
-            rows.legacy
-                .push(side(Era::Legacy, input, &naming, UpstreamIndex(place), legacy));
-            rows.modern
-                .push(side(Era::Modern, input, &naming, UpstreamIndex(place), modern));
+            let place = UpstreamIndex(place);
+            let legacy = side(Era::Legacy, input, &naming, place, legacy, None);
+            let modern = side(Era::Modern, input, &naming, place, modern, legacy.as_ref());
+            rows.legacy.push(legacy);
+            rows.modern.push(modern);
         }
         rows
     }
@@ -208,14 +209,24 @@ impl Folder {
 }
 
 /// One upstream in one era: its listing, or the names it still owns.
-fn side(era: Era, input: &UpstreamInput, naming: &Naming, place: UpstreamIndex, old: Option<Side>) -> Option<Side> {
+fn side(
+    era: Era,
+    input: &UpstreamInput,
+    naming: &Naming,
+    place: UpstreamIndex,
+    old: Option<Side>,
+    twin: Option<&Side>,
+) -> Option<Side> {
     let (listing, shown) = match (input.catalog.listing(era), &old) {
         (Some(listing), _) => (Arc::clone(listing), input.config.enabled),
         (None, Some(old)) if input.catalog.is_empty() => (Arc::clone(&old.part.listing), false),
         (None, _) => return None,
     };
-    let part = Part::next(&listing, naming, place, old.as_ref().map(|old| &old.part));
-    let rendered = old.filter(|old| old.part.renders_like(&part)).map(|old| old.rendered);
+    let twin = twin.map(|twin| &*twin.part);
+    let part = Part::next(&listing, naming, place, old.as_ref().map(|old| &old.part), twin);
+    let rendered = old
+        .filter(|old| old.part.is_of(&listing, naming))
+        .map(|old| old.rendered);
     Some(Side {
         part,
         shown,

@@ -7,7 +7,7 @@ use crate::engine::catalog::{Item, Kind, Listing};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::names;
 use crate::engine::route::Target;
-use crate::engine::route::index::{Entries, Entry, Hidden};
+use crate::engine::route::index::{Entries, Entry};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -34,41 +34,65 @@ pub(super) struct Part {
     /// Resources that tools name.
     pub(super) shown_by_tools: Entries,
     /// Names that are not simply prefix and name.
-    pub(super) renamed: Vec<String>,
+    pub(super) renamed: Arc<[String]>,
 }
 
 impl Part {
-    /// The part for this listing; as much of `old` as is still right.
+    /// The part for this listing. What is equal in `old`, or in the other era (`twin`), is taken from there.
     pub(super) fn next(
         listing: &Arc<Listing>,
         naming: &Naming,
         upstream: UpstreamIndex,
         old: Option<&Arc<Self>>,
+        twin: Option<&Self>,
     ) -> Arc<Self> {
-        if let Some(old) = old
-            && Arc::ptr_eq(&old.listing, listing)
-            && old.naming == *naming
-            && old.upstream == upstream
-        {
-            return Arc::clone(old);
+        let mut part = match old.filter(|old| old.is_of(listing, naming)) {
+            Some(old) if old.upstream == upstream => return Arc::clone(old),
+            Some(old) => old.moved(upstream),
+            None => Self::new(listing, naming, upstream),
+        };
+        for known in [old.map(|old| &**old), twin].into_iter().flatten() {
+            part.share(known);
         }
-        let entries = Kind::ALL.map(|kind| {
-            let new = listing
-                .items(kind)
-                .iter()
-                .map(|item| naming.entry(kind, item, upstream));
-            keep_equal(new.collect(), old.map(|old| old.entries(kind)))
-        });
+        Arc::new(part)
+    }
+
+    fn new(listing: &Arc<Listing>, naming: &Naming, upstream: UpstreamIndex) -> Self {
+        let entries = |kind| {
+            let items = listing.items(kind).iter();
+            items.map(|item| naming.entry(kind, item, upstream)).collect()
+        };
         let shown = listing.tools.iter().filter_map(|tool| tool.ui_resource.as_deref());
-        let shown = shown.map(|uri| plain_entry(uri, upstream)).collect();
-        Arc::new(Self {
+        Self {
             listing: Arc::clone(listing),
             renamed: naming.renamed(listing),
             naming: naming.clone(),
             upstream,
-            entries,
-            shown_by_tools: keep_equal(shown, old.map(|old| &old.shown_by_tools)),
-        })
+            entries: Kind::ALL.map(entries),
+            shown_by_tools: shown.map(|uri| plain_entry(uri, upstream)).collect(),
+        }
+    }
+
+    /// The same at another place.
+    fn moved(&self, upstream: UpstreamIndex) -> Self {
+        let moved = |entries: &Entries| entries.iter().map(|entry| entry.moved(upstream)).collect();
+        Self {
+            listing: Arc::clone(&self.listing),
+            renamed: Arc::clone(&self.renamed),
+            naming: self.naming.clone(),
+            upstream,
+            entries: self.entries.each_ref().map(moved),
+            shown_by_tools: moved(&self.shown_by_tools),
+        }
+    }
+
+    /// Takes equal entries from `other`, so that indexes built of them can stay.
+    fn share(&mut self, other: &Self) {
+        let own = self.entries.iter_mut().chain([&mut self.shown_by_tools]);
+        let others = other.entries.iter().chain([&other.shown_by_tools]);
+        for (own, other) in own.zip(others).filter(|(own, other)| **own == **other) {
+            *own = Arc::clone(other);
+        }
     }
 
     /// The exposed names of one kind.
@@ -82,18 +106,18 @@ impl Part {
         }
     }
 
-    /// True if both render the same bytes, as long as the same items are hidden.
-    pub(super) fn renders_like(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.listing, &other.listing) && self.naming == other.naming
+    /// True if its items and names are those of this listing.
+    pub(super) fn is_of(&self, listing: &Arc<Listing>, naming: &Naming) -> bool {
+        Arc::ptr_eq(&self.listing, listing) && self.naming == *naming
     }
 
-    /// The items that are not hidden, each behind a comma.
-    pub(super) fn render(&self, kind: Kind, hidden: &[Hidden]) -> Bytes {
+    /// The items but the hidden ones (places, ascending), each behind a comma.
+    pub(super) fn render(&self, kind: Kind, hidden: &[u32]) -> Bytes {
         let items = self.listing.items(kind);
         let entries = self.entries(kind);
         let spliced = self.naming.prefix.len() + 16;
         let mut bytes = Vec::with_capacity(items.iter().map(|item| item.raw.len() + spliced).sum());
-        let mut hidden = hidden.iter().map(|hidden| hidden.item as usize).peekable();
+        let mut hidden = hidden.iter().map(|item| *item as usize).peekable();
         for (place, (item, entry)) in items.iter().zip(entries.iter()).enumerate() {
             if hidden.next_if_eq(&place).is_some() {
                 continue;
@@ -139,7 +163,7 @@ impl Naming {
     }
 
     /// Tools whose exposed name clients would not guess.
-    fn renamed(&self, listing: &Listing) -> Vec<String> {
+    fn renamed(&self, listing: &Listing) -> Arc<[String]> {
         let text = |item: &Item| {
             let exposed = self.exposed(Kind::Tools, &item.key);
             let guess = [&*self.prefix, &*item.key].concat();
@@ -168,12 +192,4 @@ fn plain_entry(key: &str, upstream: UpstreamIndex) -> Entry {
         token: None,
     };
     Entry::new(name, target)
-}
-
-/// The old entries where they say the same, so that indexes built of them can stay.
-fn keep_equal(new: Vec<Entry>, old: Option<&Entries>) -> Entries {
-    match old {
-        Some(old) if **old == *new => Arc::clone(old),
-        Some(_) | None => new.into(),
-    }
 }

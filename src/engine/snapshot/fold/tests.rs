@@ -271,18 +271,23 @@ fn equal_lists_of_both_eras_are_kept_once() {
     let snapshot = two_upstreams();
     let (legacy, modern) = (&endpoint(&snapshot).legacy.tools, &endpoint(&snapshot).modern.tools);
     assert_eq!(legacy.segments[2].as_ptr(), modern.segments[2].as_ptr());
+    let [legacy, modern] =
+        [Era::Legacy, Era::Modern].map(|era| Arc::clone(&endpoint(&snapshot).face(era).routes.tools));
+    assert!(Arc::ptr_eq(&legacy, &modern), "and so are their names");
 }
 
 #[test]
-fn targets_follow_an_upstream_that_moves_up() {
-    let [a, b] = ["a", "b"].map(|name| mk_upstream(name).legacy(mk_listing(&["x"])));
+fn an_upstream_that_moves_up_is_called_at_its_new_place_and_not_rendered_again() {
+    let [a, b, c] = ["a", "b", "c"].map(|name| mk_upstream(name).legacy(mk_listing(&["x"])));
     let mut folder = Folder::default();
-    folder.fold(&mk_settings(), &mk_inputs(&[a, b.clone()]));
-    let (snapshot, _) = folder.fold(&mk_settings(), &mk_inputs(&[b]));
+    let (before, _) = folder.fold(&mk_settings(), &mk_inputs(&[a, b.clone(), c.clone()]));
+    let (snapshot, _) = folder.fold(&mk_settings(), &mk_inputs(&[b, c]));
+    let segment = |snapshot: &Snapshot, at: usize| endpoint(snapshot).legacy.tools.segments[at].as_ptr();
+    assert_eq!(segment(&before, 3), segment(&snapshot, 2));
     assert_eq!(snapshot.generation, 2);
     assert_eq!(
         endpoint(&snapshot).legacy.routes.tool("b_x").unwrap().upstream,
         UpstreamIndex(0)
     );
-    assert_eq!(names(&endpoint(&snapshot).legacy.tools), ["b_x"]);
+    assert_eq!(names(&endpoint(&snapshot).legacy.tools), ["b_x", "c_x"]);
 }
