@@ -178,3 +178,6 @@ impl<B: Backroom, S> Drop for Driver<B, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

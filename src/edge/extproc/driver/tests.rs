@@ -1,0 +1,241 @@
+//! The driver without gRPC: messages through a channel, polls by hand, a scripted backroom.
+
+mod contract;
+mod scripted;
+
+use super::*;
+use crate::engine::exchange::record::Way;
+use crate::engine::exchange::{CallEvent, Finding, ResponseHead};
+use crate::engine::mcp::Version;
+use crate::engine::session::Binding;
+use scripted::*;
+use std::time::Duration;
+
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+/// `files` issues no sessions: forwarded without any question.
+const READ: &str =
+    r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"files_read","arguments":{"n":1}}}"#;
+/// `github` issues sessions: without one of ours the call is relayed with a one-shot session.
+const SEARCH: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"github_search"}}"#;
+
+#[tokio::test]
+async fn an_answer_is_said_then_the_stream_ends_cleanly() {
+    let mut stage = Stage::new();
+    stage.say(head("POST", false));
+    assert!(stage.poll().is_pending(), "the body is missing");
+    stage.say(body(PING, true));
+    assert_eq!(stage.replies(), ["immediate 200"]);
+    assert_eq!(stage.ending(), Some(Ok(())));
+    assert_eq!(stage.backroom.ways(), [Way::Answer]);
+}
+
+#[tokio::test]
+async fn a_forward_waits_for_the_response_headers() {
+    let mut stage = Stage::new();
+    stage.say(head("POST", false));
+    stage.say(body(READ, true));
+    assert_eq!(stage.replies(), ["request headers", "request body, end"]);
+    assert!(stage.poll().is_pending(), "the response is still to come");
+    stage.say(response_head(200));
+    assert_eq!(stage.replies(), ["response headers"]);
+    assert_eq!(stage.ending(), Some(Ok(())));
+    assert_eq!(stage.backroom.ways(), [Way::Forward]);
+}
+
+#[tokio::test]
+async fn a_question_may_be_answered_at_once() {
+    let mut stage = Stage::new();
+    stage.backroom.will_find(Finding::Live);
+    stage.say(head("POST", false));
+    stage.say(body(INITIALIZE, true));
+    assert_eq!(stage.replies(), ["immediate 200"]);
+}
+
+#[tokio::test]
+async fn a_question_may_be_answered_later() {
+    let mut stage = Stage::new();
+    stage.say(head("POST", false));
+    stage.say(body(INITIALIZE, true));
+    assert!(stage.poll().is_pending(), "the question is open");
+    stage.backroom.find(Finding::Live);
+    assert_eq!(stage.replies(), ["immediate 200"]);
+    assert_eq!(stage.ending(), Some(Ok(())));
+}
+
+#[tokio::test]
+async fn a_relay_says_what_its_call_brings() {
+    let mut stage = Stage::new();
+    let version = Version::V2025_11_25;
+    stage.backroom.will_find(Finding::Bound(Binding { id: None, version }));
+    stage.say(head("POST", false));
+    stage.say(body(SEARCH, true));
+    assert!(stage.poll().is_pending(), "the call runs");
+    stage
+        .backroom
+        .call_event(CallEvent::Head(upstream_head(200, "text/event-stream")));
+    stage.backroom.call_event(CallEvent::Chunk("data: {}\n\n".into()));
+    assert_eq!(stage.replies(), ["stream head", "stream piece"]);
+    stage.backroom.call_event(CallEvent::End);
+    assert_eq!(stage.replies(), ["stream piece, end"]);
+    assert_eq!(stage.ending(), Some(Ok(())));
+}
+
+#[tokio::test]
+async fn a_relay_cut_in_the_middle_of_a_document_ends_with_an_error() {
+    let mut stage = Stage::new();
+    let version = Version::V2025_11_25;
+    stage.backroom.will_find(Finding::Bound(Binding { id: None, version }));
+    stage.say(head("POST", false));
+    stage.say(body(SEARCH, true));
+    assert!(stage.poll().is_pending(), "the call runs");
+    stage
+        .backroom
+        .call_event(CallEvent::Head(upstream_head(200, "application/json")));
+    stage.backroom.call_event(CallEvent::Chunk(vec![b' '; 2 << 20].into()));
+    assert_eq!(stage.replies(), ["stream head", "stream piece"]);
+    stage.backroom.call_event(CallEvent::Failed(
+        crate::engine::exchange::event::UpstreamFailure::Unreachable,
+    ));
+    assert_eq!(
+        stage.ending(),
+        Some(Err(tonic::Code::Aborted)),
+        "Envoy must cut the client's connection"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_early_gets_no_clean_end() {
+    let mut stage = Stage::new();
+    stage.say(head("POST", false));
+    stage.say(body(&PING[..9], false));
+    assert!(stage.poll().is_pending());
+    assert_eq!(stage.backroom.bodies.used(), 9);
+    stage.leave();
+    assert_eq!(stage.ending(), Some(Err(tonic::Code::Cancelled)));
+    assert_eq!(stage.backroom.bodies.used(), 0);
+    assert_eq!(stage.backroom.ways(), [Way::Undecided]);
+}
+
+#[tokio::test]
+async fn a_dropped_stream_is_recorded_and_gives_everything_back() {
+    let mut stage = Stage::new();
+    stage.say(head("POST", false));
+    stage.say(body(&PING[..9], false));
+    assert!(stage.poll().is_pending());
+    assert_eq!(stage.backroom.gate.open(), 1);
+    let backroom = stage.close();
+    assert_eq!(backroom.ways(), [Way::Undecided]);
+    assert_eq!((backroom.bodies.used(), backroom.gate.open()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_dropped_relay_closes_what_it_opened() {
+    let mut stage = Stage::new();
+    let binding = Binding {
+        id: Some("theirs".into()),
+        version: Version::V2025_11_25,
+    };
+    stage.backroom.will_find(Finding::Bound(binding));
+    stage.say(head("POST", false));
+    stage.say(body(SEARCH, true));
+    assert!(stage.poll().is_pending(), "the call runs");
+    let backroom = stage.close();
+    assert_eq!(backroom.notices(), 1, "the one-shot upstream session is ended");
+}
+
+#[tokio::test]
+async fn a_stream_without_any_message_is_no_exchange() {
+    let mut stage = Stage::new();
+    stage.leave();
+    assert_eq!(stage.ending(), Some(Err(tonic::Code::Cancelled)));
+    assert!(stage.backroom.ways().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_without_room_is_refused() {
+    let mut stage = Stage::new();
+    stage.backroom.bodies.set_limit(PING.len() - 1);
+    stage.say(head("POST", false));
+    stage.say(body(&PING[..9], false));
+    stage.say(body(&PING[9..], true));
+    assert_eq!(stage.replies(), ["immediate 503"]);
+    assert_eq!(stage.ending(), Some(Ok(())));
+    assert_eq!(stage.backroom.bodies.used(), 0);
+    assert_eq!(stage.backroom.ways(), [Way::Reject]);
+}
+
+#[tokio::test]
+async fn a_forwarded_body_moves_to_the_replay_budget() {
+    let mut stage = Stage::new();
+    stage.say(head("POST", false));
+    stage.say(body(READ, true));
+    assert_eq!(stage.replies().len(), 2);
+    assert_eq!(stage.backroom.bodies.used(), 0);
+    assert!(stage.backroom.replay.used() > 0);
+    stage.say(response_head(200));
+    assert_eq!(stage.replies().len(), 1);
+    assert_eq!(stage.backroom.replay.used(), 0);
+}
+
+#[tokio::test]
+async fn a_body_without_room_for_a_replay_is_forwarded_all_the_same() {
+    let mut stage = Stage::new();
+    stage.backroom.replay.set_limit(1);
+    stage.say(head("POST", false));
+    stage.say(body(READ, true));
+    assert_eq!(stage.replies(), ["request headers", "request body, end"]);
+    assert_eq!(stage.backroom.replay.used(), 0);
+    assert_eq!(stage.backroom.bodies.used(), 0);
+}
+
+#[tokio::test]
+async fn a_draining_gateway_refuses_the_first_message() {
+    let mut stage = Stage::new();
+    stage.backroom.gate.drain();
+    stage.say(head("POST", false));
+    assert_eq!(stage.replies(), ["immediate 503"]);
+    assert_eq!(stage.ending(), Some(Ok(())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_refused_in_time() {
+    let mut stage = Stage::new();
+    stage.say(head("POST", false));
+    assert!(stage.poll().is_pending());
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(stage.replies(), ["immediate 408"]);
+}
+
+#[tokio::test]
+async fn a_filter_in_observability_mode_is_an_error() {
+    let mut stage = Stage::new();
+    stage.say(ProcessingRequest {
+        observability_mode: true,
+        ..head("POST", false)
+    });
+    assert_eq!(stage.ending(), Some(Err(tonic::Code::FailedPrecondition)));
+}
+
+#[tokio::test]
+async fn buffered_bodies_are_asked_for_first() {
+    let mut stage = Stage::new();
+    let mut first = head("POST", false);
+    first.protocol_config = Some(modes(2, 0));
+    stage.say(first);
+    assert_eq!(stage.replies(), ["request headers"]);
+    stage.say(body(READ, true));
+    assert_eq!(stage.replies(), ["request body, whole"]);
+}
+
+fn upstream_head(status: u16, media: &str) -> ResponseHead {
+    let headers = vec![
+        (":status".to_owned(), status.to_string().into_bytes()),
+        ("content-type".to_owned(), media.as_bytes().to_vec()),
+    ];
+    ResponseHead {
+        headers: crate::engine::exchange::Headers(headers),
+        code_details: Some("via_upstream".into()),
+        ..ResponseHead::default()
+    }
+}

@@ -1,0 +1,336 @@
+//! Envoy and the backroom, played by the test.
+
+use crate::edge::extproc::backroom::{Asked, Backroom, CallStream};
+use crate::edge::extproc::budget::Budget;
+use crate::edge::extproc::driver::Driver;
+use crate::edge::extproc::gate::{Admission, Gate};
+use crate::engine::exchange::event::Refusal;
+use crate::engine::exchange::record::Way;
+use crate::engine::exchange::step::{Call, Notice, Question};
+use crate::engine::exchange::{CallEvent, Finding, Record};
+use crate::engine::session::Timestamp;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::testing::two_upstreams;
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
+use envoy_types::pb::envoy::service::ext_proc::v3::streamed_immediate_response::Response as Streamed;
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    BodyResponse, HttpBody, HttpHeaders, HttpTrailers, ProcessingRequest, ProcessingResponse, ProtocolConfiguration,
+};
+use futures_util::stream::{Stream, poll_fn};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tonic::Status;
+
+type Inbound = Pin<Box<dyn Stream<Item = Result<ProcessingRequest, Status>> + Send>>;
+type Polled = Poll<Option<Result<ProcessingResponse, Status>>>;
+
+/// Plays the rest of the program.
+pub(super) struct Scripted {
+    snapshot: Arc<Snapshot>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) bodies: Budget,
+    pub(super) replay: Budget,
+    script: Mutex<Script>,
+}
+
+/// What was said, and what is to be said.
+#[derive(Default)]
+struct Script {
+    at_once: VecDeque<Finding>,
+    open: Option<oneshot::Sender<Finding>>,
+    question: Option<&'static str>,
+    call: Option<mpsc::UnboundedSender<CallEvent>>,
+    notices: usize,
+    records: Vec<Record>,
+}
+
+impl Scripted {
+    fn script(&self) -> std::sync::MutexGuard<'_, Script> {
+        self.script.lock().expect("no test panics while holding it")
+    }
+
+    /// The next question is answered at once with this.
+    pub(super) fn will_find(&self, finding: Finding) {
+        self.script().at_once.push_back(finding);
+    }
+
+    /// Answers the open question; without one, nothing.
+    pub(super) fn find(&self, finding: Finding) {
+        if let Some(open) = self.script().open.take() {
+            let _ = open.send(finding);
+        }
+    }
+
+    /// The open question, if there is one.
+    pub(super) fn question(&self) -> Option<&'static str> {
+        let script = self.script();
+        script.question.filter(|_| script.open.is_some())
+    }
+
+    /// The open call makes progress; without one, nothing.
+    pub(super) fn call_event(&self, event: CallEvent) {
+        if let Some(call) = &self.script().call {
+            let _ = call.send(event);
+        }
+    }
+
+    pub(super) fn notices(&self) -> usize {
+        self.script().notices
+    }
+
+    pub(super) fn ways(&self) -> Vec<Way> {
+        self.script().records.iter().map(|record| record.way).collect()
+    }
+}
+
+impl Backroom for Scripted {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot)
+    }
+
+    fn admit(&self) -> Result<Admission, Refusal> {
+        self.gate.admit()
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(1_800_000_000_000)
+    }
+
+    fn entropy(&self) -> u128 {
+        42
+    }
+
+    fn ask(&self, question: Question) -> Asked {
+        let mut script = self.script();
+        script.question = Some(match question {
+            Question::Recall(_) => "recall",
+            Question::Start { .. } => "start",
+            Question::SetLevel { .. } => "level",
+            Question::Bind { .. } | Question::OneShot { .. } => "bind",
+            Question::Recover { .. } => "recover",
+            Question::End(_) => "end",
+        });
+        if let Some(finding) = script.at_once.pop_front() {
+            return Asked::Now(finding);
+        }
+        let (sender, receiver) = oneshot::channel();
+        script.open = Some(sender);
+        Asked::Later(Box::pin(async move {
+            match receiver.await {
+                Ok(finding) => finding,
+                Err(_) => std::future::pending().await,
+            }
+        }))
+    }
+
+    fn call(&self, _call: Call) -> CallStream {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        self.script().call = Some(sender);
+        Box::pin(poll_fn(move |context| receiver.poll_recv(context)))
+    }
+
+    fn notify(&self, _notice: Notice) {
+        self.script().notices += 1;
+    }
+
+    fn record(&self, record: &Record, _elapsed: Duration) {
+        self.script().records.push(record.clone());
+    }
+
+    fn bodies(&self) -> &Budget {
+        &self.bodies
+    }
+
+    fn replay(&self) -> &Budget {
+        &self.replay
+    }
+}
+
+/// One stream between a played Envoy and the driver.
+pub(super) struct Stage {
+    pub(super) backroom: Arc<Scripted>,
+    envoy: Option<mpsc::UnboundedSender<ProcessingRequest>>,
+    driver: Driver<Scripted, Inbound>,
+}
+
+impl Stage {
+    pub(super) fn new() -> Self {
+        let backroom = Arc::new(Scripted {
+            snapshot: two_upstreams(),
+            gate: Arc::new(Gate::new(10)),
+            bodies: Budget::new(1 << 20),
+            replay: Budget::new(1 << 20),
+            script: Mutex::default(),
+        });
+        let (envoy, mut messages) = mpsc::unbounded_channel();
+        let inbound: Inbound = Box::pin(poll_fn(move |context| {
+            messages.poll_recv(context).map(|next| next.map(Ok))
+        }));
+        Self {
+            driver: Driver::new(Arc::clone(&backroom), inbound),
+            backroom,
+            envoy: Some(envoy),
+        }
+    }
+
+    pub(super) fn say(&self, message: ProcessingRequest) {
+        if let Some(envoy) = &self.envoy {
+            envoy.send(message).expect("the driver keeps its end");
+        }
+    }
+
+    /// Envoy closes the stream.
+    pub(super) fn leave(&mut self) {
+        self.envoy = None;
+    }
+
+    pub(super) fn poll(&mut self) -> Polled {
+        Pin::new(&mut self.driver).poll_next(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// All replies at hand, in short. Leaves the end, if it is there, to [`Stage::ending`].
+    pub(super) fn replies(&mut self) -> Vec<String> {
+        let mut replies = Vec::new();
+        let context = &mut Context::from_waker(Waker::noop());
+        while self.driver.poll_ready(context).is_ready() && self.driver.has_reply() {
+            if let Poll::Ready(Some(Ok(reply))) = self.poll() {
+                replies.push(short(&reply));
+            }
+        }
+        replies
+    }
+
+    /// How the stream ended; `None`: it did not, or there was one more reply.
+    pub(super) fn ending(&mut self) -> Option<Result<(), tonic::Code>> {
+        match self.poll() {
+            Poll::Pending | Poll::Ready(Some(Ok(_))) => None,
+            Poll::Ready(None) => Some(Ok(())),
+            Poll::Ready(Some(Err(status))) => Some(Err(status.code())),
+        }
+    }
+
+    /// Drops the stream, as tonic does when Envoy resets it.
+    pub(super) fn close(self) -> Arc<Scripted> {
+        drop(self.driver);
+        self.backroom
+    }
+}
+
+impl<B: Backroom, S> Driver<B, S> {
+    fn has_reply(&self) -> bool {
+        matches!(&self.state, super::State::Open(live) if live.has_reply())
+    }
+}
+
+// === what Envoy says ===
+
+pub(super) fn message(request: Request) -> ProcessingRequest {
+    ProcessingRequest {
+        request: Some(request),
+        protocol_config: Some(modes(4, 0)),
+        ..Default::default()
+    }
+}
+
+pub(super) fn modes(request: i32, response: i32) -> ProtocolConfiguration {
+    ProtocolConfiguration {
+        request_body_mode: request,
+        response_body_mode: response,
+        ..Default::default()
+    }
+}
+
+fn headers(pairs: &[(&str, &str)], end: bool) -> HttpHeaders {
+    let headers = pairs
+        .iter()
+        .map(|(key, value)| HeaderValue {
+            key: (*key).to_owned(),
+            raw_value: value.as_bytes().to_vec(),
+            ..Default::default()
+        })
+        .collect();
+    HttpHeaders {
+        headers: Some(HeaderMap { headers }),
+        end_of_stream: end,
+        ..Default::default()
+    }
+}
+
+pub(super) fn head(method: &str, end: bool) -> ProcessingRequest {
+    let pairs = [
+        (":method", method),
+        (":path", "/mcp"),
+        (":authority", "127.0.0.1:8001"),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+    ];
+    message(Request::RequestHeaders(headers(&pairs, end)))
+}
+
+pub(super) fn body(text: &str, end: bool) -> ProcessingRequest {
+    message(Request::RequestBody(http_body(text, end)))
+}
+
+pub(super) fn trailers() -> ProcessingRequest {
+    message(Request::RequestTrailers(HttpTrailers::default()))
+}
+
+pub(super) fn response_head(status: u16) -> ProcessingRequest {
+    let status = status.to_string();
+    let pairs = [(":status", status.as_str()), ("content-type", "application/json")];
+    message(Request::ResponseHeaders(headers(&pairs, false)))
+}
+
+pub(super) fn response_body(text: &str, end: bool) -> ProcessingRequest {
+    message(Request::ResponseBody(http_body(text, end)))
+}
+
+pub(super) fn response_trailers() -> ProcessingRequest {
+    message(Request::ResponseTrailers(HttpTrailers::default()))
+}
+
+fn http_body(text: &str, end: bool) -> HttpBody {
+    HttpBody {
+        body: text.as_bytes().to_vec(),
+        end_of_stream: end,
+        ..Default::default()
+    }
+}
+
+// === what it hears, in short ===
+
+pub(super) fn short(reply: &ProcessingResponse) -> String {
+    match reply.response.as_ref().expect("every reply says something") {
+        Response::RequestHeaders(_) => "request headers".to_owned(),
+        Response::ResponseHeaders(_) => "response headers".to_owned(),
+        Response::RequestBody(body) => short_body("request body", body),
+        Response::ResponseBody(body) => short_body("response body", body),
+        Response::RequestTrailers(_) => "request trailers".to_owned(),
+        Response::ResponseTrailers(_) => "response trailers".to_owned(),
+        Response::ImmediateResponse(answer) => {
+            format!("immediate {}", answer.status.as_ref().map_or(0, |status| status.code))
+        }
+        Response::StreamedImmediateResponse(streamed) => match streamed.response.as_ref().expect("says something") {
+            Streamed::HeadersResponse(_) => "stream head".to_owned(),
+            Streamed::BodyResponse(piece) if piece.end_of_stream => "stream piece, end".to_owned(),
+            Streamed::BodyResponse(_) => "stream piece".to_owned(),
+            Streamed::TrailersResponse(_) => "stream trailers".to_owned(),
+        },
+    }
+}
+
+fn short_body(name: &str, body: &BodyResponse) -> String {
+    let mutation = body.response.as_ref().and_then(|common| common.body_mutation.as_ref());
+    match mutation.and_then(|mutation| mutation.mutation.as_ref()) {
+        Some(Mutation::StreamedResponse(piece)) if piece.end_of_stream => format!("{name}, end"),
+        Some(Mutation::StreamedResponse(_)) => name.to_owned(),
+        Some(Mutation::Body(_) | Mutation::ClearBody(_)) | None => format!("{name}, whole"),
+    }
+}
