@@ -2,7 +2,6 @@
 
 use crate::edge::config_file::ConfigSource;
 use crate::edge::telemetry::log::{self, LogFormat};
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,7 +41,7 @@ pub(super) struct LogArguments {
         default_value = "info",
         help_heading = "Logging"
     )]
-    #[arg(hide_env_values = true)]
+    #[arg(hide_env_values = true, value_parser = filter)]
     log_level: String,
 }
 
@@ -62,7 +61,7 @@ impl LogArguments {
             Format::Text => LogFormat::Text,
             Format::Json => LogFormat::Json,
         };
-        log::start(format, &self.log_level).context("--log-level")
+        Ok(log::start(format, &self.log_level)?)
     }
 }
 
@@ -72,6 +71,8 @@ pub(super) enum Command {
     /// Run the whole gateway on this machine: the processor, and Envoy as its child
     ///
     /// Prints one line when it is ready. Reloads FILE when it changes; Ctrl-C or TERM drains and ends it.
+    #[command(override_usage = "mcp-manifold up -f FILE [--upstream NAME=URL]... [--envoy PATH]
+       mcp-manifold up --upstream NAME=URL... [--envoy PATH]")]
     #[command(after_help = "Examples:
   mcp-manifold up -f manifold.yaml
   mcp-manifold up --upstream github=https://mcp.github.example/mcp --upstream local=http://127.0.0.1:3001/mcp
@@ -148,7 +149,7 @@ pub(super) struct ServeArguments {
     /// Configuration file (YAML)
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
-    /// Where Envoy reaches the processor; default: processor.sock in the state folder
+    /// Where Envoy reaches the processor; default: ext-proc.sock in the state folder
     #[arg(long, value_name = "unix:PATH|HOST:PORT")]
     listen: Option<Listen>,
 }
@@ -170,7 +171,7 @@ pub(super) struct RenderEnvoyArguments {
     /// How Envoy hands over request bodies
     #[arg(long, value_enum, default_value = "full-duplex")]
     pub(super) body_mode: BodyMode,
-    /// Where the processor listens; default: processor.sock in the state folder
+    /// Where the processor listens; default: ext-proc.sock in the state folder
     #[arg(long, value_name = "unix:PATH|HOST:PORT")]
     pub(super) processor: Option<Listen>,
 }
@@ -214,7 +215,7 @@ pub struct UpOptions {
 pub struct ServeOptions {
     /// The configuration; loaded again when its file changes.
     pub source: ConfigSource,
-    /// `None`: `processor.sock` in the state folder.
+    /// `None`: `ext-proc.sock` in the state folder.
     pub listen: Option<Listen>,
 }
 
@@ -234,7 +235,7 @@ impl UpArguments {
                 file: self.file,
                 upstreams: self.upstream,
             },
-            envoy: self.envoy,
+            envoy: self.envoy.filter(|path| !path.as_os_str().is_empty()),
         }
     }
 }
@@ -262,6 +263,15 @@ impl std::str::FromStr for Listen {
                 "write unix:/path or IP:port, such as unix:/run/mcp-manifold.sock or 127.0.0.1:9002".to_owned()
             }),
         }
+    }
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    // An empty environment variable counts as an absent one.
+    let text = if text.is_empty() { "info" } else { text };
+    match log::check(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

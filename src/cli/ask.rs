@@ -48,7 +48,8 @@ fn client(arguments: &AskArguments) -> anyhow::Result<AdminClient> {
         ),
         None => None,
     };
-    let address = match (&arguments.admin, &config) {
+    let given = arguments.admin.as_ref().filter(|address| !address.is_empty());
+    let address = match (given, &config) {
         (Some(address), _) => address.clone(),
         (None, Some(config)) => config.admin.to_string(),
         (None, None) => DEFAULT_ADMIN.to_owned(),

@@ -3,11 +3,9 @@
 use super::arguments::CheckArguments;
 use crate::edge::config_file::ConfigSource;
 use crate::edge::secrets;
-use crate::engine::config::file::Problem;
-use crate::engine::config::{Config, Secret};
-use std::path::Path;
+use crate::engine::config::file::{Problem, Reading};
 
-/// What is missing around a file that is good in itself; a line each.
+/// What is wrong in the file, and what is missing around it; a line each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.lines())]
 pub(super) struct Findings {
@@ -31,75 +29,34 @@ pub(super) fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
         file: Some(arguments.file.clone()),
         upstreams: Vec::new(),
     };
-    let config = source.load()?;
-    let problems = missing(&config);
-    if !problems.is_empty() {
-        return Err(Findings {
-            file: source.name(),
-            problems,
-        }
-        .into());
-    }
-    let plural = if config.upstreams.len() == 1 {
-        "upstream"
-    } else {
-        "upstreams"
+    let reading = source.read()?;
+    let missing = missing(&reading);
+    let problems: Vec<Problem> = match reading.config {
+        Ok(config) if missing.is_empty() => return good(&source.name(), config.upstreams.len()),
+        Ok(_) => missing,
+        Err(problems) => problems.into_iter().chain(missing).collect(),
     };
-    super::print(&format!(
-        "{}: ok ({} {plural})\n",
-        source.name(),
-        config.upstreams.len()
-    ))
+    let file = source.name();
+    Err(Findings { file, problems }.into())
+}
+
+fn good(file: &str, upstreams: usize) -> anyhow::Result<()> {
+    let plural = if upstreams == 1 { "upstream" } else { "upstreams" };
+    super::print(&format!("{file}: ok ({upstreams} {plural})\n"))
 }
 
 /// Every secret and file that the configuration names and that is not there.
-fn missing(config: &Config) -> Vec<Problem> {
-    let secrets = secrets_of(config).into_iter().filter_map(|(path, secret)| {
-        let error = secrets::resolve_bytes(secret).err()?;
-        Some(Problem {
-            path,
-            message: error.to_string(),
-        })
+fn missing(reading: &Reading) -> Vec<Problem> {
+    let secrets = reading.secrets.iter().filter_map(|(path, secret)| {
+        let message = secrets::resolve_bytes(secret).err()?.to_string();
+        let path = path.clone();
+        Some(Problem { path, message })
     });
-    let files = files_of(config).into_iter().filter_map(|(path, file)| {
+    let files = reading.files.iter().filter_map(|(path, file)| {
         let error = std::fs::File::open(file).err()?;
-        Some(Problem {
-            path,
-            message: format!("{} cannot be read: {error}", file.display()),
-        })
+        let message = format!("{} cannot be read: {error}", file.display());
+        let path = path.clone();
+        Some(Problem { path, message })
     });
     secrets.chain(files).collect()
-}
-
-fn secrets_of(config: &Config) -> Vec<(String, &Secret)> {
-    let token = config
-        .admin_token
-        .iter()
-        .map(|secret| ("adminToken".to_owned(), secret));
-    let keys = config
-        .session
-        .keys
-        .iter()
-        .enumerate()
-        .map(|(index, secret)| (format!("session.keys[{index}]"), secret));
-    let credentials = config.upstreams.iter().enumerate().filter_map(|(index, upstream)| {
-        let credential = upstream.credential.as_ref()?;
-        Some((format!("upstreams[{index}].credential.value"), &credential.value))
-    });
-    token.chain(keys).chain(credentials).collect()
-}
-
-fn files_of(config: &Config) -> Vec<(String, &Path)> {
-    let listener = config.tls.iter().flat_map(|tls| {
-        [
-            ("tls.cert.file".to_owned(), tls.cert.as_path()),
-            ("tls.key.file".to_owned(), tls.key.as_path()),
-        ]
-    });
-    let authorities = config
-        .upstreams
-        .iter()
-        .enumerate()
-        .filter_map(|(index, upstream)| Some((format!("upstreams[{index}].tls.ca.file"), upstream.ca.as_deref()?)));
-    listener.chain(authorities).collect()
 }

@@ -47,6 +47,7 @@ fn wrong_usage_ends_with_two() {
         "mcp-manifold check",
         "mcp-manifold serve -f a.yaml --listen somewhere",
         "mcp-manifold render envoy -f a.yaml --body-mode none",
+        "mcp-manifold up --upstream a=http://h/ --log-level verbose",
         "mcp-manifold controller",
     ] {
         assert_eq!(exit_code(line), 2, "{line}");

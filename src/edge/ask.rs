@@ -25,14 +25,14 @@ pub struct AdminClient {
 pub enum AskError {
     /// Nobody listens there, or the name is unknown.
     #[error(
-        "no gateway answers at {address} ({source}): is it running? \
+        "no gateway answers at {address} ({cause}): is it running? \
          Another address is given by --admin ADDR, $MCP_MANIFOLD_ADMIN or -f FILE"
     )]
     Unreachable {
         /// host:port
         address: String,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Not within 10 s.
     #[error("{0} did not answer within 10 s")]
@@ -85,9 +85,9 @@ impl AdminClient {
     async fn exchange(&self, path: &str) -> Result<String, AskError> {
         let stream = TcpStream::connect(&self.authority)
             .await
-            .map_err(|source| AskError::Unreachable {
+            .map_err(|cause| AskError::Unreachable {
                 address: self.authority.clone(),
-                source,
+                cause,
             })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await

@@ -3,7 +3,7 @@
 //! Reading only; what the text means is `engine::config`'s. `load` may be called again whenever the file has changed.
 
 use crate::engine::config::Config;
-use crate::engine::config::file::{Problem, parse_with_upstreams};
+use crate::engine::config::file::{self, Problem, Reading};
 use std::path::{Path, PathBuf};
 
 /// Where a configuration comes from.
@@ -19,12 +19,12 @@ pub struct ConfigSource {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is not readable.
-    #[error("{}: cannot be read: {source}", .file.display())]
+    #[error("{}: cannot be read: {cause}", .file.display())]
     Unreadable {
         /// As it was given.
         file: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file says something that is wrong.
     #[error("{}", lines(.file, .problems))]
@@ -42,14 +42,26 @@ impl ConfigSource {
     /// # Errors
     /// The file is unreadable, or every problem in it.
     pub fn load(&self) -> Result<Config, LoadError> {
+        self.read()?.config.map_err(|problems| LoadError::Invalid {
+            file: self.name(),
+            problems,
+        })
+    }
+
+    /// Reads; what is wrong with the text is part of the outcome.
+    ///
+    /// # Errors
+    /// The file is unreadable.
+    pub fn read(&self) -> Result<Reading, LoadError> {
         let Some(file) = &self.file else {
-            return self.parse("", Path::new(""));
+            return Ok(self.understand("", Path::new(".")));
         };
-        let text = std::fs::read_to_string(file).map_err(|source| LoadError::Unreadable {
+        let text = std::fs::read_to_string(file).map_err(|cause| LoadError::Unreadable {
             file: file.clone(),
-            source,
+            cause,
         })?;
-        self.parse(&text, file.parent().unwrap_or(Path::new("")))
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Ok(self.understand(&text, folder.unwrap_or(Path::new("."))))
     }
 
     /// How problems name this source.
@@ -61,12 +73,14 @@ impl ConfigSource {
         }
     }
 
-    fn parse(&self, text: &str, base: &Path) -> Result<Config, LoadError> {
-        parse_with_upstreams(text, base, &default_state_dir(), &self.upstreams).map_err(|problems| LoadError::Invalid {
-            file: self.name(),
-            problems,
-        })
+    /// Paths are made absolute: Envoy and others may stand in another folder.
+    fn understand(&self, text: &str, base: &Path) -> Reading {
+        file::read(text, &absolute(base), &absolute(&default_state_dir()), &self.upstreams)
     }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// `$XDG_STATE_HOME/mcp-manifold`, else `~/.local/state/mcp-manifold`, else `./state`.

@@ -18,12 +18,12 @@ pub enum SecretError {
     #[error("environment variable {0} is not set")]
     Unset(String),
     /// The file is not readable.
-    #[error("{} cannot be read: {source}", .file.display())]
+    #[error("{} cannot be read: {cause}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Nothing is left once trailing line ends are cut.
     #[error("{0} is empty")]
@@ -80,9 +80,9 @@ pub fn fingerprint(secret: &Secret) -> Fingerprint {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, SecretError> {
-    let unreadable = |source| SecretError::Unreadable {
+    let unreadable = |cause| SecretError::Unreadable {
         file: file.to_owned(),
-        source,
+        cause,
     };
     let mut bytes = Vec::new();
     let mut reader = std::fs::File::open(file).map_err(unreadable)?.take(MAX_BYTES + 1);

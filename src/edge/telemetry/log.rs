@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The shape of a log line.
@@ -29,9 +30,7 @@ pub enum LogError {
 /// # Errors
 /// The filter is not readable, or this was called before.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), LogError> {
-    let filter = EnvFilter::builder()
-        .parse(filter)
-        .map_err(|_| LogError::Filter(filter.to_owned()))?;
+    let filter = parse(filter)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -45,4 +44,47 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), LogError> {
             .try_init(),
     };
     started.map_err(|_| LogError::Twice)
+}
+
+/// Whether `filter` is one that [`start`] takes.
+///
+/// # Errors
+/// It is not.
+pub fn check(filter: &str) -> Result<(), LogError> {
+    parse(filter).map(drop)
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    let wrong = || LogError::Filter(filter.to_owned());
+    // A lone word that is no level would be the name of a target, and everything else would be silent.
+    let lone = |part: &str| !part.contains(['=', ':', '[']);
+    if filter
+        .split(',')
+        .map(str::trim)
+        .any(|part| lone(part) && (part.is_empty() || part.parse::<LevelFilter>().is_err()))
+    {
+        return Err(wrong());
+    }
+    EnvFilter::builder().parse(filter).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_a_level_or_names_targets() {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "info,mcp_manifold::edge=debug",
+            "mcp_manifold::engine",
+        ] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for wrong in ["verbose", "", "info,loud", "a=b=c"] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+    }
 }

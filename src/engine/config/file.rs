@@ -3,7 +3,7 @@
 //! Nothing here reads a file or an environment variable: secrets and certificates stay references.
 
 use super::shape::{self, prune};
-use super::{Config, gateway, raw, upstream};
+use super::{Config, Secret, gateway, raw, upstream};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -36,19 +36,41 @@ pub fn parse_with_upstreams(
     state: &Path,
     more: &[(String, String)],
 ) -> Result<Config, Vec<Problem>> {
+    read(text, base, state, more).config
+}
+
+/// All that a text says, the things it names outside of itself included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The configuration, or every problem in it.
+    pub config: Result<Config, Vec<Problem>>,
+    /// Secrets, each with the path of its key; whether they are there is the edge's to find out.
+    pub secrets: Vec<(String, Secret)>,
+    /// Certificates and keys, each with the path of its key.
+    pub files: Vec<(String, PathBuf)>,
+}
+
+/// The same as [`parse_with_upstreams`], for those who also look at what the text names.
+#[must_use]
+pub fn read(text: &str, base: &Path, state: &Path, more: &[(String, String)]) -> Reading {
     let mut findings = Findings {
-        problems: Vec::new(),
         base: base.to_owned(),
+        ..Findings::default()
     };
-    let mut tree = tree(text).map_err(|problem| vec![problem])?;
-    prune(&mut tree, &shape::FILE, "", &mut findings);
-    let mut sections = Sections(if let Value::Object(map) = tree { map } else { Map::new() });
-    let mut config = gateway::read(&mut sections, state, &mut findings);
-    config.upstreams = upstreams(&mut sections, more, &mut findings);
-    if findings.problems.is_empty() {
-        Ok(config)
-    } else {
-        Err(findings.problems)
+    let config = tree(text)
+        .map_err(|problem| findings.problems.push(problem))
+        .ok()
+        .map(|mut tree| {
+            prune(&mut tree, &shape::FILE, "", &mut findings);
+            let mut sections = Sections(if let Value::Object(map) = tree { map } else { Map::new() });
+            let mut config = gateway::read(&mut sections, state, &mut findings);
+            config.upstreams = upstreams(&mut sections, more, &mut findings);
+            config
+        });
+    Reading {
+        config: config.filter(|_| findings.problems.is_empty()).ok_or(findings.problems),
+        secrets: findings.secrets,
+        files: findings.files,
     }
 }
 
@@ -71,7 +93,8 @@ fn not_yaml(error: &serde_saphyr::Error) -> Problem {
         Some(location) => format!("line {}, column {}", location.line(), location.column()),
         None => "text".to_owned(),
     };
-    let message = error.without_snippet().to_string();
+    // The place is the path already.
+    let message = error.without_snippet().to_string().replace(&format!(" at {path}"), "");
     Problem {
         path,
         message: message.lines().next().unwrap_or("not YAML").to_owned(),
@@ -147,9 +170,12 @@ fn without_value(message: &str) -> String {
 
 // === impl Findings ===
 
-/// Where problems are gathered while reading goes on.
+/// Where problems, secrets and files are gathered while reading goes on.
+#[derive(Default)]
 pub(super) struct Findings {
     problems: Vec<Problem>,
+    secrets: Vec<(String, Secret)>,
+    files: Vec<(String, PathBuf)>,
     base: PathBuf,
 }
 
@@ -181,7 +207,26 @@ impl Findings {
         if path.as_os_str().is_empty() {
             self.add(key, "must not be empty");
         }
-        self.base.join(path)
+        // Taken apart and put together, it has no `/./` in it.
+        self.base.join(path).components().collect()
+    }
+
+    /// The same for a file that must be there.
+    pub(super) fn file(&mut self, key: &str, file: &raw::File) -> PathBuf {
+        let key = format!("{key}.file");
+        let path = self.resolve(&key, &file.file);
+        self.files.push((key, path.clone()));
+        path
+    }
+
+    /// A secret with its path resolved.
+    pub(super) fn secret(&mut self, key: &str, raw: raw::Secret) -> Secret {
+        let secret = match raw {
+            raw::Secret::Env(name) => Secret::Env(name),
+            raw::Secret::File(path) => Secret::File(self.resolve(&format!("{key}.file"), &path)),
+        };
+        self.secrets.push((key.to_owned(), secret.clone()));
+        secret
     }
 
     /// Takes the value; zero is a finding.

@@ -3,8 +3,7 @@
 use super::file::{Findings, Sections};
 use super::scalar::{Count, Size, Span};
 use super::{
-    AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, Secret, SessionSettings, network,
-    raw,
+    AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, network, raw,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -24,7 +23,7 @@ pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Finding
     let admin = address(sections, "admin", ADMIN, findings);
     let admin_token = sections
         .take("adminToken", findings)
-        .map(|raw| secret("adminToken", raw, findings));
+        .map(|raw| findings.secret("adminToken", raw));
     apart(listen, admin, findings);
     if !admin.ip().is_loopback() && admin_token.is_none() && !findings.names("admin") {
         findings.add("adminToken", "is required where admin is not a loopback address");
@@ -56,14 +55,6 @@ pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Finding
     }
 }
 
-/// A secret with its path resolved.
-pub(super) fn secret(key: &str, raw: raw::Secret, findings: &mut Findings) -> Secret {
-    match raw {
-        raw::Secret::Env(name) => Secret::Env(name),
-        raw::Secret::File(path) => Secret::File(findings.resolve(&format!("{key}.file"), &path)),
-    }
-}
-
 fn address(sections: &mut Sections, key: &'static str, default: SocketAddr, findings: &mut Findings) -> SocketAddr {
     let text: Option<String> = sections.take(key, findings);
     text.map_or(Ok(default), |text| network::address(&text))
@@ -84,8 +75,8 @@ fn apart(listen: SocketAddr, admin: SocketAddr, findings: &mut Findings) {
 
 fn tls(raw: &raw::ListenTls, findings: &mut Findings) -> ListenTls {
     ListenTls {
-        cert: findings.resolve("tls.cert.file", &raw.cert.file),
-        key: findings.resolve("tls.key.file", &raw.key.file),
+        cert: findings.file("tls.cert", &raw.cert),
+        key: findings.file("tls.key", &raw.key),
     }
 }
 
@@ -130,7 +121,7 @@ fn session(raw: raw::Session, findings: &mut Findings) -> SessionSettings {
     let keys = raw.keys.into_iter().enumerate();
     SessionSettings {
         keys: keys
-            .map(|(index, key)| secret(&format!("session.keys[{index}]"), key, findings))
+            .map(|(index, key)| findings.secret(&format!("session.keys[{index}]"), key))
             .collect(),
         idle: duration("session.idle", raw.idle, Duration::from_secs(30 * 60), findings),
         lifetime: duration(

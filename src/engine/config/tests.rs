@@ -54,10 +54,7 @@ fn every_key_reaches_the_truth() {
     assert_eq!(config.public_url, "https://mcp.example.com/gateway/mcp");
     assert_eq!(config.hosts, ["mcp.internal.example", "10.1.2.3"]);
     assert_eq!(config.admin_token, Some(Secret::Env("ADMIN_TOKEN".into())));
-    assert_eq!(
-        config.session.keys[0],
-        Secret::File("/etc/manifold/./session.key".into())
-    );
+    assert_eq!(config.session.keys[0], Secret::File("/etc/manifold/session.key".into()));
     assert_eq!(
         config.tls.expect("given").key,
         Path::new("/etc/ssl/server.key"),

@@ -37,10 +37,7 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
     let credential = raw.credential.and_then(|raw| credential(at, raw, findings));
     let headers = constants(at, &raw.headers, credential.as_ref(), findings);
     let timeout = timeouts(at, &raw.timeout, findings);
-    let ca = raw
-        .tls
-        .ca
-        .map(|ca| findings.resolve(&format!("{at}.tls.ca.file"), &ca.file));
+    let ca = raw.tls.ca.map(|ca| findings.file(&format!("{at}.tls.ca"), &ca));
     if ca.is_some() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
         findings.add(format!("{at}.tls"), "is for https, the url says http");
     }
@@ -130,7 +127,7 @@ fn prefix(at: &str, text: Option<String>, name: &str, findings: &mut Findings) -
 }
 
 fn credential(at: &str, raw: raw::Credential, findings: &mut Findings) -> Option<Credential> {
-    let value = gateway::secret(&format!("{at}.credential.value"), raw.value, findings);
+    let value = findings.secret(&format!("{at}.credential.value"), raw.value);
     match headers::name(&raw.header) {
         Ok(header) => Some(Credential { header, value }),
         Err(message) => {
