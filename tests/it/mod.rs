@@ -1,4 +1,5 @@
 //! Tests of parts in this process: one module per room.
 
 mod admin;
+mod envoy;
 mod layering;

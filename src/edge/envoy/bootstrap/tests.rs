@@ -1,0 +1,171 @@
+//! What differs between bootstraps, read back as YAML.
+
+use super::*;
+use crate::engine::config::file::parse;
+use serde_json::{Value, json};
+
+const UPSTREAMS: &str = "upstreams:\n- { name: a, url: 'http://a.example/mcp', timeout: { call: 70s } }\n";
+
+fn mk_config(more: &str) -> Config {
+    let text = format!("{UPSTREAMS}{more}");
+    parse(&text, Path::new("/base"), Path::new("/state")).expect("the test's configuration is right")
+}
+
+fn mk_options(config: &Config) -> RenderOptions {
+    RenderOptions {
+        roots: Some("/roots.pem".into()),
+        ..RenderOptions::new(config, "the-key".to_owned())
+    }
+}
+
+fn rendered(config: &Config, options: &RenderOptions) -> Value {
+    let text = render(config, options).expect("rendered");
+    assert!(!text.contains("${"), "nothing is left open: {text}");
+    serde_saphyr::from_str(&text).expect("it is YAML")
+}
+
+fn manager(bootstrap: &Value) -> &Value {
+    &bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+fn route<'a>(bootstrap: &'a Value, name: &str) -> &'a Value {
+    let routes = &manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"];
+    let routes = routes.as_array().expect("routes are a list");
+    routes
+        .iter()
+        .find(|route| route["name"] == name)
+        .expect("the route exists")
+}
+
+fn mode(place: &Value) -> &Value {
+    &place["typed_per_filter_config"]["envoy.filters.http.ext_proc"]["overrides"]["processing_mode"]
+}
+
+#[test]
+fn only_the_holder_of_the_key_reaches_an_upstream() {
+    let config = mk_config("");
+    let bootstrap = rendered(&config, &mk_options(&config));
+    let out = route(&bootstrap, "upstream");
+    assert_eq!(
+        out["match"]["headers"],
+        json!([{ "name": "x-mcp-route-key", "string_match": { "exact": "the-key" } }])
+    );
+    assert_eq!(out["route"]["cluster_header"], "x-mcp-upstream");
+    for name in ["mcp-post", "mcp-get", "mcp-other"] {
+        let entry = route(&bootstrap, name);
+        assert_eq!(
+            entry["route"]["cluster_header"], "x-mcp-undecided",
+            "{name} must lead nowhere"
+        );
+    }
+}
+
+#[test]
+fn the_way_out_comes_first_because_the_path_is_the_upstreams_by_then() {
+    let config = mk_config("");
+    let bootstrap = rendered(&config, &mk_options(&config));
+    let routes = &manager(&bootstrap)["route_config"]["virtual_hosts"][0]["routes"];
+    assert_eq!(
+        (&routes[0]["name"], &routes[0]["match"]["prefix"]),
+        (&json!("upstream"), &json!("/"))
+    );
+}
+
+#[test]
+fn response_headers_are_sent_by_the_virtual_host_and_not_by_the_filter() {
+    let config = mk_config("");
+    let bootstrap = rendered(&config, &mk_options(&config));
+    let host = &manager(&bootstrap)["route_config"]["virtual_hosts"][0];
+    assert_eq!(mode(host)["response_header_mode"], "SEND");
+    let filter = &manager(&bootstrap)["http_filters"][0]["typed_config"]["processing_mode"];
+    assert_eq!(filter["response_header_mode"], "SKIP");
+    assert_eq!(filter["request_body_mode"], "FULL_DUPLEX_STREAMED");
+}
+
+#[test]
+fn without_the_response_phase_the_route_keeps_the_deadline() {
+    let (on, off) = (mk_config(""), mk_config("envoy: { responsePhase: false }\n"));
+    let (on, off) = (rendered(&on, &mk_options(&on)), rendered(&off, &mk_options(&off)));
+    assert_eq!(route(&on, "upstream")["route"]["timeout"], "0s");
+    assert_eq!(route(&off, "upstream")["route"]["timeout"], "70s");
+    let host = &manager(&off)["route_config"]["virtual_hosts"][0];
+    assert_eq!(mode(host)["response_header_mode"], "SKIP");
+}
+
+#[test]
+fn the_processor_has_30_seconds_more_than_the_longest_call() {
+    let config = mk_config("");
+    let bootstrap = rendered(&config, &mk_options(&config));
+    assert_eq!(
+        manager(&bootstrap)["http_filters"][0]["typed_config"]["message_timeout"],
+        "100s"
+    );
+}
+
+#[test]
+fn buffered_bodies_are_limited_by_envoy_and_get_may_stream() {
+    let config = mk_config("limits: { body: 1MiB }\n");
+    let options = RenderOptions {
+        body: BodyMode::Buffered,
+        ..mk_options(&config)
+    };
+    let bootstrap = rendered(&config, &options);
+    let listener = &bootstrap["static_resources"]["listeners"][0];
+    assert_eq!(listener["per_connection_buffer_limit_bytes"], 1 << 20);
+    let host = &manager(&bootstrap)["route_config"]["virtual_hosts"][0];
+    assert_eq!(mode(host)["request_body_mode"], "BUFFERED");
+    assert_eq!(mode(route(&bootstrap, "mcp-get"))["request_body_mode"], "NONE");
+}
+
+#[test]
+fn clusters_stand_in_the_bootstrap_or_in_a_watched_folder() {
+    let config = mk_config("");
+    let inline = rendered(&config, &mk_options(&config));
+    assert_eq!(inline["static_resources"]["clusters"][1]["name"], "a");
+    assert_eq!(inline.get("dynamic_resources"), None);
+    let options = RenderOptions {
+        clusters: Clusters::File("/state/clusters/clusters.yaml".into()),
+        ..mk_options(&config)
+    };
+    let dynamic = rendered(&config, &options);
+    assert_eq!(
+        dynamic["static_resources"]["clusters"].as_array().map(Vec::len),
+        Some(1)
+    );
+    let source = &dynamic["dynamic_resources"]["cds_config"]["path_config_source"];
+    assert_eq!(source["watched_directory"]["path"], "/state/clusters");
+}
+
+#[test]
+fn tls_access_log_and_tcp_addresses_are_there_when_asked_for() {
+    let config = mk_config(
+        "tls: { cert: { file: s.pem }, key: { file: s.key } }\nenvoy: { accessLog: true, admin: '127.0.0.1:9901' }\n",
+    );
+    let options = RenderOptions {
+        processor: Address::Tcp(([127, 0, 0, 1], 9000).into()),
+        ..mk_options(&config)
+    };
+    let bootstrap = rendered(&config, &options);
+    let chain = &bootstrap["static_resources"]["listeners"][0]["filter_chains"][0];
+    let certificate = &chain["transport_socket"]["typed_config"]["common_tls_context"]["tls_certificates"][0];
+    assert_eq!(certificate["certificate_chain"]["filename"], "/base/s.pem");
+    assert_eq!(
+        manager(&bootstrap)["access_log"][0]["typed_config"]["path"],
+        "/state/access.log"
+    );
+    assert_eq!(bootstrap["admin"]["address"]["socket_address"]["port_value"], 9901);
+    let plain = mk_config("");
+    let plain = rendered(&plain, &mk_options(&plain));
+    assert_eq!(manager(&plain).get("access_log"), None);
+}
+
+#[test]
+fn a_socket_path_that_the_kernel_refuses_names_its_key() {
+    let config = mk_config("");
+    let options = RenderOptions {
+        admin: Address::Socket(Path::new("/").join("x".repeat(107))),
+        ..mk_options(&config)
+    };
+    let error = render(&config, &options).expect_err("108 bytes are too long");
+    assert!(error.to_string().contains("envoy.admin"), "{error}");
+}
