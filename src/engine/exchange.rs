@@ -601,3 +601,6 @@ fn without_port(address: &str) -> Box<str> {
         .trim_matches(['[', ']'])
         .into()
 }
+
+#[cfg(test)]
+mod transcripts;

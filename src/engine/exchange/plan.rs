@@ -6,7 +6,7 @@ use super::event::Headers;
 use super::reject::Reject;
 use super::step::SessionRef;
 use crate::engine::catalog::Kind;
-use crate::engine::jsonrpc::{Envelope, Shape};
+use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::{Era, Method, Version};
 use crate::engine::session::{Client, Level, Timestamp};
@@ -67,7 +67,14 @@ pub(super) fn plan(
     let envelope = match Envelope::scan(body, endpoint.limits.depth) {
         Ok(envelope) => envelope,
         Err(error) => {
-            sender.id = Envelope::readable_id(body).map(|id| body.slice_ref(id.0.as_bytes()));
+            // The id of what is not JSON, or too deep to be looked at, is not believed.
+            sender.id = match error {
+                EnvelopeError::NotJson | EnvelopeError::TooDeep(_) => None,
+                EnvelopeError::Batch
+                | EnvelopeError::NotAnObject
+                | EnvelopeError::DuplicateKey(_)
+                | EnvelopeError::WrongType(_) => Envelope::readable_id(body).map(|id| body.slice_ref(id.0.as_bytes())),
+            };
             return Err(Reject::Envelope(error));
         }
     };
