@@ -2,4 +2,5 @@
 
 mod admin;
 mod envoy;
+mod extproc;
 mod layering;
