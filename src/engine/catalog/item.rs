@@ -2,6 +2,9 @@
 
 use super::{Item, Kind, Members};
 
+/// Deeper items are skipped: within a list they would exceed the 128 levels at which clients give up on the whole list.
+const MAX_DEPTH: usize = 120;
+
 /// Why one item cannot be shown. It is skipped; the rest of its list stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ItemError {
@@ -17,6 +20,9 @@ pub enum ItemError {
     /// Readers would differ in which one they take.
     #[error("key {0:?} of an item appears twice")]
     DuplicateKey(&'static str),
+    /// Clients could not read a list with it.
+    #[error("item is nested deeper than {MAX_DEPTH}")]
+    TooDeep,
 }
 
 impl Item {
@@ -27,6 +33,9 @@ impl Item {
     pub fn read(kind: Kind, raw: &str) -> Result<Self, ItemError> {
         let word = kind.key();
         let members = Members::read(raw).ok_or(ItemError::NotAnObject)?;
+        if depth(raw) > MAX_DEPTH {
+            return Err(ItemError::TooDeep);
+        }
         let token = members.unique(word).map_err(|_| ItemError::DuplicateKey(word))?;
         let token = token.ok_or(ItemError::Missing(word))?;
         let key: String = serde_json::from_str(token).map_err(|_| ItemError::NotText(word))?;
@@ -61,6 +70,34 @@ impl Item {
     /// The decoded string member `key`, for display.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         Members::read(&self.raw)?.string(key)
+    }
+}
+
+/// Levels of arrays and objects in valid JSON.
+fn depth(raw: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn skip_string(bytes: &mut impl Iterator<Item = u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'"' => return,
+            _ => {}
+        }
     }
 }
 
@@ -110,6 +147,19 @@ mod tests {
             Item::read(Kind::Tools, r#"{"name":""}"#),
             Err(ItemError::NotText("name"))
         );
+    }
+
+    #[test]
+    fn an_item_that_would_cost_clients_the_whole_list_is_refused() {
+        let nested = |levels: usize| {
+            format!(
+                r#"{{"name":"a[\"[[","x":{}{}}}"#,
+                "[".repeat(levels),
+                "]".repeat(levels)
+            )
+        };
+        assert!(Item::read(Kind::Tools, &nested(119)).is_ok());
+        assert_eq!(Item::read(Kind::Tools, &nested(120)), Err(ItemError::TooDeep));
     }
 
     #[test]
