@@ -6,9 +6,9 @@ use crate::edge::ask::AdminClient;
 use crate::edge::config_file::ConfigSource;
 use crate::edge::secrets;
 use crate::engine::mcp::Era;
-use crate::engine::status::{GatewayStatus, UpstreamStatus};
-use crate::engine::status::{Tool, ToolList};
+use crate::engine::status::{GatewayStatus, Tool, ToolList, UpstreamStatus};
 use anyhow::Context;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const DEFAULT_ADMIN: &str = "127.0.0.1:8002";
 
@@ -51,7 +51,7 @@ fn client(arguments: &AskArguments) -> anyhow::Result<AdminClient> {
     let given = arguments.admin.as_ref().filter(|address| !address.is_empty());
     let address = match (given, &config) {
         (Some(address), _) => address.clone(),
-        (None, Some(config)) => config.admin.to_string(),
+        (None, Some(config)) => reachable(config.admin).to_string(),
         (None, None) => DEFAULT_ADMIN.to_owned(),
     };
     let secret = config.as_ref().and_then(|config| config.admin_token.as_ref());
@@ -62,6 +62,15 @@ fn client(arguments: &AskArguments) -> anyhow::Result<AdminClient> {
             .filter(|token| !token.is_empty()),
     };
     Ok(AdminClient::new(&address, token))
+}
+
+/// An address that listens everywhere is asked on loopback.
+fn reachable(admin: SocketAddr) -> SocketAddr {
+    match admin.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, admin.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, admin.port()).into(),
+        IpAddr::V4(_) | IpAddr::V6(_) => admin,
+    }
 }
 
 pub(super) fn status_text(status: &GatewayStatus, look: Look) -> String {

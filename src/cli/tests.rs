@@ -3,8 +3,7 @@
 use super::*;
 use crate::edge::config_file::ConfigSource;
 use crate::engine::mcp::{Era, Version};
-use crate::engine::status::Tool;
-use crate::engine::status::{GatewayStatus, Reason, UpstreamStatus};
+use crate::engine::status::{GatewayStatus, Reason, Tool, UpstreamStatus};
 
 fn parse(line: &str) -> Result<Arguments, clap::Error> {
     Arguments::try_parse_from(line.split_whitespace())

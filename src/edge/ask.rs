@@ -3,6 +3,7 @@
 //! Plain HTTP/1.1, a connection per question, nothing kept. An error says which address was asked and what to do.
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
@@ -37,11 +38,11 @@ pub enum AskError {
     /// Not within 10 s.
     #[error("{0} did not answer within 10 s")]
     Timeout(String),
-    /// 401 or 403.
+    /// 401.
     #[error("{0} wants a token: give -f FILE with its adminToken, or set MCP_MANIFOLD_ADMIN_TOKEN")]
     Unauthorized(String),
     /// Any other status but 200.
-    #[error("{address} answered {status} to {path}: is it the admin port of a gateway?")]
+    #[error("{address} answered {status} to {path} ({message}): is it the admin port of a gateway?")]
     Status {
         /// host:port
         address: String,
@@ -49,6 +50,8 @@ pub enum AskError {
         path: String,
         /// HTTP status.
         status: u16,
+        /// What it said of the reason.
+        message: String,
     },
     /// Broke off, or did not speak HTTP.
     #[error("{address} did not answer in HTTP ({message}): is it the admin port of a gateway?")]
@@ -97,10 +100,10 @@ impl AdminClient {
                 .send_request(self.request(path)?)
                 .await
                 .map_err(|error| self.broken(&error))?;
-            self.accept(path, response.status())?;
+            let status = response.status();
             let body = Limited::new(response.into_body(), MAX_BYTES).collect().await;
             let bytes = body.map_err(|error| self.broken(&error))?.to_bytes();
-            String::from_utf8(bytes.into()).map_err(|error| self.broken(&error))
+            self.accept(path, status, bytes.into())
         };
         // The connection is driven here, so that nothing outlives the question.
         tokio::pin!(question);
@@ -118,14 +121,16 @@ impl AdminClient {
         request.body(Empty::new()).map_err(|error| self.broken(&error))
     }
 
-    fn accept(&self, path: &str, status: http::StatusCode) -> Result<(), AskError> {
-        match status.as_u16() {
-            200 => Ok(()),
-            401 | 403 => Err(AskError::Unauthorized(self.authority.clone())),
+    fn accept(&self, path: &str, status: StatusCode, body: Vec<u8>) -> Result<String, AskError> {
+        let address = self.authority.clone();
+        match status {
+            StatusCode::OK => String::from_utf8(body).map_err(|error| self.broken(&error)),
+            StatusCode::UNAUTHORIZED => Err(AskError::Unauthorized(address)),
             status => Err(AskError::Status {
-                address: self.authority.clone(),
+                address,
                 path: path.to_owned(),
-                status,
+                status: status.as_u16(),
+                message: reason(status, &body),
             }),
         }
     }
@@ -136,6 +141,19 @@ impl AdminClient {
             message: error.to_string(),
         }
     }
+}
+
+/// The first line of a short text, else the usual words for the status.
+fn reason(status: StatusCode, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().next().unwrap_or_default().trim();
+    let good = !line.is_empty() && line.len() <= 200 && !line.contains(char::is_control) && !line.starts_with('<');
+    if good {
+        line
+    } else {
+        status.canonical_reason().unwrap_or("no reason given")
+    }
+    .to_owned()
 }
 
 #[cfg(test)]
@@ -183,10 +201,8 @@ mod tests {
         let (outcome, _) = ask("220 mail ready\r\n").await;
         assert!(matches!(outcome, Err(AskError::Broken { .. })), "{outcome:?}");
         let (outcome, _) = ask("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
-        assert!(
-            matches!(outcome, Err(AskError::Status { status: 404, .. })),
-            "{outcome:?}"
-        );
+        let error = outcome.expect_err("404").to_string();
+        assert!(error.contains("answered 404 to /status (Not Found)"), "{error}");
     }
 
     #[tokio::test]

@@ -66,8 +66,8 @@ fn mk_upstream() -> UpstreamStatus {
 }
 
 /// A running admin port; ends with [`Port::end`].
-struct Port {
-    address: SocketAddr,
+pub(super) struct Port {
+    pub(super) address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -79,7 +79,7 @@ struct Response {
 }
 
 impl Port {
-    async fn start(bind: &str, missing: &[&str], token: Option<&'static str>) -> Self {
+    pub(super) async fn start(bind: &str, missing: &[&str], token: Option<&'static str>) -> Self {
         let listener = TcpListener::bind((bind, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let missing = missing.iter().map(|line| (*line).to_owned()).collect();
@@ -91,7 +91,7 @@ impl Port {
         Self { address, stop, task }
     }
 
-    async fn ready() -> Self {
+    pub(super) async fn ready() -> Self {
         Self::start("127.0.0.1", &[], None).await
     }
 
@@ -115,7 +115,7 @@ impl Port {
         }
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.stop.send(()).expect("running");
         self.task.await.expect("no panic").expect("served");
     }
