@@ -162,3 +162,34 @@ async fn wrong_usage_ends_with_two_and_help_with_zero() {
     assert_eq!(outcome.out, format!("mcp-manifold {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(run(Path::new("/"), &[], &["up", "--help"]).await.code, Some(0));
 }
+
+#[tokio::test]
+async fn render_envoy_prints_a_bootstrap_and_keeps_its_route_key() {
+    let folder = mk_file("stateDir: state\nupstreams: [{name: a, url: 'http://a.example/mcp'}]\n");
+    let full = run(folder.path(), &[], &["render", "envoy", "-f", "manifold.yaml"]).await;
+    assert_eq!(full.code, Some(0), "{}", full.err);
+    let key = std::fs::read_to_string(folder.path().join("state/route-key")).expect("kept");
+    assert!(
+        full.out.contains(key.trim()) && full.out.contains("FULL_DUPLEX_STREAMED"),
+        "{}",
+        full.out
+    );
+    let arguments = [
+        "render",
+        "envoy",
+        "-f",
+        "manifold.yaml",
+        "--body-mode",
+        "buffered",
+        "--processor",
+        "127.0.0.1:9002",
+    ];
+    let buffered = run(folder.path(), &[], &arguments).await;
+    assert_eq!(buffered.code, Some(0), "{}", buffered.err);
+    assert!(
+        buffered.out.contains(key.trim()) && buffered.out.contains("BUFFERED"),
+        "{}",
+        buffered.out
+    );
+    assert!(buffered.out.contains("port_value: 9002"), "{}", buffered.out);
+}
