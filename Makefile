@@ -133,6 +133,6 @@ $(deny_tool): | prerequisites
 
 $(oha_tool): | prerequisites
 	@echo "compiling oha $(OHA) (3 minutes)"
-	@$(CARGO_INSTALL) --no-default-features --root $(@D) oha@$(OHA)
+	@$(CARGO_INSTALL) --root $(@D) oha@$(OHA)
 	@rm -rf $(T)/build
 	@touch $@
