@@ -6,5 +6,5 @@ export MCP_MANIFOLD_TOOLS="${MCP_MANIFOLD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}
 
 echo "building with optimisation (5 minutes the first time)" >&2
 cargo build --locked --quiet --release --bin mcp-manifold --example noop --example stub
-[ $# -gt 0 ] || cargo bench --locked --quiet --benches -- --noplot
+[ $# -gt 0 ] || cargo bench --locked --quiet --bench engine --bench fold -- --noplot
 exec python3 -B tests/bench/compare.py "$@"
