@@ -4,14 +4,15 @@
 //! remembered is live, since its id verified: another replica made it, or the journal was lost; it gets an entry
 //! when there is something to remember. Sweeps (`take_idle`, `expire`) read first and lock only what they change.
 
+mod loading;
+
 use super::entry::{Entry, Live, MapKey, Sessions, Tie};
-use super::intern::{ClientHash, Clients, Names, stranger};
-use super::journal::{Journal, JournalError, Loaded};
-use super::record::{self, Record};
+use super::intern::{Clients, Names, stranger};
+use super::journal::{Journal, JournalError};
 use crate::engine::session::store::{Ended, Full};
 use crate::engine::session::{Binding, Client, Level, Lookup, Recall, SessionKey, SessionStore, Timestamp};
 use dashmap::Entry as Slot;
-use std::collections::HashMap;
+use loading::Loading;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -26,7 +27,7 @@ pub struct MemoryStore {
     /// Number of live entries.
     live: AtomicUsize,
     /// `limits.sessions`
-    limit: usize,
+    limit: AtomicUsize,
     clients: Clients,
     names: Names,
     /// The time of the last sweep: new sessions count as used then.
@@ -41,7 +42,7 @@ impl MemoryStore {
         Self {
             sessions: Arc::default(),
             live: AtomicUsize::new(0),
-            limit,
+            limit: AtomicUsize::new(limit),
             clients: Clients::default(),
             names: Names::default(),
             swept: AtomicU64::new(0),
@@ -58,17 +59,22 @@ impl MemoryStore {
         let mut store = Self::new(limit);
         store.swept = AtomicU64::new(now.0);
         let sessions = Arc::clone(&store.sessions);
-        let mut loading = Loading {
-            store: &mut store,
-            clients: HashMap::new(),
-            now,
-        };
+        let mut loading = Loading::new(&store, now);
         let journal = Journal::open(dir, sessions, &mut loading)?;
         // Its hold on all clients ends here, else the sweep would find each of them in use.
         drop(loading);
         store.clients.sweep(|client| journal.gone(client));
         store.journal = Some(journal);
         Ok(store)
+    }
+
+    /// Changes `limits.sessions`; sessions beyond it stay until they are idle.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(Relaxed)
     }
 
     fn changed(&self, key: MapKey) {
@@ -129,7 +135,7 @@ impl MemoryStore {
     /// Keeps a tenth of the room free by forgetting the longest idle sessions: their ids stay valid, only level and
     /// client are lost. Without it, clients that never send DELETE would fill the map for the lifetime of their ids.
     fn make_room(&self, before: Timestamp) {
-        let excess = self.len().saturating_sub(self.limit - self.limit / 10);
+        let excess = self.len().saturating_sub(self.limit() - self.limit() / 10);
         if excess == 0 {
             return;
         }
@@ -143,7 +149,7 @@ impl MemoryStore {
 
     /// Forgets the ended ids that are the first to expire anyway, if there are too many.
     fn shed_ended(&self) {
-        let kept = self.limit.saturating_mul(ENDED_PER_SESSION);
+        let kept = self.limit().saturating_mul(ENDED_PER_SESSION);
         let excess = self.sessions.len().saturating_sub(self.len()).saturating_sub(kept);
         if excess == 0 {
             return;
@@ -164,8 +170,9 @@ impl MemoryStore {
 impl SessionStore for MemoryStore {
     fn start(&self, key: SessionKey, expires: Timestamp, client: Client) -> Result<(), Full> {
         let client = self.clients.intern(client).ok_or(Full)?;
+        let limit = self.limit();
         self.live
-            .fetch_update(Relaxed, Relaxed, |live| (live < self.limit).then_some(live + 1))
+            .fetch_update(Relaxed, Relaxed, |live| (live < limit).then_some(live + 1))
             .map_err(|_| Full)?;
         let key = MapKey::from(key);
         let live = Box::new(Live::new(expires, self.swept(), client));
@@ -315,57 +322,6 @@ fn oldest(mut keys: Vec<(Timestamp, MapKey)>, count: usize) -> Vec<MapKey> {
     keys.sort_unstable_by_key(|(time, _)| *time);
     keys.truncate(count);
     keys.into_iter().map(|(_, key)| key).collect()
-}
-
-// === loading ===
-
-struct Loading<'a> {
-    store: &'a mut MemoryStore,
-    clients: HashMap<ClientHash, Arc<Client>>,
-    now: Timestamp,
-}
-
-impl Loaded for Loading<'_> {
-    fn client(&mut self, hash: ClientHash, client: Client) {
-        if let Some(client) = self.store.clients.intern(client) {
-            self.clients.insert(hash, client);
-        }
-    }
-
-    fn session(&mut self, key: SessionKey, bytes: &[u8]) -> bool {
-        let entry = match record::decode(bytes) {
-            Some(Record::Ended(expires)) => Entry::Ended(expires),
-            Some(Record::Live {
-                expires,
-                client,
-                level,
-                ties,
-            }) => {
-                let client = self.clients.get(&client).map_or_else(stranger, Arc::clone);
-                let mut live = Live::new(expires, self.now, client);
-                live.level = level;
-                for (upstream, binding) in ties {
-                    live.insert(Tie::new(self.store.names.intern(upstream), binding));
-                }
-                Entry::Live(Box::new(live))
-            }
-            None => return false,
-        };
-        if entry.expires() <= self.now {
-            return false;
-        }
-        if let Entry::Live(_) = entry {
-            self.store.live.fetch_add(1, Relaxed);
-        }
-        self.store.sessions.insert(key.into(), entry);
-        true
-    }
-
-    fn void(&mut self) {
-        self.store.sessions.clear();
-        self.store.live.store(0, Relaxed);
-        self.clients.clear();
-    }
 }
 
 #[cfg(test)]
