@@ -2,6 +2,7 @@
 
 mod admin;
 mod cli;
+mod config;
 mod envoy;
 mod extproc;
 mod layering;
