@@ -10,3 +10,4 @@ pub mod relay;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;
+pub mod upstream;

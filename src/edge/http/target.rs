@@ -92,6 +92,12 @@ impl Target {
         &self.url
     }
 
+    /// What is really called, query included: not for people.
+    #[must_use]
+    pub const fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     /// From the configuration.
     #[must_use]
     pub const fn timeout(&self) -> &config::Timeouts {

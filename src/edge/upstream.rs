@@ -1,0 +1,34 @@
+//! What the gateway itself has to say to upstreams: finding out what they offer, and holding sessions with them.
+//!
+//! - [`Discovery`]: one task per upstream. Probes both eras, lists, watches for changes, sends a [`Report`].
+//! - [`Binder`]: opens, checks and closes upstream sessions on behalf of clients.
+//! - [`Shelf`]: the last good catalogs on disk.
+//!
+//! ```text
+//! Discovery ── Keeper (legacy) ── handshake ─┐
+//!          └── Keeper (modern) ── probe ─────┼─ listing, watch ── line ── http::Target
+//! Binder ──────────────────────── handshake ─┘
+//! ```
+//!
+//! Calls of clients are not made here: Envoy or `relay` makes them.
+
+mod backoff;
+mod binder;
+mod discovery;
+mod disk;
+mod failure;
+mod handshake;
+mod keeper;
+mod line;
+mod listing;
+mod notices;
+mod probe;
+mod report;
+mod watch;
+
+pub use binder::Binder;
+pub use discovery::{Discovery, Settings};
+pub use disk::{Kept, Shelf, ShelfError};
+pub use failure::Failure;
+pub use notices::Notices;
+pub use report::Report;

@@ -1,0 +1,273 @@
+//! Ties gateway sessions to upstream sessions: opens them lazily, checks whether one is lost, opens it again.
+//!
+//! At most one attempt at a time for a pair (gateway session, upstream): whoever comes meanwhile, on whatever runtime,
+//! waits for the same outcome. Attempts run on one runtime of their own, so that a client who leaves takes nothing down
+//! with it, and an upstream session that was opened is always either kept or closed.
+
+use super::handshake;
+use super::line::{Line, SMALL};
+use super::notices::Notices;
+use crate::edge::http::{Target, Targets};
+use crate::engine::exchange::event::{Finding, UpstreamFailure};
+use crate::engine::exchange::step::{Notice, SessionRef};
+use crate::engine::mcp::Version;
+use crate::engine::session::{Binding, Client, Lookup, SessionKey, SessionStore, Timestamp};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+/// See the module.
+#[derive(Clone)]
+pub struct Binder {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    targets: Arc<Targets>,
+    store: Arc<dyn SessionStore>,
+    runtime: Handle,
+    notices: mpsc::UnboundedSender<Notice>,
+    /// Attempts under way. Held for a look-up or an insertion only.
+    flights: Mutex<HashMap<FlightKey, Flight>>,
+}
+
+type FlightKey = (SessionKey, Arc<str>);
+type Flight = Shared<BoxFuture<'static, Outcome>>;
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+enum Outcome {
+    Bound(Binding),
+    StillThere(Binding),
+    Ended,
+    Failed(UpstreamFailure),
+}
+
+impl Binder {
+    /// A binder that works on `runtime`, and the end of its background work, to be run by a task of `app`.
+    #[must_use]
+    pub fn new(targets: Arc<Targets>, store: Arc<dyn SessionStore>, runtime: Handle) -> (Self, Notices) {
+        let (notices, queue) = mpsc::unbounded_channel();
+        let background = Notices {
+            queue,
+            targets: Arc::clone(&targets),
+        };
+        let inner = Inner {
+            targets,
+            store,
+            runtime,
+            notices,
+            flights: Mutex::default(),
+        };
+        let binder = Self { inner: Arc::new(inner) };
+        (binder, background)
+    }
+
+    /// `Question::Bind`: the tie of `session` to `upstream`, opened if there is none. -> Bound, Unbindable, Ended
+    pub async fn bind(&self, session: SessionRef, upstream: Arc<str>) -> Finding {
+        match self.inner.store.lookup(session.key, &upstream, now()) {
+            Lookup::Bound(binding) => return Finding::Bound(binding),
+            Lookup::Ended => return Finding::Ended,
+            Lookup::Unbound => {}
+        }
+        match self.fly(session, upstream, None).await {
+            // The latter from an attempt to recover that found the tie alive.
+            Outcome::Bound(binding) | Outcome::StillThere(binding) => Finding::Bound(binding),
+            Outcome::Ended => Finding::Ended,
+            Outcome::Failed(failure) => Finding::Unbindable(failure),
+        }
+    }
+
+    /// `Question::OneShot`: a tie for one exchange; the engine closes it by `Notice::Close`. -> Bound, Unbindable
+    pub async fn one_shot(&self, upstream: Arc<str>, version: Version) -> Finding {
+        let (reply, outcome) = oneshot::channel();
+        let inner = Arc::clone(&self.inner);
+        let name = Arc::clone(&upstream);
+        self.inner.runtime.spawn(async move {
+            let outcome = inner.open(&name, &Client::default(), version, None).await;
+            // The client has left meanwhile: nobody will close what was opened.
+            if let Err(Ok(binding)) = reply.send(outcome) {
+                inner.close(name, binding);
+            }
+        });
+        match outcome.await {
+            Ok(Ok(binding)) => Finding::Bound(binding),
+            Ok(Err(failure)) => Finding::Unbindable(failure),
+            Err(_) => Finding::Unbindable(UpstreamFailure::Unreachable),
+        }
+    }
+
+    /// `Question::Recover`: `stale` was answered 400 or 404; is it lost? Then it is opened again.
+    /// -> StillThere, Reopened, Unbindable, Ended
+    pub async fn recover(&self, session: Option<SessionRef>, upstream: Arc<str>, stale: Binding) -> Finding {
+        let Some(session) = session else {
+            return self.recover_one_shot(upstream, stale).await;
+        };
+        match self.inner.store.lookup(session.key, &upstream, now()) {
+            Lookup::Ended => return Finding::Ended,
+            // Somebody else has been here already.
+            Lookup::Bound(binding) if binding != stale => return Finding::Reopened(binding),
+            Lookup::Bound(_) | Lookup::Unbound => {}
+        }
+        match self.fly(session, upstream, Some(stale)).await {
+            Outcome::Bound(binding) => Finding::Reopened(binding),
+            Outcome::StillThere(_) => Finding::StillThere,
+            Outcome::Ended => Finding::Ended,
+            Outcome::Failed(failure) => Finding::Unbindable(failure),
+        }
+    }
+
+    /// Does something in the background; see [`Notices`].
+    pub fn notify(&self, notice: Notice) {
+        // Nobody takes it any more: the gateway ends.
+        let _ = self.inner.notices.send(notice);
+    }
+
+    async fn recover_one_shot(&self, upstream: Arc<str>, stale: Binding) -> Finding {
+        let Some(target) = self.inner.target(&upstream) else {
+            return Finding::Unbindable(UpstreamFailure::Unreachable);
+        };
+        if !is_lost(&target, &stale).await {
+            return Finding::StillThere;
+        }
+        match self.one_shot(upstream, stale.version).await {
+            Finding::Bound(binding) => Finding::Reopened(binding),
+            other => other,
+        }
+    }
+
+    /// Joins the attempt that is under way, or begins one.
+    async fn fly(&self, session: SessionRef, upstream: Arc<str>, stale: Option<Binding>) -> Outcome {
+        let flight = {
+            let key = (session.key, Arc::clone(&upstream));
+            let mut flights = self.inner.flights();
+            match flights.get(&key) {
+                Some(flight) => flight.clone(),
+                // The last attempt may have ended between our look-up and here.
+                None => match self.inner.settled(session, &upstream, stale.as_ref()) {
+                    Some(outcome) => return outcome,
+                    None => {
+                        let flight = self.begin(session, upstream, stale);
+                        flights.insert(key, flight.clone());
+                        flight
+                    }
+                },
+            }
+        };
+        flight.await
+    }
+
+    fn begin(&self, session: SessionRef, upstream: Arc<str>, stale: Option<Binding>) -> Flight {
+        let inner = Arc::clone(&self.inner);
+        let attempt = self.inner.runtime.spawn(async move {
+            let landing = Landing {
+                key: (session.key, upstream),
+                inner,
+            };
+            landing.inner.attempt(session, &landing.key.1, stale).await
+        });
+        let outcome = attempt.map(|done| done.unwrap_or(Outcome::Failed(UpstreamFailure::Unreachable)));
+        outcome.boxed().shared()
+    }
+}
+
+/// Takes an attempt off the list however it ends.
+struct Landing {
+    key: FlightKey,
+    inner: Arc<Inner>,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.inner.flights().remove(&self.key);
+    }
+}
+
+impl Inner {
+    /// What the store knows by now, if it needs no attempt.
+    fn settled(&self, session: SessionRef, upstream: &str, stale: Option<&Binding>) -> Option<Outcome> {
+        match self.store.lookup(session.key, upstream, now()) {
+            Lookup::Ended => Some(Outcome::Ended),
+            Lookup::Bound(binding) if Some(&binding) != stale => Some(Outcome::Bound(binding)),
+            Lookup::Bound(_) | Lookup::Unbound => None,
+        }
+    }
+
+    async fn attempt(&self, session: SessionRef, upstream: &Arc<str>, stale: Option<Binding>) -> Outcome {
+        if let Some(stale) = stale {
+            let Some(target) = self.target(upstream) else {
+                return Outcome::Failed(UpstreamFailure::Unreachable);
+            };
+            if !is_lost(&target, &stale).await {
+                return Outcome::StillThere(stale);
+            }
+            self.store.unbind(session.key, upstream, stale.id.as_deref());
+        }
+        let (client, level) = self.store.client(session.key);
+        let binding = match self.open(upstream, &client, session.version, level).await {
+            Ok(binding) => binding,
+            Err(failure) => return Outcome::Failed(failure),
+        };
+        let kept = self
+            .store
+            .bind(session.key, session.expires, upstream, binding.clone(), now());
+        if kept {
+            Outcome::Bound(binding)
+        } else {
+            // The gateway session was ended meanwhile.
+            self.close(Arc::clone(upstream), binding);
+            Outcome::Ended
+        }
+    }
+
+    async fn open(
+        &self,
+        upstream: &str,
+        client: &Client,
+        version: Version,
+        level: Option<crate::engine::session::Level>,
+    ) -> Result<Binding, UpstreamFailure> {
+        let target = self.target(upstream).ok_or(UpstreamFailure::Unreachable)?;
+        let opened = handshake::open(&target, client, version, level, target.timeout().list).await;
+        match opened {
+            Ok(handshake) => Ok(handshake.binding),
+            Err(failure) => {
+                tracing::debug!(upstream, %failure, "Upstream session was not opened.");
+                Err(failure.failure())
+            }
+        }
+    }
+
+    fn close(&self, upstream: Arc<str>, binding: Binding) {
+        let _ = self.notices.send(Notice::Close { upstream, binding });
+    }
+
+    fn target(&self, upstream: &str) -> Option<Arc<Target>> {
+        self.targets.load().get(upstream).map(Arc::clone)
+    }
+
+    fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<FlightKey, Flight>> {
+        // Nothing panics while it is held; and if: the map is still a map.
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks the upstream itself. Only a plain "no such session" means lost; silence does not.
+async fn is_lost(target: &Arc<Target>, stale: &Binding) -> bool {
+    if stale.id.is_none() {
+        return false;
+    }
+    let line = Line::beside_client(Arc::clone(target), stale.clone());
+    let ping = line.request("ping", "", SMALL, target.timeout().list).await;
+    ping.is_err_and(|failure| failure.session_may_be_lost())
+}
+
+/// The time, for the store.
+fn now() -> Timestamp {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,254 @@
+//! The discovery of one upstream: two keepers, one per era, and what they mean together.
+//!
+//! One task per upstream, owned by `app`, ended by its token. A changed upstream (URL, credential, timeouts) gets a new
+//! discovery with a new [`Target`]; the old one is cancelled. Nothing here waits for another upstream.
+
+use super::keeper::{FreshEras, Keeper, State};
+use super::{Failure, Kept, Report, Shelf};
+use crate::edge::http::Target;
+use crate::engine::catalog::{Catalog, Listing};
+use crate::engine::mcp::Era;
+use crate::engine::status::Reason;
+use futures_util::future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// `lists:` of the configuration, as far as discovery needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// List again this often.
+    pub refresh: Duration,
+    /// Show the items of a dead upstream this long after it was last listed; from an earlier life: after the start.
+    pub keep_last_good: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Discovery {
+    /// Whom to discover.
+    pub target: Arc<Target>,
+    /// How often. A change means a new listing at once.
+    pub settings: watch::Receiver<Settings>,
+    /// Where good catalogs are kept; what it holds is shown until the first listing.
+    pub shelf: Option<Shelf>,
+    /// To the one writer.
+    pub reports: mpsc::UnboundedSender<Report>,
+}
+
+impl Discovery {
+    /// Reports at once what is known beforehand, then whatever changes, until cancelled. Then ends its session, 1 s at
+    /// most.
+    pub async fn run(self, cancel: CancellationToken) {
+        let kept = self.load().await;
+        let (out, states) = mpsc::unbounded_channel();
+        let eras = Arc::new(FreshEras::default());
+        let keeper = |era| {
+            let kept = kept.as_ref().and_then(|kept| kept.catalog.listing(era)).map(Arc::clone);
+            Keeper::new(era, &self.target, self.settings.clone(), &eras, kept, out.clone())
+        };
+        let mut legacy = keeper(Era::Legacy);
+        let mut modern = keeper(Era::Modern);
+        let mut ledger = Ledger::new(&self, kept);
+        let work = future::join3(legacy.run(), modern.run(), ledger.keep(states));
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            _ = work => {}
+        }
+        legacy.close().await;
+    }
+
+    /// What an earlier life has left on the shelf.
+    async fn load(&self) -> Option<Kept> {
+        let shelf = self.shelf.clone()?;
+        let target = Arc::clone(&self.target);
+        let loaded = tokio::task::spawn_blocking(move || shelf.load(&target)).await;
+        match loaded {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(error)) => {
+                tracing::warn!(upstream = %self.target.name(), %error, "Last good catalog is not used.");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+/// What both eras are at, and what was said and saved of them.
+struct Ledger<'a> {
+    discovery: &'a Discovery,
+    legacy: State,
+    modern: State,
+    listed: Option<SystemTime>,
+    said: Option<Report>,
+    saved: Option<Catalog>,
+}
+
+impl<'a> Ledger<'a> {
+    fn new(discovery: &'a Discovery, kept: Option<Kept>) -> Self {
+        let listed = kept.as_ref().map(|kept| kept.listed);
+        let catalog = kept.map(|kept| kept.catalog);
+        let pending = |era| {
+            State::Pending(
+                catalog
+                    .as_ref()
+                    .and_then(|catalog| catalog.listing(era))
+                    .map(Arc::clone),
+            )
+        };
+        Self {
+            discovery,
+            legacy: pending(Era::Legacy),
+            modern: pending(Era::Modern),
+            listed,
+            said: None,
+            saved: catalog,
+        }
+    }
+
+    /// Takes the states of both eras as they come; ends when nobody wants reports any more.
+    async fn keep(&mut self, mut states: mpsc::UnboundedReceiver<(Era, State)>) {
+        if !self.report() {
+            return;
+        }
+        while let Some((era, state)) = states.recv().await {
+            let fresh = self.note(era, state);
+            if !self.report() {
+                return;
+            }
+            if fresh {
+                self.save().await;
+            }
+        }
+    }
+
+    /// True: there is something new worth keeping.
+    fn note(&mut self, era: Era, state: State) -> bool {
+        let name = self.discovery.target.name();
+        let fresh = match &state {
+            State::Fresh { at, listing, .. } => {
+                self.listed = Some(*at);
+                tracing::debug!(upstream = %name, era = era.as_str(), tools = listing.tools.len(), "Upstream listed.");
+                true
+            }
+            State::Failing { failure, .. } => {
+                tracing::debug!(upstream = %name, era = era.as_str(), %failure, "Listing failed.");
+                false
+            }
+            State::Pending(_) => false,
+        };
+        match era {
+            Era::Legacy => self.legacy = state,
+            Era::Modern => self.modern = state,
+        }
+        fresh
+    }
+
+    /// False: nobody listens.
+    fn report(&mut self) -> bool {
+        let report = self.make_report();
+        if self.said.as_ref() == Some(&report) {
+            return !self.discovery.reports.is_closed();
+        }
+        self.said = Some(report.clone());
+        self.discovery.reports.send(report).is_ok()
+    }
+
+    async fn save(&mut self) {
+        let catalog = self.catalog();
+        let Some(shelf) = &self.discovery.shelf else { return };
+        if self.saved.as_ref() == Some(&catalog) {
+            return;
+        }
+        let target = &self.discovery.target;
+        let kept = Kept {
+            catalog: catalog.clone(),
+            listed: self.listed.unwrap_or(SystemTime::UNIX_EPOCH),
+        };
+        match shelf.save(target, kept).await {
+            Ok(()) => self.saved = Some(catalog),
+            Err(error) => tracing::warn!(upstream = %target.name(), %error, "Catalog was not saved."),
+        }
+    }
+
+    fn catalog(&self) -> Catalog {
+        Catalog {
+            legacy: self.legacy.listing().map(Arc::clone),
+            modern: self.modern.listing().map(Arc::clone),
+        }
+    }
+
+    fn make_report(&self) -> Report {
+        let (reason, last_error, mut warnings) = judge(&self.legacy, &self.modern);
+        for (era, state) in [(Era::Legacy, &self.legacy), (Era::Modern, &self.modern)] {
+            if let State::Fresh { warnings: odd, .. } = state {
+                warnings.extend(odd.iter().map(|odd| format!("{}: {odd}", era.as_str())));
+            }
+        }
+        let name = Arc::clone(self.discovery.target.name());
+        Report {
+            last_listed: self.listed,
+            last_error,
+            warnings,
+            ..Report::of(name, self.catalog(), reason)
+        }
+    }
+}
+
+/// What two eras mean together: the reason, the last error, and what clients of one era will miss.
+fn judge(legacy: &State, modern: &State) -> (Reason, Option<String>, Vec<String>) {
+    match (legacy, modern) {
+        (State::Fresh { .. }, State::Fresh { .. } | State::Pending(_)) | (State::Pending(_), State::Fresh { .. }) => {
+            (Reason::Ready, None, Vec::new())
+        }
+        (State::Fresh { .. }, State::Failing { failure, kept }) => {
+            (Reason::Ready, None, vec![one_era(Era::Legacy, failure, kept.is_some())])
+        }
+        (State::Failing { failure, kept }, State::Fresh { .. }) => {
+            (Reason::Ready, None, vec![one_era(Era::Modern, failure, kept.is_some())])
+        }
+        (State::Failing { failure: old, .. }, State::Failing { failure: new, .. }) => {
+            let telling = more_telling(old, new);
+            let shown = legacy.listing().is_some() || modern.listing().is_some();
+            let warnings = shown.then(|| "what it listed last is still shown".to_owned());
+            (telling.reason(), Some(telling.line()), warnings.into_iter().collect())
+        }
+        (State::Failing { .. } | State::Pending(_), State::Pending(_)) | (State::Pending(_), State::Failing { .. }) => {
+            (Reason::Pending, None, Vec::new())
+        }
+    }
+}
+
+/// The other era failed, this one is listed.
+fn one_era(fresh: Era, failure: &Failure, kept: bool) -> String {
+    let (this, other) = match fresh {
+        Era::Legacy => ("legacy", "modern"),
+        Era::Modern => ("modern", "legacy"),
+    };
+    if kept {
+        format!("{other}: {failure}; what it listed before is still shown")
+    } else if failure.not_spoken() {
+        format!("speaks only {this}: {other} clients do not see its items yet")
+    } else {
+        format!("listed only as {this}: {other} clients do not see its items ({other}: {failure})")
+    }
+}
+
+/// "Does not speak this era" says less than anything else; initialize is known to every server that is old enough.
+const fn more_telling<'a>(legacy: &'a Failure, modern: &'a Failure) -> &'a Failure {
+    if legacy.not_spoken() && !modern.not_spoken() {
+        modern
+    } else {
+        legacy
+    }
+}
+
+impl State {
+    const fn listing(&self) -> Option<&Arc<Listing>> {
+        match self {
+            Self::Fresh { listing, .. } => Some(listing),
+            Self::Pending(kept) | Self::Failing { kept, .. } => kept.as_ref(),
+        }
+    }
+}

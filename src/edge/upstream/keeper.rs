@@ -1,0 +1,314 @@
+//! Keeps the listing of one upstream in one era fresh: lists, watches, lists again, backs off.
+//!
+//! One keeper per era, so that an era that hangs never delays the other. Tells what it finds as [`State`]; what both eras
+//! mean together is for `discovery` to say.
+
+use super::backoff::Backoff;
+use super::handshake::{self, Handshake};
+use super::line::{Line, Tie};
+use super::watch::{News, Watch};
+use super::{Failure, Settings, listing, probe};
+use crate::edge::http::Target;
+use crate::engine::catalog::Listing;
+use crate::engine::mcp::capabilities::ServerFlags;
+use crate::engine::mcp::{Era, Version};
+use crate::engine::session::Client;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+/// Changes come in bursts: one for tools, one for prompts.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// An upstream that announces a change with every listing must not keep us listing.
+const BETWEEN: Duration = Duration::from_millis(500);
+/// For the farewell to a discovery session.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What is known of one era.
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    /// Not tried to the end yet; perhaps with a listing from disk.
+    Pending(Option<Arc<Listing>>),
+    /// Listed.
+    Fresh {
+        listing: Arc<Listing>,
+        warnings: Vec<String>,
+        at: SystemTime,
+    },
+    /// The last attempt failed; what was listed before is kept for a while.
+    Failing {
+        failure: Failure,
+        kept: Option<Arc<Listing>>,
+    },
+}
+
+/// Which eras are fresh, known to both keepers of an upstream.
+#[derive(Debug, Default)]
+pub(super) struct FreshEras {
+    legacy: AtomicBool,
+    modern: AtomicBool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    era: Era,
+    target: Arc<Target>,
+    settings: watch::Receiver<Settings>,
+    eras: Arc<FreshEras>,
+    kept: Option<Arc<Listing>>,
+    /// When `kept` has to go.
+    until: Instant,
+    backoff: Backoff,
+    session: Option<Handshake>,
+    watch: Option<Watch>,
+    out: mpsc::UnboundedSender<(Era, State)>,
+}
+
+/// What to list, and how it was agreed on.
+struct Agreed {
+    line: Line,
+    listing: Listing,
+}
+
+impl Keeper {
+    /// A keeper that begins with what was listed in an earlier life.
+    pub(super) fn new(
+        era: Era,
+        target: &Arc<Target>,
+        settings: watch::Receiver<Settings>,
+        eras: &Arc<FreshEras>,
+        kept: Option<Arc<Listing>>,
+        out: mpsc::UnboundedSender<(Era, State)>,
+    ) -> Self {
+        let until = Instant::now() + settings.borrow().keep_last_good;
+        Self {
+            era,
+            target: Arc::clone(target),
+            settings,
+            eras: Arc::clone(eras),
+            kept,
+            until,
+            backoff: Backoff::default(),
+            session: None,
+            watch: None,
+            out,
+        }
+    }
+
+    /// Runs until nobody listens any more, or it is dropped.
+    pub(super) async fn run(&mut self) {
+        loop {
+            let pause = match Box::pin(self.attempt()).await {
+                Ok((listing, warnings)) => self.succeed(listing, warnings),
+                Err(failure) => self.fail(failure),
+            };
+            let Some(pause) = pause else { return };
+            self.rest(pause).await;
+        }
+    }
+
+    /// Ends the discovery session; best effort.
+    pub(super) async fn close(&mut self) {
+        if let Some(session) = self.session.take() {
+            let line = Line::new(Arc::clone(&self.target), Tie::Session(session.binding));
+            let _ = tokio::time::timeout(FAREWELL, line.delete(FAREWELL)).await;
+        }
+    }
+
+    /// Waits until it is time to list again: a change is noticed, settings change, or the pause is over.
+    async fn rest(&mut self, pause: Duration) {
+        let due = Instant::now() + pause;
+        let earliest = Instant::now() + BETWEEN;
+        let noticed = tokio::select! {
+            () = tokio::time::sleep_until(due) => return,
+            // A sender that is gone changes nothing any more.
+            Ok(()) = self.settings.changed() => return,
+            noticed = news(&mut self.watch) => noticed,
+        };
+        match noticed {
+            News::SessionLost => {
+                self.session = None;
+                self.watch = None;
+            }
+            News::Changed => tokio::time::sleep(DEBOUNCE).await,
+        }
+        tokio::time::sleep_until(earliest).await;
+    }
+
+    fn succeed(&mut self, listing: Arc<Listing>, warnings: Vec<String>) -> Option<Duration> {
+        let settings = *self.settings.borrow();
+        // What has not changed stays the same value, so that nobody folds it again.
+        let same = self.kept.take().filter(|kept| **kept == *listing);
+        let listing = same.unwrap_or(listing);
+        self.backoff.reset();
+        self.until = Instant::now() + settings.keep_last_good;
+        self.kept = Some(Arc::clone(&listing));
+        self.eras.set(self.era, true);
+        let at = SystemTime::now();
+        let state = State::Fresh { listing, warnings, at };
+        self.tell(state).then_some(settings.refresh)
+    }
+
+    fn fail(&mut self, failure: Failure) -> Option<Duration> {
+        let now = Instant::now();
+        if now >= self.until {
+            self.kept = None;
+            self.watch = None;
+        }
+        self.eras.set(self.era, false);
+        let settled = self.kept.is_none() && self.eras.other(self.era);
+        let pause = if settled {
+            // It speaks the other era, and this one perhaps never.
+            self.settings.borrow().refresh
+        } else if self.kept.is_some() {
+            self.backoff.next().min(self.until - now)
+        } else {
+            self.backoff.next()
+        };
+        let kept = self.kept.clone();
+        self.tell(State::Failing { failure, kept }).then_some(pause)
+    }
+
+    /// False: nobody listens.
+    fn tell(&self, state: State) -> bool {
+        self.out.send((self.era, state)).is_ok()
+    }
+
+    async fn attempt(&mut self) -> Result<(Arc<Listing>, Vec<String>), Failure> {
+        match self.era {
+            Era::Legacy => self.attempt_legacy().await,
+            Era::Modern => self.attempt_modern().await,
+        }
+    }
+
+    /// In the session that is open, or in a new one. An upstream without session ids is greeted each time: it may have
+    /// become another.
+    async fn attempt_legacy(&mut self) -> Result<(Arc<Listing>, Vec<String>), Failure> {
+        if let Some(session) = self.session.clone().filter(|session| session.binding.id.is_some()) {
+            match self.list(Agreed::legacy(&self.target, &session)).await {
+                Err(failure) if failure.session_may_be_lost() => {
+                    self.session = None;
+                    self.watch = None;
+                }
+                listed => return listed,
+            }
+        }
+        let own = Client::default();
+        let session = handshake::open(&self.target, &own, Version::NEWEST_LEGACY, None, self.page_time()).await?;
+        let listed = self.list(Agreed::legacy(&self.target, &session)).await;
+        if session.binding.id.is_some() || !self.watches(session.flags) {
+            let line = Line::new(Arc::clone(&self.target), Tie::Session(session.binding.clone()));
+            self.watch = Some(Watch::legacy(line, session.flags));
+        }
+        self.session = Some(session);
+        listed
+    }
+
+    async fn attempt_modern(&mut self) -> Result<(Arc<Listing>, Vec<String>), Failure> {
+        let discovered = probe::discover(&self.target, self.page_time()).await?;
+        let version = discovered.version;
+        let flags = discovered.flags;
+        let listed = self.list(Agreed::modern(&self.target, discovered)).await;
+        if !self.watches(flags) {
+            let line = Line::new(Arc::clone(&self.target), Tie::Modern(version));
+            self.watch = Some(Watch::modern(line, flags));
+        }
+        listed
+    }
+
+    async fn list(&self, agreed: Agreed) -> Result<(Arc<Listing>, Vec<String>), Failure> {
+        let Agreed { line, mut listing } = agreed;
+        let lists = listing::read(&line, listing.flags, self.page_time()).await?;
+        [listing.tools, listing.prompts, listing.resources, listing.templates] = lists.items;
+        listing.ttl_ms = lists.ttl_ms;
+        listing.public = lists.public;
+        Ok((Arc::new(listing), lists.warnings))
+    }
+
+    /// A watch for an upstream that declares this is running.
+    fn watches(&self, flags: ServerFlags) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.flags() == flags)
+    }
+
+    fn page_time(&self) -> Duration {
+        self.target.timeout().list
+    }
+}
+
+/// What `watch` notices; nothing, where there is none.
+async fn news(watch: &mut Option<Watch>) -> News {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Agreed {
+    fn legacy(target: &Arc<Target>, session: &Handshake) -> Self {
+        Self {
+            line: Line::new(Arc::clone(target), Tie::Session(session.binding.clone())),
+            listing: Listing {
+                version: session.binding.version,
+                stateful: session.binding.id.is_some(),
+                capabilities: session.capabilities.clone(),
+                flags: session.flags,
+                instructions: session.instructions.clone(),
+                ..empty()
+            },
+        }
+    }
+
+    fn modern(target: &Arc<Target>, discovered: probe::Discovered) -> Self {
+        Self {
+            line: Line::new(Arc::clone(target), Tie::Modern(discovered.version)),
+            listing: Listing {
+                version: discovered.version,
+                stateful: false,
+                capabilities: discovered.capabilities,
+                flags: discovered.flags,
+                instructions: discovered.instructions,
+                ..empty()
+            },
+        }
+    }
+}
+
+fn empty() -> Listing {
+    Listing {
+        version: Version::NEWEST_LEGACY,
+        stateful: false,
+        capabilities: "{}".into(),
+        flags: ServerFlags::default(),
+        instructions: None,
+        tools: Vec::new(),
+        prompts: Vec::new(),
+        resources: Vec::new(),
+        templates: Vec::new(),
+        ttl_ms: 0,
+        public: false,
+    }
+}
+
+impl FreshEras {
+    fn set(&self, era: Era, fresh: bool) {
+        self.cell(era).store(fresh, Ordering::Relaxed);
+    }
+
+    fn other(&self, era: Era) -> bool {
+        let other = match era {
+            Era::Legacy => Era::Modern,
+            Era::Modern => Era::Legacy,
+        };
+        self.cell(other).load(Ordering::Relaxed)
+    }
+
+    const fn cell(&self, era: Era) -> &AtomicBool {
+        match era {
+            Era::Legacy => &self.legacy,
+            Era::Modern => &self.modern,
+        }
+    }
+}

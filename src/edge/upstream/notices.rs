@@ -1,0 +1,68 @@
+//! Carries out what nobody waits for: the end of upstream sessions, and cancelled calls.
+//!
+//! Bounded in number and time. One task, owned by `app`; what is still queued when it ends is dropped, because upstreams
+//! end idle sessions themselves.
+
+use super::line::{Line, Tie};
+use crate::edge::http::Targets;
+use crate::engine::exchange::step::Notice;
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// At once.
+const TOGETHER: usize = 64;
+/// For each.
+const TIME: Duration = Duration::from_secs(5);
+/// For those on their way when the gateway ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The receiving end of [`super::Binder::notify`].
+#[derive(Debug)]
+pub struct Notices {
+    pub(super) queue: mpsc::UnboundedReceiver<Notice>,
+    pub(super) targets: Arc<Targets>,
+}
+
+impl Notices {
+    /// Runs until cancelled.
+    pub async fn run(self, cancel: CancellationToken) {
+        let Self { queue, targets } = self;
+        let queue = stream::unfold(queue, |mut queue| async move { Some((queue.recv().await?, queue)) });
+        let until = Box::pin(cancel.clone().cancelled_owned());
+        let work = queue.take_until(until).for_each_concurrent(TOGETHER, |notice| {
+            let targets = &targets;
+            async move {
+                let _ = tokio::time::timeout(TIME, carry_out(targets, notice)).await;
+            }
+        });
+        let overtime = async {
+            cancel.cancelled().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            () = work => {}
+            () = overtime => {}
+        }
+    }
+}
+
+async fn carry_out(targets: &Targets, notice: Notice) {
+    let (Notice::Close { upstream, binding } | Notice::Cancelled { upstream, binding, .. }) = &notice;
+    let Some(target) = targets.load().get(&**upstream).map(Arc::clone) else {
+        return;
+    };
+    let line = Line::new(target, Tie::Session(binding.clone()));
+    match &notice {
+        Notice::Close { .. } => line.delete(TIME).await,
+        Notice::Cancelled { id, .. } => {
+            let members = format!(r#""requestId":{id},"reason":"timed out or left by its client""#);
+            if let Err(failure) = line.notify("notifications/cancelled", &members, TIME).await {
+                tracing::debug!(upstream = %line.target().name(), %failure, "Cancel was not taken.");
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What a discovery tells the one writer in `app`: the catalog to show, and the truth for status.
+
+use crate::engine::catalog::{Catalog, Kind, Listing};
+use crate::engine::mcp::{Era, Version};
+use crate::engine::status::Reason;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// The state of one upstream after something has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Configured name.
+    pub upstream: Arc<str>,
+    /// What to show; empty once it is withdrawn.
+    pub catalog: Catalog,
+    /// Listed in at least one era, and the last attempt there did not fail.
+    pub ready: bool,
+    /// [`Reason::Pending`] until both eras were tried or one was listed.
+    pub reason: Reason,
+    /// Eras in the catalog.
+    pub eras: Vec<Era>,
+    /// The newest version agreed on.
+    pub version: Option<Version>,
+    /// Of the era that has more.
+    pub tools: usize,
+    /// Of the era that has more.
+    pub prompts: usize,
+    /// Of the era that has more.
+    pub resources: usize,
+    /// The last complete listing.
+    pub last_listed: Option<SystemTime>,
+    /// Why it is not ready, and what to do about it.
+    pub last_error: Option<String>,
+    /// What is odd.
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    /// A report whose facts come from the catalog.
+    pub(super) fn of(upstream: Arc<str>, catalog: Catalog, reason: Reason) -> Self {
+        let listings: Vec<&Arc<Listing>> = [Era::Legacy, Era::Modern]
+            .into_iter()
+            .filter_map(|era| catalog.listing(era))
+            .collect();
+        let most = |kind| listings.iter().map(|listing| listing.items(kind).len()).max();
+        Self {
+            upstream,
+            ready: reason == Reason::Ready,
+            reason,
+            eras: [Era::Legacy, Era::Modern]
+                .into_iter()
+                .filter(|era| catalog.listing(*era).is_some())
+                .collect(),
+            version: listings.iter().map(|listing| listing.version).max(),
+            tools: most(Kind::Tools).unwrap_or(0),
+            prompts: most(Kind::Prompts).unwrap_or(0),
+            resources: most(Kind::Resources).unwrap_or(0),
+            last_listed: None,
+            last_error: None,
+            warnings: Vec::new(),
+            catalog,
+        }
+    }
+}
