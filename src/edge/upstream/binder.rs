@@ -84,20 +84,9 @@ impl Binder {
 
     /// `Question::OneShot`: a tie for one exchange; the engine closes it by `Notice::Close`. -> Bound, Unbindable
     pub async fn one_shot(&self, upstream: Arc<str>, version: Version) -> Finding {
-        let (reply, outcome) = oneshot::channel();
-        let inner = Arc::clone(&self.inner);
-        let name = Arc::clone(&upstream);
-        self.inner.runtime.spawn(async move {
-            let outcome = inner.open(&name, &Client::default(), version, None).await;
-            // The client has left meanwhile: nobody will close what was opened.
-            if let Err(Ok(binding)) = reply.send(outcome) {
-                inner.close(name, binding);
-            }
-        });
-        match outcome.await {
-            Ok(Ok(binding)) => Finding::Bound(binding),
-            Ok(Err(failure)) => Finding::Unbindable(failure),
-            Err(_) => Finding::Unbindable(UpstreamFailure::Unreachable),
+        match self.open_one_shot(upstream, version).await {
+            Ok(binding) => Finding::Bound(binding),
+            Err(failure) => Finding::Unbindable(failure),
         }
     }
 
@@ -134,10 +123,23 @@ impl Binder {
         if !is_lost(&target, &stale).await {
             return Finding::StillThere;
         }
-        match self.one_shot(upstream, stale.version).await {
-            Finding::Bound(binding) => Finding::Reopened(binding),
-            other => other,
+        match self.open_one_shot(upstream, stale.version).await {
+            Ok(binding) => Finding::Reopened(binding),
+            Err(failure) => Finding::Unbindable(failure),
         }
+    }
+
+    async fn open_one_shot(&self, upstream: Arc<str>, version: Version) -> Result<Binding, UpstreamFailure> {
+        let (reply, outcome) = oneshot::channel();
+        let inner = Arc::clone(&self.inner);
+        self.inner.runtime.spawn(async move {
+            let outcome = inner.open(&upstream, &Client::default(), version, None).await;
+            // The client has left meanwhile: nobody else will close what was opened.
+            if let Err(Ok(binding)) = reply.send(outcome) {
+                inner.close(upstream, binding);
+            }
+        });
+        outcome.await.unwrap_or(Err(UpstreamFailure::Unreachable))
     }
 
     /// Joins the attempt that is under way, or begins one.
