@@ -2,4 +2,6 @@
 
 mod harness;
 mod life;
+mod processor;
+mod way_out;
 mod wiring;
