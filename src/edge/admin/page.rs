@@ -93,12 +93,14 @@ fn write_upstreams(html: &mut String, upstreams: &[UpstreamStatus]) -> fmt::Resu
 }
 
 fn write_upstream(html: &mut String, upstream: &UpstreamStatus) -> fmt::Result {
+    let listed = upstream.last_listed.as_deref().unwrap_or("never");
+    let (date, time) = listed.split_once('T').unwrap_or(("", listed));
     write!(
         html,
         "<tr><td><b>{name}</b><span class=\"url\">{url}</span></td>\
          <td><span class=\"pill {class}\">{reason}</span></td><td>{eras}{version}</td><td><code>{prefix}</code></td>\
          <td class=\"number\">{tools}</td><td class=\"number\">{prompts}</td><td class=\"number\">{resources}</td>\
-         <td>{listed}</td></tr>",
+         <td>{time}{date}</td></tr>",
         name = Escaped(&upstream.name),
         url = Escaped(&upstream.url),
         class = class(upstream.reason),
@@ -109,12 +111,13 @@ fn write_upstream(html: &mut String, upstream: &UpstreamStatus) -> fmt::Result {
             .map(|era| era.as_str())
             .collect::<Vec<_>>()
             .join(", "),
-        version = Small(upstream.protocol_version.map(Version::as_str)),
+        version = Small(upstream.protocol_version.map_or("", Version::as_str)),
         prefix = Escaped(&upstream.prefix),
         tools = upstream.tools,
         prompts = upstream.prompts,
         resources = upstream.resources,
-        listed = Escaped(upstream.last_listed.as_deref().unwrap_or("never")),
+        time = Escaped(time),
+        date = Small(date),
     )?;
     if let Some(error) = &upstream.last_error {
         write_remark(html, "error", error)?;
@@ -142,14 +145,14 @@ const fn class(reason: Reason) -> &'static str {
     }
 }
 
-/// A second line in small type, if there is anything to say.
-struct Small(Option<&'static str>);
+/// A second line in small type; nothing if it is empty.
+struct Small<'a>(&'a str);
 
-impl Display for Small {
+impl Display for Small<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(text) => write!(f, "<small>{text}</small>"),
-            None => Ok(()),
+            "" => Ok(()),
+            text => write!(f, "<small>{}</small>", Escaped(text)),
         }
     }
 }

@@ -35,8 +35,12 @@ pub(super) fn stranger() -> Arc<Client> {
 }
 
 /// The clients of all sessions.
-#[derive(Debug, Default)]
-pub(super) struct Clients(Mutex<ClientTable>);
+#[derive(Debug)]
+pub(super) struct Clients {
+    table: Mutex<ClientTable>,
+    /// The most bytes.
+    room: usize,
+}
 
 #[derive(Debug, Default)]
 struct ClientTable {
@@ -44,16 +48,29 @@ struct ClientTable {
     bytes: usize,
 }
 
+impl Default for Clients {
+    fn default() -> Self {
+        Self::with_room(CLIENT_BYTES)
+    }
+}
+
 impl Clients {
+    pub(super) fn with_room(room: usize) -> Self {
+        Self {
+            table: Mutex::default(),
+            room,
+        }
+    }
+
     /// The shared copy of `client`; `None` if there are too many different ones.
     pub(super) fn intern(&self, client: Client) -> Option<Arc<Client>> {
         let hash = ClientHash::of(&client);
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = table.known.get(&hash) {
             return Some(Arc::clone(known));
         }
         let bytes = table.bytes + size(&client);
-        if bytes > CLIENT_BYTES {
+        if bytes > self.room {
             return None;
         }
         table.bytes = bytes;
@@ -64,7 +81,7 @@ impl Clients {
 
     /// Drops clients without a session. `forget` gets each of them before anybody can bring it back.
     pub(super) fn sweep(&self, mut forget: impl FnMut(ClientHash)) {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let ClientTable { known, bytes } = &mut *table;
         known.retain(|hash, client| {
             // The last one is ours, and nobody gets another without this lock.
@@ -79,7 +96,7 @@ impl Clients {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).known.len()
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).known.len()
     }
 }
 
