@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+use super::gateway::Gateway;
 use super::{process, tools};
 use rmcp::model::{CallToolRequestParams, ProtocolVersion};
 use rmcp::transport::StreamableHttpClientTransport;
@@ -206,4 +207,27 @@ async fn servers_by_others_can_be_visited_directly() {
         .visit(&python.said, "reverse", &json!({"text": "abc"}))
         .await;
     assert_eq!(visit.content[0]["text"], "cba");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "until `up` runs"]
+async fn every_client_can_visit_two_upstreams_through_the_gateway() {
+    let (first, second) = (
+        process::upstream(&["--name", "first"]),
+        process::upstream(&["--name", "second", "--bare", "--tools", "3"]),
+    );
+    let gateway = Gateway::before(&[("first", &first.said, "first_"), ("second", &second.said, "second_")]);
+    for client in Client::ALL {
+        let visit = client.visit(&gateway.url, "first_greet", &json!({"name": "Ada"})).await;
+        assert!(
+            visit.tools.iter().any(|tool| tool == "second_generated_2"),
+            "{client:?} sees {:?}",
+            visit.tools
+        );
+        assert_eq!(
+            visit.content,
+            json!([{"type": "text", "text": "Hello, Ada!"}]),
+            "{client:?}"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! The official conformance suite: against our upstream alone, and against it behind the gateway.
 
+use super::gateway::Gateway;
 use super::{process, tools};
 use std::process::Command;
 
@@ -29,4 +30,12 @@ pub(crate) fn assert_conforms(url: &str, expected_failures: Option<&str>) {
 fn the_upstream_alone_conforms_on_every_wire() {
     let upstream = process::upstream(&[]);
     assert_conforms(&upstream.said, None);
+}
+
+#[test]
+#[ignore = "until `up` runs"]
+fn one_upstream_without_prefix_conforms_through_the_gateway() {
+    let upstream = process::upstream(&[]);
+    let gateway = Gateway::before(&[("fixture", &upstream.said, "")]);
+    assert_conforms(&gateway.url, Some("tests/conformance/expected-failures.txt"));
 }

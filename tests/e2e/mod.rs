@@ -2,5 +2,6 @@
 
 pub(crate) mod clients;
 pub(crate) mod conformance;
+pub(crate) mod gateway;
 pub(crate) mod process;
 pub(crate) mod tools;

@@ -5,7 +5,7 @@
 use super::tools;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -62,6 +62,22 @@ impl Running {
     /// Everything it wrote so far, both outputs mixed.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks it to end (TERM) and waits; the status, or `None` if it did not end in time.
+    pub(crate) fn end(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let _already_gone = Command::new("kill")
+            .arg("-TERM")
+            .arg(self.child.id().to_string())
+            .status();
+        let deadline = Instant::now() + patience;
+        loop {
+            let status = self.child.try_wait().expect("our own child can be waited for");
+            if status.is_some() || Instant::now() > deadline {
+                return status;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Its process id.
