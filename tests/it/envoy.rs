@@ -3,5 +3,6 @@
 mod harness;
 mod life;
 mod processor;
+mod reference;
 mod way_out;
 mod wiring;

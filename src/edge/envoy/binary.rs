@@ -9,6 +9,8 @@ use tokio::process::Command;
 
 /// The variable that names the binary.
 pub const VARIABLE: &str = "MCP_MANIFOLD_ENVOY";
+/// The option, which clap may also fill from the variable.
+const EXPLICIT: &str = "--envoy (or $MCP_MANIFOLD_ENVOY)";
 /// The release that all this was tried on.
 pub const VERSION: &str = "1.40";
 /// How to get it.
@@ -45,7 +47,7 @@ pub fn find(explicit: Option<&Path>) -> Result<PathBuf, EnvoyMissing> {
 
 fn choose(explicit: Option<&Path>, variable: Option<&Path>, path: &OsStr) -> Result<PathBuf, EnvoyMissing> {
     if let Some(named) = explicit {
-        return executable(named, "--envoy");
+        return executable(named, EXPLICIT);
     }
     if let Some(named) = variable {
         return executable(named, VARIABLE);

@@ -64,9 +64,9 @@ impl ExternalProcessor for Obedient {
         let route_key = self.route_key.clone();
         let decided = stream::once(async move {
             let heard = hear(&mut inbound).await;
-            let later = inbound.filter_map(async |message| match message.ok()?.request? {
-                Said::ResponseHeaders(_) => Some(Ok(pass())),
-                _ => None,
+            let later = inbound.filter_map(async |message| {
+                let said = message.ok()?.request?;
+                matches!(said, Said::ResponseHeaders(_)).then(|| Ok(pass()))
             });
             let Heard::Body(body) = heard else {
                 return stream::once(async { Ok(pass()) }).chain(later).boxed();
@@ -91,15 +91,15 @@ enum Heard {
 async fn hear(inbound: &mut Streaming<ProcessingRequest>) -> Heard {
     let mut body = Vec::new();
     while let Ok(Some(message)) = inbound.message().await {
-        match message.request {
-            Some(Said::RequestBody(piece)) => {
-                body.extend(piece.body);
-                if piece.end_of_stream {
-                    break;
-                }
-            }
-            Some(Said::ResponseHeaders(_)) => return Heard::Response,
-            _ => break,
+        if let Some(Said::ResponseHeaders(_)) = message.request {
+            return Heard::Response;
+        }
+        let Some(Said::RequestBody(piece)) = message.request else {
+            break;
+        };
+        body.extend(piece.body);
+        if piece.end_of_stream {
+            break;
         }
     }
     Heard::Body(body)
