@@ -603,4 +603,4 @@ fn without_port(address: &str) -> Box<str> {
 }
 
 #[cfg(test)]
-mod transcripts;
+mod tests;

@@ -176,17 +176,30 @@ fn owned(
         Owner::None => Err(Reject::UnknownResource(era, uri.into())),
         Owner::Ask(candidates) => {
             let calls: Vec<Outgoing> = candidates
-                .into_iter()
-                .filter_map(|index| asked(endpoint, era, index, body))
+                .iter()
+                .filter_map(|index| asked(endpoint, era, *index, body))
                 .collect();
             if calls.is_empty() {
-                return Err(Reject::UnknownResource(era, uri.into()));
+                return Err(unanswered(endpoint, era, &candidates, &uri));
             }
             Ok(Routed {
                 calls,
                 name: uri.into(),
             })
         }
+    }
+}
+
+/// Nobody who may be asked can be: if there is only one, that is what is wrong.
+fn unanswered(endpoint: &Endpoint, era: Era, candidates: &[UpstreamIndex], uri: &str) -> Reject {
+    match candidates {
+        [only] => match endpoint.upstream(*only) {
+            Some(upstream) if upstream.enabled && upstream.legacy.is_none() && upstream.modern.is_none() => {
+                Reject::Upstream(Trouble::NotListed, Arc::clone(&upstream.name))
+            }
+            Some(_) | None => Reject::UnknownResource(era, uri.into()),
+        },
+        _ => Reject::UnknownResource(era, uri.into()),
     }
 }
 
