@@ -1,19 +1,245 @@
-//! Builds every part from the configuration, wires them, owns the task list and the drain. (Interface first; bodies to come.)
+//! Builds every part from the configuration, wires them, owns the task list and the drain.
+//!
+//! ```text
+//! discovery tasks -> reports -> steer (watch, reload) -> writer -> snapshot cell -> exchanges (ext_proc runtimes)
+//!                                  `-> Envoy's clusters (up)         board -> admin port, ready line
+//! ```
+//! The main thread runs one single-threaded runtime with everything that is not an exchange; `edge/extproc` starts a
+//! thread with a runtime of its own for each share of the exchanges.
+
+mod clusters;
+mod desk;
+mod folder;
+mod panel;
+mod roster;
+mod serve;
+mod status;
+mod steer;
+mod sweep;
+mod tasks;
+mod up;
+mod watch;
+mod writer;
 
 use crate::cli::{ServeOptions, UpOptions};
+use crate::edge::config_file::ConfigSource;
+use crate::edge::extproc::{Budget, Gate, Health, Listener, Processor, Server};
+use crate::edge::http::Targets;
+use crate::edge::relay::Relay;
+use crate::edge::store::MemoryStore;
+use crate::edge::telemetry::{AuditLog, Metrics, Telemetry};
+use crate::edge::upstream::{Binder, Notices, Shelf};
+use crate::edge::{admin, secrets};
+use crate::engine::config::Config;
+use crate::engine::session::SessionStore;
+use crate::engine::snapshot::fold::EndpointSettings;
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use clusters::Clusters;
+use desk::Desk;
+use panel::Panel;
+use roster::Roster;
+use status::Board;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+use steer::Steer;
+use tasks::Tasks;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+use watch::Watch;
+use writer::Writer;
+
+/// Running exchanges get this long once the drain has begun.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs the whole gateway on one machine until it is told to end.
 ///
 /// # Errors
 /// What kept it from starting, or ended it.
-pub fn up(_options: UpOptions) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+pub fn up(options: UpOptions) -> anyhow::Result<()> {
+    runtime()?.block_on(up::run(options))
 }
 
 /// Runs the processor alone until it is told to end.
 ///
 /// # Errors
 /// What kept it from starting, or ended it.
-pub fn serve(_options: ServeOptions) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+pub fn serve(options: ServeOptions) -> anyhow::Result<()> {
+    runtime()?.block_on(serve::run(options))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // The one provider of cryptography in the tree; a second call would be a mistake of ours, not of the user.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a runtime")
+}
+
+/// The parts that `up` and `serve` share, built and not running yet.
+struct Gateway {
+    source: ConfigSource,
+    config: Arc<Config>,
+    desk: Arc<Desk>,
+    board: Arc<Board>,
+    writer: Writer,
+    targets: Arc<Targets>,
+    notices: Notices,
+    shelf: Shelf,
+    health: Health,
+}
+
+impl Gateway {
+    /// Builds the parts. Nothing is contacted, nothing listens yet.
+    fn build(source: ConfigSource, config: Config, route_key: &str) -> anyhow::Result<Self> {
+        let config = Arc::new(config);
+        let store = MemoryStore::open(config.state_dir.clone(), config.limits.sessions, desk::now())
+            .context("stateDir: the session journal cannot be opened")?;
+        let store = Arc::new(store);
+        let settings = EndpointSettings {
+            id: "default".into(),
+            keys: folder::session_keys(&config)?,
+            route_key: route_key.into(),
+            config: Arc::clone(&config),
+        };
+        let board = Arc::new(Board::new());
+        let shelf = Shelf::new(config.state_dir.join("catalogs"));
+        let kept = folder::catalogs(&shelf, &config);
+        let writer = Writer::new(settings, &kept, Arc::clone(&board));
+        let targets = Arc::new(Targets::default());
+        let sessions: Arc<dyn SessionStore> = Arc::clone(&store) as _;
+        let (binder, notices) = Binder::new(Arc::clone(&targets), sessions, Handle::current());
+        let desk = Desk {
+            cell: writer.cell(),
+            store,
+            binder: Arc::new(binder),
+            relay: Relay::new(Arc::clone(&targets)),
+            gate: Arc::new(Gate::new(config.limits.streams)),
+            bodies: Budget::new(config.limits.bodies),
+            replay: Budget::new(config.limits.replay),
+            telemetry: Arc::new(Telemetry::new(
+                AuditLog::start(&config.audit).context("audit: the file cannot be opened")?,
+                Metrics::new(),
+            )),
+        };
+        Ok(Self {
+            source,
+            config,
+            desk: Arc::new(desk),
+            board,
+            writer,
+            targets,
+            notices,
+            shelf,
+            health: Health::default(),
+        })
+    }
+
+    /// Binds the admin port.
+    async fn bind_admin(&self) -> anyhow::Result<TcpListener> {
+        let address = self.config.admin;
+        TcpListener::bind(address)
+            .await
+            .with_context(|| format!("admin: cannot listen on {address}"))
+    }
+
+    /// Starts everything but Envoy. Tasks end when `tasks` stops them.
+    fn start(
+        self,
+        tasks: &mut Tasks,
+        listeners: Vec<Listener>,
+        admin: TcpListener,
+        clusters: Option<Arc<Clusters>>,
+    ) -> anyhow::Result<()> {
+        let token = self
+            .config
+            .admin_token
+            .as_ref()
+            .map(secrets::resolve)
+            .transpose()
+            .context("adminToken")?;
+        let config = Arc::new(ArcSwap::new(Arc::clone(&self.config)));
+        let panel = Panel {
+            board: Arc::clone(&self.board),
+            desk: Arc::clone(&self.desk),
+            envoy: clusters.is_some().then(|| self.health.clone()),
+        };
+        let (reported, reports) = mpsc::unbounded_channel();
+        let steer = Steer {
+            watch: Watch::new(self.source.file.as_deref(), &self.config),
+            source: self.source,
+            config: Arc::clone(&config),
+            writer: self.writer,
+            roster: Roster::new(
+                self.targets,
+                reported,
+                tasks.stop().child_token(),
+                self.shelf,
+                &self.config,
+            ),
+            board: self.board,
+            desk: Arc::clone(&self.desk),
+            reports,
+            clusters,
+            retiring: TaskTracker::new(),
+        };
+        let server = Server {
+            listeners,
+            runtimes: runtimes(self.config.envoy.concurrency),
+            grace: GRACE,
+            health: self.health,
+        };
+        let processor = Processor::new(Arc::clone(&self.desk));
+        let drained = tasks.drain().clone();
+        tasks.serve("ext_proc", async move {
+            Ok(server.run(processor, drained.cancelled_owned()).await?)
+        });
+        let stopped = tasks.stop().clone();
+        tasks.assist("admin", async move {
+            Ok(admin::run(admin, Arc::new(panel), token.as_deref(), stopped.cancelled_owned()).await?)
+        });
+        let stopped = tasks.stop().clone();
+        let notices = self.notices;
+        tasks.assist("notices", async move {
+            notices.run(stopped).await;
+            Ok(())
+        });
+        let stopped = tasks.stop().clone();
+        tasks.assist("sweep", {
+            let desk = Arc::clone(&self.desk);
+            async move {
+                sweep::run(desk, config, stopped).await;
+                Ok(())
+            }
+        });
+        let stopped = tasks.stop().clone();
+        tasks.assist("steer", async move {
+            steer.run(stopped).await;
+            Ok(())
+        });
+        Ok(())
+    }
+}
+
+/// One runtime per Envoy worker: Envoy opens one connection for each.
+fn runtimes(concurrency: u32) -> NonZeroUsize {
+    usize::try_from(concurrency)
+        .ok()
+        .and_then(NonZeroUsize::new)
+        .unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Resolves when somebody asks this process to end.
+async fn asked_to_end() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
 }

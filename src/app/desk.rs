@@ -1,0 +1,135 @@
+//! What exchanges ask for: here the questions of ext_proc streams meet the session map, the binder, the relay.
+
+use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate};
+use crate::edge::relay::Relay;
+use crate::edge::store::MemoryStore;
+use crate::edge::telemetry::Telemetry;
+use crate::edge::upstream::Binder;
+use crate::engine::config::Limits;
+use crate::engine::exchange::event::Refusal;
+use crate::engine::exchange::step::{Call, Notice, Question};
+use crate::engine::exchange::{Finding, Record};
+use crate::engine::session::{Lookup, Recall, SessionStore, Timestamp};
+use crate::engine::snapshot::Snapshot;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Everything an exchange may need, shared by all runtimes.
+pub(super) struct Desk {
+    pub(super) cell: Arc<ArcSwap<Snapshot>>,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) binder: Arc<Binder>,
+    pub(super) relay: Relay,
+    pub(super) gate: Arc<Gate>,
+    pub(super) bodies: Budget,
+    pub(super) replay: Budget,
+    pub(super) telemetry: Arc<Telemetry>,
+}
+
+impl Desk {
+    /// Limits of another configuration; what is under way stays.
+    pub(super) fn set_limits(&self, limits: &Limits) {
+        self.gate.set_limit(limits.streams);
+        self.bodies.set_limit(limits.bodies);
+        self.replay.set_limit(limits.replay);
+    }
+}
+
+/// Milliseconds since the epoch, now.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Backroom for Desk {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.cell.load_full()
+    }
+
+    fn admit(&self) -> Result<Admission, Refusal> {
+        self.gate.admit()
+    }
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn entropy(&self) -> u128 {
+        rand::random()
+    }
+
+    fn ask(&self, question: Question) -> Asked {
+        match question {
+            Question::Recall(session) => Asked::Now(match self.store.recall(session.key, now()) {
+                Recall::Live => Finding::Live,
+                Recall::Ended => Finding::Ended,
+            }),
+            Question::Start { session, client } => {
+                Asked::Now(match self.store.start(session.key, session.expires, client) {
+                    Ok(()) => Finding::Live,
+                    Err(_full) => Finding::SessionsFull,
+                })
+            }
+            Question::SetLevel { session, level } => {
+                let live = self.store.set_level(session.key, session.expires, level);
+                Asked::Now(if live { Finding::Live } else { Finding::Ended })
+            }
+            Question::Bind { session, upstream } => match self.store.lookup(session.key, &upstream, now()) {
+                Lookup::Bound(binding) => Asked::Now(Finding::Bound(binding)),
+                Lookup::Ended => Asked::Now(Finding::Ended),
+                Lookup::Unbound => {
+                    let binder = Arc::clone(&self.binder);
+                    Asked::Later(Box::pin(async move { binder.bind(session, upstream).await }))
+                }
+            },
+            Question::OneShot { upstream, version } => {
+                let binder = Arc::clone(&self.binder);
+                Asked::Later(Box::pin(async move { binder.one_shot(upstream, version).await }))
+            }
+            Question::Recover {
+                session,
+                upstream,
+                stale,
+            } => {
+                let binder = Arc::clone(&self.binder);
+                Asked::Later(Box::pin(async move { binder.recover(session, upstream, stale).await }))
+            }
+            Question::End(session) => {
+                let ended = self.store.end(session.key, session.expires);
+                if !ended.first {
+                    return Asked::Now(Finding::Ended);
+                }
+                for (upstream, binding) in ended.bindings {
+                    self.binder.notify(Notice::Close {
+                        upstream: upstream.into(),
+                        binding,
+                    });
+                }
+                Asked::Later(Box::pin(async move { Finding::EndWritten(ended.written.await) }))
+            }
+        }
+    }
+
+    fn call(&self, call: Call) -> CallStream {
+        self.relay.call(call)
+    }
+
+    fn notify(&self, notice: Notice) {
+        self.binder.notify(notice);
+    }
+
+    fn record(&self, record: &Record, elapsed: Duration) {
+        self.telemetry.record(record, elapsed);
+    }
+
+    fn bodies(&self) -> &Budget {
+        &self.bodies
+    }
+
+    fn replay(&self) -> &Budget {
+        &self.replay
+    }
+}

@@ -1,0 +1,109 @@
+//! The state folder: made on first use, readable by its owner only, with the keys that nobody configured.
+
+use crate::edge::http::Target;
+use crate::edge::secrets;
+use crate::edge::upstream::{Kept, Shelf};
+use crate::engine::config::{self, Config, Secret};
+use crate::engine::session::Keys;
+use anyhow::Context;
+use std::collections::HashMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use tracing::warn;
+
+/// Makes the folder if it is not there.
+pub(super) fn make(config: &Config) -> anyhow::Result<()> {
+    let folder = &config.state_dir;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("stateDir: {} cannot be made", folder.display()))
+}
+
+/// The keys that sign session ids: the configured ones, else one that is generated once.
+pub(super) fn session_keys(config: &Config) -> anyhow::Result<Keys> {
+    let secrets = if config.session.keys.is_empty() {
+        vec![kept(&config.state_dir, "session.key")?.into_bytes()]
+    } else {
+        let read = |(at, secret): (usize, &Secret)| {
+            secrets::resolve_bytes(secret).with_context(|| format!("session.keys[{at}]"))
+        };
+        config
+            .session
+            .keys
+            .iter()
+            .enumerate()
+            .map(read)
+            .collect::<Result<_, _>>()?
+    };
+    Keys::derive(&secrets).context("session.keys: no key")
+}
+
+/// The last good catalogs of the upstreams that are configured; those of others are forgotten.
+pub(super) fn catalogs(shelf: &Shelf, config: &Config) -> HashMap<String, Kept> {
+    shelf.prune(|name| config.upstreams.iter().any(|upstream| upstream.name == name));
+    let load = |upstream: &config::Upstream| {
+        // One that cannot be called has no catalog either; whoever starts its discovery says why.
+        let target = Target::new(upstream, None).ok()?;
+        match shelf.load(&target) {
+            Ok(kept) => kept.map(|kept| (upstream.name.clone(), kept)),
+            Err(error) => {
+                warn!(upstream = %upstream.name, %error, "The kept catalog is of no use; the upstream is listed afresh.");
+                None
+            }
+        }
+    };
+    config.upstreams.iter().filter_map(load).collect()
+}
+
+/// 32 random bytes in hex, generated once and kept in `name`, readable by the owner only.
+pub(super) fn kept(folder: &Path, name: &str) -> anyhow::Result<String> {
+    let path = folder.join(name);
+    let complaint = || format!("stateDir: {} cannot be read or written", path.display());
+    let mut made = OpenOptions::new();
+    made.write(true).create_new(true).mode(0o600);
+    match made.open(&path) {
+        Ok(mut file) => {
+            let text = random_hex();
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+                .with_context(complaint)?;
+            Ok(text)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let mut text = String::new();
+            File::open(&path)
+                .and_then(|mut file| file.read_to_string(&mut text))
+                .with_context(complaint)?;
+            anyhow::ensure!(text.len() == 64, "stateDir: {} is damaged: remove it", path.display());
+            Ok(text)
+        }
+        Err(error) => Err(error).with_context(complaint),
+    }
+}
+
+fn random_hex() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_value_is_the_same_the_next_time() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let first = kept(folder.path(), "x.key").expect("made");
+        assert_eq!(first.len(), 64);
+        assert_eq!(kept(folder.path(), "x.key").expect("read"), first);
+        assert_ne!(kept(folder.path(), "y.key").expect("made"), first);
+    }
+}

@@ -1,0 +1,59 @@
+//! What the admin port shows, gathered from the parts.
+
+use super::desk::Desk;
+use super::status::Board;
+use crate::edge::admin::Gateway;
+use crate::edge::extproc::{Backroom, Health};
+use crate::engine::session::SessionStore;
+use crate::engine::status::{GatewayStatus, ToolList};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Envoy asks for our health every 2 s; one that was silent for this long is not there.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// The admin port's view.
+pub(super) struct Panel {
+    pub(super) board: Arc<Board>,
+    pub(super) desk: Arc<Desk>,
+    /// `up` only: ready needs an Envoy that was heard of lately.
+    pub(super) envoy: Option<Health>,
+}
+
+impl Gateway for Panel {
+    fn missing(&self) -> Vec<String> {
+        let mut missing = self.board.missing();
+        if let Some(health) = &self.envoy {
+            let silent = health.last_check().is_none_or(|at| at.elapsed() > SILENCE);
+            if silent {
+                missing.push("envoy has not asked for the processor's health in the last 5 s".to_owned());
+            }
+        }
+        missing
+    }
+
+    fn status(&self) -> GatewayStatus {
+        let mut status = self.board.status(self.desk.store.len());
+        status.ready = self.missing().is_empty();
+        status
+    }
+
+    fn tools(&self) -> ToolList {
+        let snapshot = self.desk.snapshot();
+        ToolList {
+            tools: snapshot
+                .endpoints
+                .iter()
+                .flat_map(|endpoint| endpoint.tools())
+                .collect(),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        self.desk
+            .telemetry
+            .metrics()
+            .observe(&self.status(), self.desk.bodies().used() + self.desk.replay().used());
+        self.desk.telemetry.scrape()
+    }
+}

@@ -1,0 +1,126 @@
+//! Who is discovered and how upstreams are reached: follows the configuration, one task per enabled upstream.
+
+use crate::edge::http::{Target, Targets};
+use crate::edge::upstream::{Discovery, Report, Settings, Shelf};
+use crate::engine::config::{self, Config};
+use crate::engine::snapshot::fold::UpstreamInput;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+/// The running discoveries and the targets they share with binder and relay.
+pub(super) struct Roster {
+    targets: Arc<Targets>,
+    reports: mpsc::UnboundedSender<Report>,
+    /// Above every discovery: cancelled, all end.
+    stop: CancellationToken,
+    members: HashMap<String, Member>,
+    tasks: JoinSet<()>,
+    shelf: Shelf,
+    settings: watch::Sender<Settings>,
+}
+
+/// One upstream as it is served now.
+struct Member {
+    config: Arc<config::Upstream>,
+    credential: Option<Result<Arc<str>, ()>>,
+    /// `None`: it cannot be called with this configuration.
+    target: Option<Arc<Target>>,
+    stop: CancellationToken,
+}
+
+impl Roster {
+    /// Nobody is discovered yet.
+    pub(super) fn new(
+        targets: Arc<Targets>,
+        reports: mpsc::UnboundedSender<Report>,
+        stop: CancellationToken,
+        shelf: Shelf,
+        config: &Config,
+    ) -> Self {
+        let settings = watch::channel(settings(config)).0;
+        Self {
+            targets,
+            reports,
+            stop,
+            members: HashMap::new(),
+            tasks: JoinSet::new(),
+            shelf,
+            settings,
+        }
+    }
+
+    /// Starts, restarts and ends discoveries so that they are those of `inputs`.
+    pub(super) fn follow(&mut self, config: &Config, inputs: &[UpstreamInput]) {
+        let wanted = settings(config);
+        self.settings
+            .send_if_modified(|current| std::mem::replace(current, wanted) != wanted);
+        let mut old = std::mem::take(&mut self.members);
+        for input in inputs {
+            let kept = old.remove(&input.config.name).filter(|member| member.serves(input));
+            let member = kept.unwrap_or_else(|| self.start(input));
+            self.members.insert(input.config.name.clone(), member);
+        }
+        for (_, gone) in old {
+            gone.stop.cancel();
+        }
+        let targets = self
+            .members
+            .iter()
+            .filter_map(|(name, member)| Some((name.clone(), member.target.clone()?)));
+        self.targets.store(Arc::new(targets.collect()));
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn start(&mut self, input: &UpstreamInput) -> Member {
+        let upstream = &input.config;
+        let credential = input
+            .credential
+            .as_ref()
+            .and_then(|credential| credential.as_deref().ok());
+        let target = Target::new(upstream, credential).map(Arc::new).inspect_err(|problem| {
+            error!(upstream = %upstream.name, error = %problem, "Upstream cannot be called with this configuration.");
+        });
+        let stop = self.stop.child_token();
+        if let (Ok(target), true) = (&target, upstream.enabled) {
+            let discovery = Discovery {
+                target: Arc::clone(target),
+                settings: self.settings.subscribe(),
+                shelf: Some(self.shelf.clone()),
+                reports: self.reports.clone(),
+            };
+            self.tasks.spawn(discovery.run(stop.clone()));
+        }
+        Member {
+            config: Arc::clone(upstream),
+            credential: input.credential.clone(),
+            target: target.ok(),
+            stop,
+        }
+    }
+
+    /// Waits until all discoveries have ended; `stop` was cancelled before.
+    pub(super) async fn ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+impl Member {
+    fn serves(&self, input: &UpstreamInput) -> bool {
+        let same = self.config == input.config && self.credential == input.credential;
+        if !same {
+            self.stop.cancel();
+        }
+        same
+    }
+}
+
+const fn settings(config: &Config) -> Settings {
+    Settings {
+        refresh: config.lists.refresh,
+        keep_last_good: config.lists.keep_last_good,
+    }
+}

@@ -1,0 +1,61 @@
+//! `serve`: the processor alone, beside an Envoy that somebody else runs.
+
+use super::{Gateway, asked_to_end, folder};
+use crate::cli::{Listen, ServeOptions};
+use crate::edge::envoy::route_key;
+use crate::edge::extproc;
+use anyhow::Context;
+use std::path::Path;
+use tracing::info;
+
+/// Runs until it is told to end.
+pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
+    let config = options.source.load()?;
+    folder::make(&config)?;
+    let key = route_key(&config.state_dir).context("stateDir: route-key")?;
+    let listen = address(options.listen, &config.state_dir);
+    let gateway = Gateway::build(options.source, config, &key)?;
+    let listener = listen.bind().await.context("--listen")?;
+    let admin = gateway.bind_admin().await?;
+    let at = admin.local_addr()?;
+    let shown = listener
+        .port()
+        .map_or_else(|| listen.to_string(), |port| format!("port {port}"));
+    let board = std::sync::Arc::clone(&gateway.board);
+    let gate = std::sync::Arc::clone(&gateway.desk.gate);
+    let mut tasks = super::Tasks::default();
+    gateway.start(&mut tasks, vec![listener], admin, None)?;
+    info!(ext_proc = %shown, admin = %at, "Processor serves.");
+    let outcome = tokio::select! {
+        asked = asked_to_end() => asked.map_err(Into::into),
+        lost = tasks.lost() => Err(lost),
+        () = announce(&board, &shown, at) => unreachable!("it waits for ever"),
+    };
+    info!("Draining.");
+    gate.drain();
+    let ended = tasks.end().await;
+    outcome.and(ended)
+}
+
+/// One line on standard output once every upstream was listed or failed.
+async fn announce(board: &super::Board, shown: &str, admin: std::net::SocketAddr) {
+    board.ready().await;
+    super::up::complain(board);
+    super::up::say(&format!(
+        "ready ext_proc {shown}  {}  status http://{admin}/",
+        super::up::counts(board)
+    ));
+    std::future::pending().await
+}
+
+/// The default stands in the state folder; `render envoy` points there too.
+fn address(listen: Option<Listen>, state_dir: &Path) -> extproc::Listen {
+    match listen {
+        Some(Listen::Unix(path)) => extproc::Listen::Unix { path, mode: 0o660 },
+        Some(Listen::Tcp(address)) => extproc::Listen::Tcp(address),
+        None => extproc::Listen::Unix {
+            path: state_dir.join("ext-proc.sock"),
+            mode: 0o660,
+        },
+    }
+}

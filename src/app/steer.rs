@@ -1,0 +1,114 @@
+//! Follows the world: reports of discovery, the configuration file, secrets. Everything that leads to a new snapshot
+//! passes here, one after the other.
+
+use super::clusters::Clusters;
+use super::desk::Desk;
+use super::roster::Roster;
+use super::status::Board;
+use super::watch::{Changed, Watch};
+use super::writer::Writer;
+use crate::edge::config_file::ConfigSource;
+use crate::edge::upstream::Report;
+use crate::engine::config::{Config, change};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+/// Reports taken in one go; one fold for all of them.
+const BATCH: usize = 256;
+
+/// The one that steers.
+pub(super) struct Steer {
+    pub(super) source: ConfigSource,
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) watch: Watch,
+    pub(super) writer: Writer,
+    pub(super) roster: Roster,
+    pub(super) board: Arc<Board>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) reports: mpsc::UnboundedReceiver<Report>,
+    /// `up` only: the Envoy whose clusters follow.
+    pub(super) clusters: Option<Arc<Clusters>>,
+    /// Clusters waiting to be removed.
+    pub(super) retiring: TaskTracker,
+}
+
+impl Steer {
+    /// Follows until `stop`; then ends the discoveries.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        self.roster.follow(&self.config.load(), self.writer.inputs());
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = self.reports.recv_many(&mut batch, BATCH) => {
+                    for report in batch.drain(..) {
+                        self.writer.report(report);
+                    }
+                    self.writer.publish();
+                }
+                changed = self.watch.changed() => match changed {
+                    Changed::File => self.reload().await,
+                    Changed::Secret => self.reread(),
+                },
+            }
+        }
+        self.roster.ended().await;
+    }
+
+    /// The file has changed: a valid one is swapped in without dropping a request, an invalid one is reported.
+    async fn reload(&mut self) {
+        let config = match self.source.load() {
+            Ok(config) => Arc::new(config),
+            Err(problems) => {
+                error!(error = %problems, "Configuration is invalid; the old one stays in force.");
+                self.board.config_error(Some(problems.to_string()));
+                return;
+            }
+        };
+        let old = self.config.load_full();
+        let change = change::between(&old, &config);
+        self.board.config_error(None);
+        if change == change::Change::default() {
+            return;
+        }
+        if !change.needs_restart.is_empty() {
+            warn!(keys = %change.needs_restart.join(", "), "These keys take effect at the next start.");
+            self.board
+                .config_error(Some(format!("needs a restart: {}", change.needs_restart.join(", "))));
+        }
+        if let Some(clusters) = &self.clusters {
+            clusters.add(&config).await;
+        }
+        self.config.store(Arc::clone(&config));
+        self.watch.follow(&config);
+        self.desk.set_limits(&config.limits);
+        self.writer.configure(Arc::clone(&config));
+        let before = self.writer.publish();
+        self.roster.follow(&config, self.writer.inputs());
+        if let Some(clusters) = &self.clusters {
+            let current = Arc::clone(&self.config);
+            let retire = Arc::clone(clusters).retire(before, Arc::clone(&config), move || current.load_full());
+            self.retiring.spawn(retire);
+        }
+        info!(
+            added = change.added.len(),
+            removed = change.removed.len(),
+            changed = change.changed.len(),
+            "Configuration is in force."
+        );
+    }
+
+    fn reread(&mut self) {
+        let changed = self.writer.read_secrets();
+        if changed.is_empty() {
+            return;
+        }
+        self.writer.publish();
+        self.roster.follow(&self.config.load(), self.writer.inputs());
+        info!(upstreams = %changed.join(", "), "Credentials were read again.");
+    }
+}

@@ -1,0 +1,159 @@
+//! `up`: the whole gateway on one machine, with Envoy as its child.
+
+use super::clusters::Clusters;
+use super::status::Board;
+use super::{GRACE, Gateway, Tasks, asked_to_end, folder};
+use crate::cli::UpOptions;
+use crate::edge::envoy::{self, Admin, CdsFile, ChildOptions, RenderOptions};
+use crate::edge::extproc;
+use crate::engine::config::Config;
+use anyhow::Context;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::info;
+
+/// New connections are still served this long once the drain has begun.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Runs until it is told to end.
+pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
+    let mut config = options.source.load()?;
+    let binary = envoy::find(options.envoy.as_deref())?;
+    folder::make(&config)?;
+    settle_port(&mut config)?;
+    let key = envoy::route_key(&config.state_dir).context("stateDir: route-key")?;
+    let gateway = Gateway::build(options.source, config, &key)?;
+    let config = Arc::clone(&gateway.config);
+    let socket = extproc::Listen::Unix {
+        path: config.state_dir.join("ext-proc.sock"),
+        mode: 0o600,
+    };
+    let listener = socket.bind().await.context("stateDir")?;
+    let admin = gateway.bind_admin().await?;
+    let admin_at = admin.local_addr()?;
+    let (child, clusters) = prepare(&config, &key, binary)?;
+
+    let board = Arc::clone(&gateway.board);
+    let health = gateway.health.clone();
+    let mut tasks = Tasks::default();
+    gateway.start(&mut tasks, vec![listener], admin, Some(clusters))?;
+    let envoy = tokio::select! {
+        started = envoy::Envoy::start(child) => started.context("Envoy"),
+        lost = tasks.lost() => Err(lost),
+        asked = asked_to_end() => return asked.map_err(Into::into).and(tasks.end().await),
+    };
+    let envoy = match envoy {
+        Ok(envoy) => envoy,
+        Err(error) => {
+            tasks.end().await?;
+            return Err(error);
+        }
+    };
+    let drained = tasks.drain().child_token();
+    let leaving = drained.clone();
+    let mut envoy = tokio::spawn(envoy.run(leaving.cancelled_owned()));
+    let ready = async {
+        board.ready().await;
+        health.first_check().await;
+        complain(&board);
+        say(&format!(
+            "ready {}  {}  status http://{admin_at}/",
+            url(&config),
+            counts(&board)
+        ));
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        asked = asked_to_end() => asked.map_err(Into::into),
+        lost = tasks.lost() => Err(lost),
+        () = ready => Ok(()),
+    };
+    info!("Draining.");
+    // Envoy first: while it drains, its requests still need the processor.
+    drained.cancel();
+    tokio::select! {
+        _ = &mut envoy => {}
+        _ = asked_to_end() => envoy.abort(),
+    }
+    let ended = tasks.end().await;
+    outcome.and(ended)
+}
+
+/// Writes Envoy's files.
+fn prepare(config: &Config, key: &str, binary: PathBuf) -> anyhow::Result<(ChildOptions, Arc<Clusters>)> {
+    let file = CdsFile::new(&config.state_dir).context("stateDir: clusters")?;
+    let mut render = RenderOptions::new(config, key.to_owned());
+    render.clusters = envoy::Clusters::File(file.path().to_owned());
+    let bootstrap = config.state_dir.join("envoy.yaml");
+    envoy::write_private(&bootstrap, &envoy::render(config, &render)?).context("stateDir: envoy.yaml")?;
+    let admin = Admin::new(render.admin);
+    let clusters = Clusters::new(file, admin.clone(), config)?;
+    let options = ChildOptions {
+        binary,
+        bootstrap,
+        listen: config.listen,
+        admin,
+        concurrency: config.envoy.concurrency,
+        drain: DRAIN,
+        grace: GRACE,
+    };
+    Ok((options, clusters))
+}
+
+/// A taken port is found out before anything is started. Port 0 becomes a free one, which Envoy takes a moment later.
+fn settle_port(config: &mut Config) -> anyhow::Result<()> {
+    let wanted = config.listen;
+    let bound = TcpListener::bind(wanted).and_then(|listener| listener.local_addr());
+    config.listen = bound.with_context(|| format!("listen: cannot listen on {wanted}"))?;
+    if wanted.port() == 0 {
+        config.public_url = config
+            .public_url
+            .replacen(":0/", &format!(":{}/", config.listen.port()), 1);
+    }
+    Ok(())
+}
+
+fn url(config: &Config) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}{}", config.listen, config.path)
+}
+
+/// `2/3 upstreams  41 tools`
+pub(super) fn counts(board: &Board) -> String {
+    let status = board.status(0);
+    let enabled = status.upstreams.iter().filter(|upstream| upstream.enabled).count();
+    let ready = status.upstreams.iter().filter(|upstream| upstream.ready).count();
+    let tools: usize = status.upstreams.iter().map(|upstream| upstream.tools).sum();
+    format!("{ready}/{enabled} upstreams  {tools} tools")
+}
+
+/// One line on standard error for each upstream that is not ready: name, URL, reason, next step.
+pub(super) fn complain(board: &Board) {
+    for upstream in board
+        .status(0)
+        .upstreams
+        .iter()
+        .filter(|upstream| upstream.enabled && !upstream.ready)
+    {
+        let error = upstream
+            .last_error
+            .as_deref()
+            .unwrap_or("no answer yet; it is tried again by itself");
+        eprintln!(
+            "upstream {}  {}  {}: {error}",
+            upstream.name,
+            upstream.url,
+            upstream.reason.as_str()
+        );
+    }
+}
+
+/// The ready line is for programs: standard output has nothing else.
+pub(super) fn say(line: &str) {
+    let mut output = std::io::stdout().lock();
+    // Nobody reading is no failure.
+    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+}
