@@ -156,7 +156,7 @@ async fn a_crashed_envoy_comes_back_with_its_clusters() {
         let _ = stopped.await;
     });
     let story = async {
-        kill(process);
+        send_kill(process);
         gone(process).await;
         let back = async {
             while !matches!(gateway.admin.ready().await, Ok(true)) {
@@ -191,17 +191,17 @@ async fn an_envoy_that_serves_nobody_ends_at_once() {
 }
 
 #[expect(unsafe_code, reason = "a crash cannot be asked for otherwise")]
-fn kill(process: u32) {
+pub(super) fn send_kill(process: u32) {
     let process = i32::try_from(process).expect("a process id");
     // SAFETY: the process is a child of this test.
     assert_eq!(unsafe { libc::kill(process, libc::SIGKILL) }, 0);
 }
 
-fn lives(process: u32) -> bool {
+pub(super) fn lives(process: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-async fn gone(process: u32) {
+pub(super) async fn gone(process: u32) {
     let gone = async {
         while lives(process) {
             tokio::time::sleep(Duration::from_millis(1)).await;
