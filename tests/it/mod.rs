@@ -6,3 +6,4 @@ mod config;
 mod envoy;
 mod extproc;
 mod layering;
+mod upstream;

@@ -1,0 +1,6 @@
+//! Discovery, binder and relay against scripted upstreams on real sockets.
+
+mod binder;
+mod discovery;
+mod puppet;
+mod relay;
