@@ -115,10 +115,11 @@ async fn an_upstream_without_session_ids_is_bound_without_one() {
 
 async fn failure_of(target: Target) -> UpstreamFailure {
     let bench = mk_bench(mk_targets(Arc::new(target)));
-    match bench.binder.bind(mk_session(1), name()).await {
-        Finding::Unbindable(failure) => failure,
-        other => panic!("{other:?}"),
-    }
+    let finding = bench.binder.bind(mk_session(1), name()).await;
+    let Finding::Unbindable(failure) = finding else {
+        panic!("{finding:?}")
+    };
+    failure
 }
 
 #[tokio::test]

@@ -228,12 +228,11 @@ async fn answer(State(shared): State<Shared>, verb: Method, headers: HeaderMap, 
     let reply = (shared.script)(&seen);
     shared.log.lock().expect("whole").push(seen);
     shared.grew.send_modify(|count| *count += 1);
-    let reply = match reply {
-        Reply::Held(until, reply) => {
-            until.notified().await;
-            *reply
-        }
-        reply => reply,
+    let reply = if let Reply::Held(until, reply) = reply {
+        until.notified().await;
+        *reply
+    } else {
+        reply
     };
     let result = |result: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
     match reply {
