@@ -1,1 +1,76 @@
-fn main() {}
+//! What does the engine cost per request? Each bench answers the question that is its name.
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use mcp_manifold::engine::jsonrpc::Envelope;
+use mcp_manifold::engine::jsonrpc::splice::{Splice, quote};
+use std::hint::black_box;
+
+/// As `limits.depth` is by default.
+const DEPTH: u32 = 128;
+
+criterion_group!(benches, scan, splice);
+criterion_main!(benches);
+
+fn scan(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("what does it cost to find the tool's name");
+    for (size, body) in mk_bodies() {
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(size), &body, |bencher, body| {
+            bencher.iter(|| Envelope::scan(black_box(body), DEPTH).map(|envelope| envelope.params.string("name")));
+        });
+    }
+    group.finish();
+}
+
+fn splice(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("what does it cost to find and replace the tool's name");
+    for (size, body) in mk_bodies() {
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(size), &body, |bencher, body| {
+            bencher.iter(|| rename(black_box(body), "search"));
+        });
+    }
+    group.finish();
+}
+
+/// What forwarding does to a body. `None` if it is no call.
+fn rename(body: &Bytes, name: &str) -> Option<Bytes> {
+    let envelope = Envelope::scan(body, DEPTH).ok()?;
+    let span = envelope.span(envelope.params.raw("name")?);
+    Some(
+        Splice {
+            edits: vec![(span, quote(name))],
+        }
+        .apply(body),
+    )
+}
+
+/// Calls with arguments from nothing to 1 MiB, as text and as nested values.
+fn mk_bodies() -> Vec<(&'static str, Bytes)> {
+    let line = r#"    let x = \"caf\u00e9\";\n"#;
+    let row = r#"{"id":12345,"tags":["a","b"],"ok":true,"text":"some words"},"#;
+    let rows = |count: usize| format!("[{}null]", row.repeat(count));
+    vec![
+        ("call of 150 B", mk_call("1")),
+        (
+            "call with 10 KB of text",
+            mk_call(&format!("\"{}\"", "x".repeat(10_000))),
+        ),
+        (
+            "call with 1 MiB of text",
+            mk_call(&format!("\"{}\"", "x".repeat(1 << 20))),
+        ),
+        (
+            "call with 1 MiB of escaped text",
+            mk_call(&format!("\"{}\"", line.repeat((1 << 20) / line.len()))),
+        ),
+        ("call with 1 MiB of rows", mk_call(&rows((1 << 20) / row.len()))),
+    ]
+}
+
+fn mk_call(argument: &str) -> Bytes {
+    let call =
+        r#"{"jsonrpc":"2.0","id":17,"method":"tools/call","params":{"name":"github_search","arguments":{"query":"#;
+    Bytes::from(format!(r#"{call}{argument}}},"_meta":{{"progressToken":17}}}}}}"#))
+}
