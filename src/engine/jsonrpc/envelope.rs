@@ -1,18 +1,25 @@
 //! Finds id, method and params in a JSON-RPC body, without building a tree.
 //!
-//! Members are borrowed slices of the body; nothing is decoded unless it holds escapes. A key that stands twice in the
-//! envelope, in params or in `_meta` is an error: the upstream may read the other one. Knows nothing of MCP.
+//! Everything is borrowed: values stay raw JSON, keys and the method are decoded only if they hold escapes. A key that
+//! stands twice, however it is escaped, is an error wherever this gateway looks: the upstream may take the other one.
+//! The inside of `arguments` and the like is checked to be JSON, nothing more. Knows nothing of MCP.
 
 mod depth;
+mod head;
 mod object;
 
+#[cfg(test)]
+mod tests;
+
+use head::Head;
+pub use object::Object;
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// Why a body is not one JSON-RPC message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// Not JSON, truncated, wrong UTF-8.
+    /// Not JSON, truncated, wrong UTF-8; also a key that is half of a surrogate pair.
     #[error("body is not JSON")]
     NotJson,
     /// Nested deeper than the limit.
@@ -58,8 +65,6 @@ pub enum Shape<'a> {
     },
 }
 
-pub use object::Object;
-
 /// One JSON-RPC message, borrowed from its body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope<'a> {
@@ -67,14 +72,14 @@ pub struct Envelope<'a> {
     pub text: &'a str,
     /// Request, notification or response.
     pub shape: Shape<'a>,
-    /// The members of `params`, if it is an object. Unique keys.
+    /// The members of `params`, if it is there. Unique keys.
     pub params: Object<'a>,
     /// The members of `params._meta`, if present. Unique keys.
     pub meta: Option<Object<'a>>,
 }
 
 impl<'a> Envelope<'a> {
-    /// Scans `body`, at most `depth` levels deep.
+    /// Scans `body`, at most `depth` levels deep; the message itself is the first level.
     ///
     /// # Errors
     /// See [`EnvelopeError`]. [`Envelope::readable_id`] tells the id of a refused body where it can be read.
@@ -83,17 +88,10 @@ impl<'a> Envelope<'a> {
         if depth::exceeds(body, depth) {
             return Err(EnvelopeError::TooDeep(depth));
         }
-        let whole = match text.trim_ascii_start().as_bytes().first() {
-            Some(b'{') => Object::read(text)?,
-            Some(b'[') if is_json(text) => return Err(EnvelopeError::Batch),
-            Some(_) if is_json(text) => return Err(EnvelopeError::NotAnObject),
-            Some(_) | None => return Err(EnvelopeError::NotJson),
-        };
-        if whole.string("jsonrpc").as_deref() != Some("2.0") {
-            return Err(EnvelopeError::WrongType("jsonrpc must be \"2.0\""));
-        }
-        let shape = shape(&whole)?;
-        let params = whole.object("params")?.unwrap_or_default();
+        let head = Head::read(text)?;
+        let shape = head.shape()?;
+        let params = head.params.unwrap_or_default();
+        params.check_unique()?;
         let meta = params.object("_meta")?;
         Ok(Self {
             text,
@@ -103,59 +101,46 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// The id of a body that [`Envelope::scan`] refused, where it can still be read without doubt: one object, one id,
-    /// of the right type.
+    /// The id of a body that [`Envelope::scan`] refused, where it can still be read without doubt: the body is one JSON
+    /// object with exactly one id, a string or an integer.
     #[must_use]
     pub fn readable_id(body: &'a [u8]) -> Option<Id<'a>> {
-        let text = std::str::from_utf8(body).ok()?;
-        id_of(object::only(text, "id")?)
+        let members = Object::read_unchecked(std::str::from_utf8(body).ok()?)?.members;
+        let mut ids = members.iter().filter(|(key, _)| key == "id");
+        let (Some((_, raw)), None) = (ids.next(), ids.next()) else {
+            return None;
+        };
+        Id::read(raw)
     }
 
-    /// Where `raw`, a slice of this envelope's text (a member's value, an id), stands in the body. Empty if it is none.
+    /// Where `raw`, a slice of this envelope's text (a member's value, an id), stands in the body.
+    ///
+    /// `0..0` if `raw` is not a slice of the text.
     #[must_use]
     pub fn span(&self, raw: &str) -> Range<usize> {
-        let start = (raw.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
-        match start.checked_add(raw.len()) {
-            Some(end) if end <= self.text.len() => start..end,
+        let start = (raw.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize);
+        match start {
+            Some(start) if start + raw.len() <= self.text.len() => start..start + raw.len(),
             Some(_) | None => 0..0,
         }
     }
 }
 
-fn shape<'a>(whole: &Object<'a>) -> Result<Shape<'a>, EnvelopeError> {
-    let id = match whole.raw("id") {
-        Some(raw) => Some(id_of(raw).ok_or(EnvelopeError::WrongType("id must be a string or an integer"))?),
-        None => None,
-    };
-    let answers = whole.raw("result").is_some() || whole.raw("error").is_some();
-    if whole.raw("method").is_some() {
-        let method = whole
-            .string("method")
-            .ok_or(EnvelopeError::WrongType("method must be a string"))?;
-        return match id {
-            _ if answers => Err(EnvelopeError::WrongType("a message has either a method or a result")),
-            Some(id) => Ok(Shape::Request { id, method }),
-            None => Ok(Shape::Notification { method }),
-        };
-    }
-    match id {
-        Some(id) if answers => Ok(Shape::Response { id }),
-        Some(_) => Err(EnvelopeError::WrongType("method is missing")),
-        None => Err(EnvelopeError::WrongType("neither a request nor a response")),
+impl<'a> Id<'a> {
+    /// Takes a raw JSON value as an id: a string that can be decoded, or an integer of any size.
+    fn read(raw: &'a str) -> Option<Self> {
+        let digits = raw.strip_prefix('-').unwrap_or(raw);
+        // The token is known to be JSON: what consists of digits is a whole number.
+        let is_integer = digits.bytes().all(|byte| byte.is_ascii_digit());
+        (is_integer || decode_string(raw).is_some()).then_some(Self(raw))
     }
 }
 
-/// A string, or an integer of any size; the raw token is echoed.
-fn id_of(raw: &str) -> Option<Id<'_>> {
-    let digits = raw.strip_prefix('-').unwrap_or(raw);
-    let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let is_string = raw.starts_with('"') && object::decode(raw).is_some();
-    (is_integer || is_string).then_some(Id(raw))
+/// The text of a raw JSON string; `None` if it is something else or holds half of a surrogate pair.
+pub(super) fn decode_string(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(raw).ok().map(Cow::Owned)
 }
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
-}
-
-#[cfg(test)]
-mod tests;

@@ -2,47 +2,52 @@
 
 /// True if objects and arrays nest deeper than `limit`. Says nothing about whether `body` is JSON.
 pub(super) fn exceeds(body: &[u8], limit: u32) -> bool {
-    let mut depth = 0u32;
-    let mut rest = body;
-    loop {
-        let Some(at) = rest
-            .iter()
-            .position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))
-        else {
-            return false;
-        };
-        let (byte, after) = (rest.get(at).copied(), rest.get(at + 1..).unwrap_or_default());
-        rest = after;
-        match byte {
-            Some(b'{' | b'[') => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            Some(b'}' | b']') => depth = depth.saturating_sub(1),
-            Some(_) => rest = after_string(rest),
-            None => return false,
-        }
-    }
+    // Most bodies have fewer brackets than allowed levels; to count them costs a tenth of walking through the text.
+    opening_brackets(body) > limit as usize && nests_deeper(body, limit)
 }
 
-/// What follows the closing quote; `rest` begins within a string.
-fn after_string(mut rest: &[u8]) -> &[u8] {
-    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
-        let skip = if rest.get(at) == Some(&b'"') { 1 } else { 2 };
-        let after = rest.get(at + skip..).unwrap_or_default();
-        if skip == 1 {
-            return after;
+/// How many `[` and `{` there are, also within strings. Counted in bytes, block by block, so that it is vectorised.
+fn opening_brackets(body: &[u8]) -> usize {
+    // The two differ by one bit.
+    let in_block = |block: &[u8]| block.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    body.chunks(u8::MAX.into())
+        .map(|block| usize::from(in_block(block)))
+        .sum()
+}
+
+fn nests_deeper(body: &[u8], limit: u32) -> bool {
+    let mut level = 0_u32;
+    let mut rest = body.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'{' | b'[' if level == limit => return true,
+            b'{' | b'[' => level += 1,
+            b'}' | b']' => level = level.saturating_sub(1),
+            b'"' => skip_string(&mut rest),
+            _ => {}
         }
-        rest = after;
     }
-    &[]
+    false
+}
+
+/// Goes on behind the closing quote. Byte by byte: where there are many brackets, strings are short.
+fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                rest.next();
+            }
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
 
     #[test]
     fn brackets_within_strings_do_not_nest() {
@@ -56,5 +61,20 @@ mod tests {
         let body = format!("{}{}", "[".repeat(128), "]".repeat(128));
         assert!(!exceeds(body.as_bytes(), 128));
         assert!(exceeds(body.as_bytes(), 127));
+    }
+
+    fn levels(value: &Value) -> u32 {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
+            Value::Object(members) => 1 + members.values().map(levels).max().unwrap_or(0),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn depth_is_that_of_the_parsed_tree(value in super::super::tests::json(), limit in 0_u32..6) {
+            prop_assert_eq!(exceeds(value.to_string().as_bytes(), limit), levels(&value) > limit);
+        }
     }
 }
