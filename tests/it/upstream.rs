@@ -4,3 +4,4 @@ mod binder;
 mod discovery;
 mod puppet;
 mod relay;
+mod wire;

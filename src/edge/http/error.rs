@@ -88,8 +88,14 @@ fn words(error: &Cause) -> String {
 }
 
 fn io_words(error: &std::io::Error) -> String {
-    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return format!("TLS failed: {tls}");
+    // `source` of an I/O error passes over the error that it wraps.
+    if let Some(inner) = error.get_ref() {
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return format!("TLS failed: {tls}");
+        }
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            return io_words(io);
+        }
     }
     let text = error.to_string();
     if text.contains("lookup address") {

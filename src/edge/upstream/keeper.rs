@@ -16,7 +16,7 @@ use crate::engine::session::Client;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 /// Changes come in bursts: one for tools, one for prompts.
@@ -47,8 +47,15 @@ pub(super) enum State {
 /// Which eras are fresh, known to both keepers of an upstream.
 #[derive(Debug, Default)]
 pub(super) struct FreshEras {
-    legacy: AtomicBool,
-    modern: AtomicBool,
+    legacy: Freshness,
+    modern: Freshness,
+}
+
+#[derive(Debug, Default)]
+struct Freshness {
+    fresh: AtomicBool,
+    /// Told whenever `fresh` becomes true.
+    came_up: Notify,
 }
 
 /// See the module.
@@ -62,6 +69,8 @@ pub(super) struct Keeper {
     /// When `kept` has to go.
     until: Instant,
     backoff: Backoff,
+    /// The last attempt failed.
+    failing: bool,
     session: Option<Handshake>,
     watch: Option<Watch>,
     out: mpsc::UnboundedSender<(Era, State)>,
@@ -92,6 +101,7 @@ impl Keeper {
             kept,
             until,
             backoff: Backoff::default(),
+            failing: false,
             session: None,
             watch: None,
             out,
@@ -126,6 +136,8 @@ impl Keeper {
             () = tokio::time::sleep_until(due) => return,
             // A sender that is gone changes nothing any more.
             Ok(()) = self.settings.changed() => return,
+            // The server is back, and this era may be too.
+            () = self.eras.other(self.era).came_up.notified(), if self.failing => return,
             noticed = news(&mut self.watch) => noticed,
         };
         match noticed {
@@ -146,7 +158,8 @@ impl Keeper {
         self.backoff.reset();
         self.until = Instant::now() + settings.keep_last_good;
         self.kept = Some(Arc::clone(&listing));
-        self.eras.set(self.era, true);
+        self.failing = false;
+        self.eras.came_up(self.era);
         let at = SystemTime::now();
         let state = State::Fresh { listing, warnings, at };
         self.tell(state).then_some(settings.refresh)
@@ -158,8 +171,9 @@ impl Keeper {
             self.kept = None;
             self.watch = None;
         }
-        self.eras.set(self.era, false);
-        let settled = self.kept.is_none() && self.eras.other(self.era);
+        self.failing = true;
+        self.eras.failed(self.era);
+        let settled = self.kept.is_none() && self.eras.other(self.era).fresh.load(Ordering::Relaxed);
         let pause = if settled {
             // It speaks the other era, and this one perhaps never.
             self.settings.borrow().refresh
@@ -293,19 +307,25 @@ fn empty() -> Listing {
 }
 
 impl FreshEras {
-    fn set(&self, era: Era, fresh: bool) {
-        self.cell(era).store(fresh, Ordering::Relaxed);
+    fn came_up(&self, era: Era) {
+        let this = self.of(era);
+        if !this.fresh.swap(true, Ordering::Relaxed) {
+            this.came_up.notify_waiters();
+        }
     }
 
-    fn other(&self, era: Era) -> bool {
-        let other = match era {
-            Era::Legacy => Era::Modern,
-            Era::Modern => Era::Legacy,
-        };
-        self.cell(other).load(Ordering::Relaxed)
+    fn failed(&self, era: Era) {
+        self.of(era).fresh.store(false, Ordering::Relaxed);
     }
 
-    const fn cell(&self, era: Era) -> &AtomicBool {
+    const fn other(&self, era: Era) -> &Freshness {
+        match era {
+            Era::Legacy => &self.modern,
+            Era::Modern => &self.legacy,
+        }
+    }
+
+    const fn of(&self, era: Era) -> &Freshness {
         match era {
             Era::Legacy => &self.legacy,
             Era::Modern => &self.modern,

@@ -103,7 +103,8 @@ impl Line {
     }
 
     /// Asks `method` with `members` (raw JSON members of `params`, may be empty). The whole takes at most `time`, its
-    /// answer at most `limit` bytes.
+    /// answer at most `limit` bytes. Asked once more if the connection breaks off: an upstream may close an idle one in
+    /// the moment it is used, and nothing that the gateway asks on its own behalf does harm twice.
     ///
     /// # Errors
     /// See [`Failure`]; a JSON-RPC error is [`Failure::Refused`].
@@ -115,14 +116,21 @@ impl Line {
         time: Duration,
     ) -> Result<Reply, Failure> {
         let exchange = async {
-            let response = self.open(method, members, time).await?;
-            let session = response.is_success().then(|| session_id(&response)).flatten();
-            let result = read(method, response, limit, time).await?;
-            Ok(Reply { result, session })
+            match self.ask(method, members, limit, time).await {
+                Err(Failure::Http(HttpError::BrokenOff(_))) => self.ask(method, members, limit, time).await,
+                answered => answered,
+            }
         };
         tokio::time::timeout(time, exchange)
             .await
             .unwrap_or(Err(Failure::Http(HttpError::TimedOut(time))))
+    }
+
+    async fn ask(&self, method: &'static str, members: &str, limit: usize, time: Duration) -> Result<Reply, Failure> {
+        let response = self.open(method, members, time).await?;
+        let session = response.is_success().then(|| session_id(&response)).flatten();
+        let result = read(method, response, limit, time).await?;
+        Ok(Reply { result, session })
     }
 
     /// Sends a request and returns when response headers are here, whatever they say.

@@ -505,3 +505,27 @@ async fn an_upstream_that_comes_up_is_found_without_waiting_for_the_refresh() {
     );
     running.end().await;
 }
+
+#[tokio::test]
+async fn an_era_that_failed_is_tried_again_as_soon_as_the_other_is_back() {
+    let probes = Arc::new(AtomicUsize::new(0));
+    let seen_probes = Arc::clone(&probes);
+    let puppet = Puppet::start(move |seen| match seen.method.as_str() {
+        "server/discover" if seen_probes.fetch_add(1, Ordering::SeqCst) == 0 => Reply::Raw(503, "", String::new()),
+        // The legacy listing comes after the failed probe.
+        "initialize" if seen_probes.load(Ordering::SeqCst) == 0 => Reply::Raw(503, "", String::new()),
+        _ if seen.headers.contains_key("mcp-method") => modern(seen),
+        _ => legacy(seen),
+    })
+    .await;
+    let report = discover_both(&puppet).await;
+    assert!(report.ready, "{report:?}");
+    assert!(probes.load(Ordering::SeqCst) >= 2);
+}
+
+async fn discover_both(puppet: &Puppet) -> Report {
+    let mut running = Running::start(puppet.target(), mk_settings(), None);
+    let report = running.until(|report| report.eras.len() == 2).await;
+    running.end().await;
+    report
+}
