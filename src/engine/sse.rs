@@ -15,7 +15,11 @@ pub struct SseEvent {
     pub retry: Option<u64>,
 }
 
-/// Incremental decoder: feed chunks, take events. Handles CR, LF, CRLF, comments, a leading byte order mark, empty data.
+/// Incremental decoder: feed chunks, take events, however the chunks are cut.
+///
+/// Handles CR, LF, CRLF, comments, a leading byte order mark. An event with no data is given too if it has any other
+/// field: whoever reads messages skips what has empty data. What no blank line ends is no event. A line that is whole in
+/// its chunk is not copied but for its value.
 #[derive(Debug, Default)]
 pub struct Decoder {
     /// The line that is not complete yet.
@@ -46,7 +50,7 @@ impl Decoder {
     /// Takes one chunk and returns the events that it completes.
     ///
     /// # Errors
-    /// [`EventTooLarge`] when an unfinished event exceeds `limit` bytes.
+    /// [`EventTooLarge`] when an event, or a line of any kind, exceeds `limit` bytes; the stream cannot be read on.
     pub fn feed(&mut self, chunk: &[u8], limit: usize) -> Result<Vec<SseEvent>, EventTooLarge> {
         let mut events = Vec::new();
         let mut rest = chunk;
@@ -54,37 +58,40 @@ impl Decoder {
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
             self.after_cr = false;
         }
-        while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
-            let (head, tail) = rest.split_at(at);
-            self.line.extend_from_slice(head);
-            self.check(limit)?;
+        while let Some((end, tail)) = memchr::memchr2(b'\r', b'\n', rest).and_then(|at| rest.split_at_checked(at)) {
+            self.check(end, limit)?;
+            events.extend(self.end_line(end));
+            self.after_cr = tail == b"\r";
             rest = match tail {
-                [b'\r', b'\n', after @ ..] => after,
-                [b'\r'] => {
-                    self.after_cr = true;
-                    &[]
-                }
-                [_, after @ ..] => after,
+                [b'\r', b'\n', after @ ..] | [_, after @ ..] => after,
                 [] => &[],
             };
-            events.extend(self.end_line());
         }
+        self.check(rest, limit)?;
         self.line.extend_from_slice(rest);
-        self.check(limit)?;
         Ok(events)
     }
 
-    fn check(&self, limit: usize) -> Result<(), EventTooLarge> {
-        if self.line.len() + self.open.data.len() > limit {
+    fn check(&self, more: &[u8], limit: usize) -> Result<(), EventTooLarge> {
+        if self.line.len() + more.len() + self.open.len() > limit {
             Err(EventTooLarge(limit))
         } else {
             Ok(())
         }
     }
 
-    fn end_line(&mut self) -> Option<SseEvent> {
-        let line = std::mem::take(&mut self.line);
-        let mut line = line.as_slice();
+    /// Takes the line that `end` completes.
+    fn end_line(&mut self, end: &[u8]) -> Option<SseEvent> {
+        if self.line.is_empty() {
+            return self.read_line(end);
+        }
+        // Not kept for the next line: a stream may wait for hours after a big one.
+        let mut line = std::mem::take(&mut self.line);
+        line.extend_from_slice(end);
+        self.read_line(&line)
+    }
+
+    fn read_line(&mut self, mut line: &[u8]) -> Option<SseEvent> {
         if !std::mem::replace(&mut self.begun, true) {
             line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
         }
@@ -101,18 +108,16 @@ impl Decoder {
 }
 
 impl Open {
+    /// How many bytes are kept for it.
+    fn len(&self) -> usize {
+        self.data.len() + self.event.event.len() + self.event.id.as_ref().map_or(0, String::len)
+    }
+
     fn field(&mut self, line: &[u8]) {
-        let (name, value) = match memchr::memchr(b':', line) {
-            Some(0) => return,
-            Some(at) => {
-                let value = line.get(at + 1..).unwrap_or_default();
-                (
-                    line.get(..at).unwrap_or_default(),
-                    value.strip_prefix(b" ").unwrap_or(value),
-                )
-            }
-            None => (line, &[][..]),
-        };
+        let at = memchr::memchr(b':', line).unwrap_or(line.len());
+        let (name, value) = line.split_at_checked(at).unwrap_or_default();
+        let value = value.strip_prefix(b":").unwrap_or(value);
+        let value = value.strip_prefix(b" ").unwrap_or(value);
         match name {
             b"data" => {
                 if std::mem::replace(&mut self.has_data, true) {
@@ -125,16 +130,18 @@ impl Open {
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 self.event.retry = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
             }
+            // Comments have an empty name.
             _ => return,
         }
         self.touched = true;
     }
 }
 
-/// The event as bytes on the wire.
+/// The event as bytes on the wire. It is always one event: a line break ends the `event` and the `id`, and becomes a line
+/// feed in the data, of which it is no part in JSON.
 #[must_use]
 pub fn encode(event: &SseEvent) -> Bytes {
-    let mut wire = Vec::with_capacity(event.data.len() + 32);
+    let mut wire = Vec::with_capacity(event.data.len() + event.event.len() + 64);
     let mut field = |name: &str, value: &[u8]| {
         wire.extend_from_slice(name.as_bytes());
         wire.extend_from_slice(b": ");
@@ -142,19 +149,24 @@ pub fn encode(event: &SseEvent) -> Bytes {
         wire.push(b'\n');
     };
     if !event.event.is_empty() {
-        field("event", event.event.as_bytes());
+        field("event", first_line(&event.event));
     }
     if let Some(id) = &event.id {
-        field("id", id.as_bytes());
+        field("id", first_line(id));
     }
     if let Some(retry) = event.retry {
-        field("retry", retry.to_string().as_bytes());
+        field("retry", itoa::Buffer::new().format(retry).as_bytes());
     }
     for line in event.data.split(|byte| *byte == b'\n') {
-        field("data", line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.split(|byte| *byte == b'\r').for_each(|line| field("data", line));
     }
     wire.push(b'\n');
     Bytes::from(wire)
+}
+
+fn first_line(text: &str) -> &[u8] {
+    text.split(['\r', '\n']).next().unwrap_or_default().as_bytes()
 }
 
 #[cfg(test)]
@@ -171,6 +183,13 @@ mod tests {
             .collect()
     }
 
+    fn event(data: &'static str) -> SseEvent {
+        SseEvent {
+            data: data.into(),
+            ..SseEvent::default()
+        }
+    }
+
     #[test]
     fn a_priming_event_has_an_id_and_no_data() {
         let events = mk_events(b": hello\r\nretry: 3000\r\nid: 0/1\r\ndata:\r\n\r\ndata: {}\n\n", 1000);
@@ -183,25 +202,83 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_read_as_the_standard_says() {
+        let cases = [
+            ("data:a\ndata\ndata:  b\n\n", event("a\n\n b")),
+            ("\u{feff}data: a\r\r", event("a")),
+            ("other: x\n: y\ndata: a: b\n\n", event("a: b")),
+            (
+                "event: end\nid: a\0b\nretry: 1s\n\n",
+                SseEvent {
+                    event: "end".into(),
+                    ..event("")
+                },
+            ),
+            (
+                "id\ndata: a\n\n",
+                SseEvent {
+                    id: Some(String::new()),
+                    ..event("a")
+                },
+            ),
+        ];
+        for (wire, expected) in cases {
+            assert_eq!(mk_events(wire.as_bytes(), 1000), [expected], "{wire:?}");
+        }
+        assert_eq!(mk_events(b"data: unfinished\n", 1000), []);
+    }
+
+    #[test]
     fn an_event_without_end_is_bounded() {
-        let mut decoder = Decoder::default();
-        assert_eq!(decoder.feed(b"data: 0123456789", 8), Err(EventTooLarge(8)));
+        let too_large = |wire: &str| Decoder::default().feed(wire.as_bytes(), 8) == Err(EventTooLarge(8));
+        assert!(too_large("data: 0123456789"));
+        assert!(too_large(": a comment without end"));
+        assert!(too_large("id:0123\nevent:"), "all that is kept counts");
+        assert!(!too_large("data:12\n\ndata:34\n\ndata:56"), "each event begins anew");
+    }
+
+    #[test]
+    fn what_is_encoded_stays_one_event() {
+        let odd = SseEvent {
+            event: "a\ndata: b".into(),
+            id: Some("c\r\n\r\nd".into()),
+            ..event("{\r\n\"e\":\r1}")
+        };
+        let events = mk_events(&encode(&odd), 1000);
+        let expected = SseEvent {
+            event: "a".into(),
+            id: Some("c".into()),
+            ..event("{\n\"e\":\n1}")
+        };
+        assert_eq!(events, [expected]);
     }
 
     #[test]
     fn comments_alone_make_no_event() {
-        assert_eq!(mk_events(b": keep-alive\n\n: keep-alive\n\n", 3), vec![]);
+        assert_eq!(mk_events(b": keep-alive\n\n: keep-alive\n\n", 3), []);
     }
 
     proptest! {
         #[test]
-        fn chunking_changes_nothing(wire in "((data: [a-z]{0,3}|id: 1|: c|event: e|retry: 5|x|)(\r\n|\n|\r)){0,12}".prop_map(String::into_bytes), chunk in 1usize..9) {
-            prop_assert_eq!(mk_events(&wire, chunk), mk_events(&wire, 10_000));
+        fn chunking_changes_nothing(
+            wire in "(\u{feff})?((data: [a-z]{0,3}|data:é|id: 1|: c|event: e|retry: 5|x|)(\r\n|\n|\r)){0,12}",
+            chunk in 1_usize..9,
+            limit in 0_usize..40,
+        ) {
+            let whole = Decoder::default().feed(wire.as_bytes(), limit);
+            let mut decoder = Decoder::default();
+            let fed: Result<Vec<_>, _> = wire.as_bytes().chunks(chunk).map(|chunk| decoder.feed(chunk, limit)).collect();
+            prop_assert_eq!(fed.map(|events| events.concat()), whole);
         }
 
         #[test]
-        fn what_is_encoded_is_decoded(data in "[a-z\n]{0,20}", event in "[a-z]{0,5}", id in proptest::option::of("[a-z]{1,5}")) {
-            let event = SseEvent { event, data: Bytes::from(data), id, retry: None };
+        fn what_is_encoded_is_decoded(
+            data in "[a-z :\n]{0,20}",
+            event in "[a-z ]{0,5}",
+            id in proptest::option::of("[a-z ]{0,5}"),
+            retry: Option<u64>,
+        ) {
+            let event = SseEvent { event, data: Bytes::from(data), id, retry };
             prop_assert_eq!(mk_events(&encode(&event), 7), vec![event]);
         }
 
