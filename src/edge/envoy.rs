@@ -16,7 +16,7 @@ mod private;
 mod spawn;
 mod template;
 
-pub use admin::{Admin, AdminError};
+pub use admin::{Admin, AdminError, Stat, Stats};
 pub use binary::{EnvoyMissing, find};
 pub use bootstrap::{BodyMode, Clusters, RenderError, RenderOptions, render};
 pub use cds::{CdsFile, NotInForce};

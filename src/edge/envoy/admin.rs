@@ -70,12 +70,18 @@ impl Admin {
         }
     }
 
-    /// The statistics whose name matches `filter`, a regular expression of URL-safe characters.
+    /// The statistics of one kind whose name matches `filter`, a regular expression of URL-safe characters.
     ///
     /// # Errors
     /// Envoy is not there, or refuses.
-    pub async fn stats(&self, filter: &str) -> Result<Stats, AdminError> {
-        let path = format!("/stats?format=text&filter={filter}");
+    pub async fn stats(&self, kind: Stat, filter: &str) -> Result<Stats, AdminError> {
+        // With 1,000 clusters all kinds together take Envoy 130 ms, one kind 1 to 11.
+        let kind = match kind {
+            Stat::Text => "TextReadouts",
+            Stat::Gauge => "Gauges",
+            Stat::Counter => "Counters&usedonly",
+        };
+        let path = format!("/stats?format=text&type={kind}&filter={filter}");
         self.ask(Method::GET, &path).await.map(Stats)
     }
 
@@ -151,6 +157,17 @@ where
     };
     let connection = async { connection.await.map_err(AdminError::Broken) };
     try_join(answer, connection).await.map(|(text, ())| text)
+}
+
+/// Kinds of statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stat {
+    /// Words, such as a version.
+    Text,
+    /// What goes up and down.
+    Gauge,
+    /// What only goes up; those that are 0 may be missing.
+    Counter,
 }
 
 /// Statistics in Envoy's text form.

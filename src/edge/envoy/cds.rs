@@ -3,11 +3,12 @@
 //! Envoy watches the folder for renames and says which version it took last. Streams under way survive every change,
 //! so the caller may add clusters first and take them away when nobody needs them any more.
 
-use super::admin::{Admin, AdminError};
+use super::admin::{Admin, AdminError, Stat};
 use super::bootstrap::RenderError;
 use super::clusters::{Shared, render_clusters};
 use super::private;
 use crate::engine::config::Upstream;
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ impl CdsFile {
         let folder = state_dir.join("clusters");
         private::create_folder(&folder)?;
         Ok(Self {
-            path: folder.join("clusters.yaml"),
+            path: folder.join("clusters.json"),
         })
     }
 
@@ -85,10 +86,11 @@ impl CdsFile {
     /// # Errors
     /// [`NotInForce::Write`], [`NotInForce::Render`].
     pub fn write(&self, upstreams: &[Upstream], shared: &Shared, version: &str) -> Result<Vec<LeftOut>, NotInForce> {
+        let mut authorities = Authorities::default();
         let mut usable = Vec::with_capacity(upstreams.len());
         let mut left_out = Vec::new();
         for upstream in upstreams {
-            match unusable(upstream, shared) {
+            match authorities.problem(upstream, shared) {
                 None => usable.push(upstream.clone()),
                 Some(reason) => left_out.push(LeftOut {
                     upstream: upstream.name.clone(),
@@ -111,7 +113,7 @@ impl CdsFile {
         shared: &Shared,
         version: &str,
     ) -> Result<Vec<LeftOut>, NotInForce> {
-        let rejected = admin.stats("cluster_manager").await?.number(REJECTED).unwrap_or(0);
+        let rejected = rejections(admin).await?;
         let left_out = self.write(upstreams, shared, version)?;
         confirm_after(admin, version, rejected).await?;
         Ok(left_out)
@@ -130,20 +132,10 @@ async fn confirm_after(admin: &Admin, version: &str, rejected_before: u64) -> Re
     let deadline = Instant::now() + PATIENCE;
     let [mut pause, longest] = PAUSE;
     loop {
-        let late = match admin.stats("cluster_manager").await {
-            Ok(stats) => {
-                let warming = stats.number(WARMING).unwrap_or(0);
-                if stats.text(VERSION) == Some(version) && warming == 0 {
-                    return Ok(());
-                }
-                if stats
-                    .number(REJECTED)
-                    .is_some_and(|rejected| rejected > rejected_before)
-                {
-                    return Err(NotInForce::Rejected);
-                }
-                NotInForce::Late { warming }
-            }
+        let late = match progress(admin, version, rejected_before).await {
+            Ok(Progress::InForce) => return Ok(()),
+            Ok(Progress::Rejected) => return Err(NotInForce::Rejected),
+            Ok(Progress::Warming(warming)) => NotInForce::Late { warming },
             // Perhaps it is being restarted.
             Err(error) => NotInForce::Admin(error),
         };
@@ -155,19 +147,59 @@ async fn confirm_after(admin: &Admin, version: &str, rejected_before: u64) -> Re
     }
 }
 
-/// Why Envoy would refuse the whole file because of `upstream`.
-fn unusable(upstream: &Upstream, shared: &Shared) -> Option<String> {
-    if !upstream.enabled || upstream.url.scheme() != "https" {
-        return None;
+enum Progress {
+    InForce,
+    Rejected,
+    Warming(u64),
+}
+
+async fn progress(admin: &Admin, version: &str, rejected_before: u64) -> Result<Progress, AdminError> {
+    let accepted = admin.stats(Stat::Text, VERSION).await?;
+    if accepted.text(VERSION) != Some(version) {
+        let rejected = rejections(admin).await? > rejected_before;
+        return Ok(if rejected {
+            Progress::Rejected
+        } else {
+            Progress::Warming(0)
+        });
     }
-    let Some(roots) = upstream.ca.as_deref().or(shared.roots.as_deref()) else {
-        return Some(RenderError::NoRoots(upstream.name.clone()).to_string());
-    };
-    let problem = match fs::read(roots).map(|pem| rustls_pemfile::certs(&mut pem.as_slice()).next()) {
+    let warming = admin.stats(Stat::Gauge, WARMING).await?.number(WARMING);
+    Ok(match warming {
+        None | Some(0) => Progress::InForce,
+        Some(warming) => Progress::Warming(warming),
+    })
+}
+
+async fn rejections(admin: &Admin) -> Result<u64, AdminError> {
+    let stats = admin.stats(Stat::Counter, REJECTED).await?;
+    Ok(stats.number(REJECTED).unwrap_or(0))
+}
+
+/// Files of certificate authorities, each looked at once: most upstreams share one.
+#[derive(Default)]
+struct Authorities<'a> {
+    problems: HashMap<&'a Path, Option<String>>,
+}
+
+impl<'a> Authorities<'a> {
+    /// Why Envoy would refuse the whole file because of `upstream`.
+    fn problem(&mut self, upstream: &'a Upstream, shared: &'a Shared) -> Option<String> {
+        if !upstream.enabled || upstream.url.scheme() != "https" {
+            return None;
+        }
+        let Some(file) = upstream.ca.as_deref().or(shared.roots.as_deref()) else {
+            return Some(RenderError::NoRoots(upstream.name.clone()).to_string());
+        };
+        self.problems.entry(file).or_insert_with(|| unusable(file)).clone()
+    }
+}
+
+fn unusable(file: &Path) -> Option<String> {
+    let problem = match fs::read(file).map(|pem| rustls_pemfile::certs(&mut pem.as_slice()).next()) {
         Err(error) => error.to_string(),
         Ok(None) => "holds no certificate in PEM form".to_owned(),
         Ok(Some(Err(error))) => error.to_string(),
         Ok(Some(Ok(_))) => return None,
     };
-    Some(format!("{}: {problem}", roots.display()))
+    Some(format!("{}: {problem}", file.display()))
 }

@@ -3,7 +3,7 @@
 //! Its log lines become ours. What it serves is not looked at: the processor's health service tells that Envoy is
 //! alive.
 
-use super::admin::Admin;
+use super::admin::{Admin, Stat};
 use super::log::{FORMAT, Log};
 use super::{Address, binary, spawn};
 use std::io;
@@ -265,7 +265,7 @@ async fn quiet(options: &ChildOptions) {
     }
     let began = Instant::now();
     while began.elapsed() < options.grace {
-        let Ok(stats) = options.admin.stats("http.mcp.downstream_").await else {
+        let Ok(stats) = options.admin.stats(Stat::Gauge, "http.mcp.downstream_").await else {
             return;
         };
         let none = |name| stats.number(name) == Some(0);

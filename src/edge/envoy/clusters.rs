@@ -4,12 +4,13 @@
 //! ready. Whether Envoy likes the result is found out by [`super::cds`].
 
 use super::bootstrap::RenderError;
-use super::template::Fill;
+use super::template::{self, Fill};
 use crate::engine::config::{Config, Upstream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Host;
 
+/// Names the message where the place does not.
 const TYPE: &str = "\"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster";
 
 /// What all upstream clusters share.
@@ -32,21 +33,21 @@ impl Shared {
     }
 }
 
-/// The file that Envoy reads upstream clusters from. `version` must be new each time.
+/// The file that Envoy reads upstream clusters from, in JSON. `version` must be new each time.
 ///
 /// # Errors
 /// An `https` upstream without any certificate authority: Envoy would verify nothing.
 pub fn render_clusters(upstreams: &[Upstream], shared: &Shared, version: &str) -> Result<String, RenderError> {
-    let clusters = each(upstreams, shared, TYPE)?;
-    Ok(Fill::default()
-        .value("version", version)
-        .block("clusters", if clusters.is_empty() { "[]" } else { clusters.as_str() })
-        .fill(include_str!("template/cds.yaml")))
+    let clusters = each(upstreams, shared, &Shapes::json())?.join(",");
+    let version = template::quoted(version);
+    Ok(format!(
+        "{{\"version_info\":{version},\"resources\":[\n{clusters}\n]}}\n"
+    ))
 }
 
-/// The same clusters for the bootstrap itself.
+/// The same clusters in YAML, for the bootstrap itself.
 pub(super) fn inline(upstreams: &[Upstream], shared: &Shared) -> Result<String, RenderError> {
-    let clusters = each(upstreams, shared, "")?;
+    let clusters = each(upstreams, shared, &Shapes::yaml())?.concat();
     Ok(if clusters.is_empty() {
         clusters
     } else {
@@ -54,15 +55,12 @@ pub(super) fn inline(upstreams: &[Upstream], shared: &Shared) -> Result<String, 
     })
 }
 
-fn each(upstreams: &[Upstream], shared: &Shared, kind: &'static str) -> Result<String, RenderError> {
-    upstreams
-        .iter()
-        .filter(|upstream| upstream.enabled)
-        .map(|upstream| cluster(upstream, shared, kind))
-        .collect()
+fn each(upstreams: &[Upstream], shared: &Shared, shapes: &Shapes) -> Result<Vec<String>, RenderError> {
+    let enabled = upstreams.iter().filter(|upstream| upstream.enabled);
+    enabled.map(|upstream| cluster(upstream, shared, shapes)).collect()
 }
 
-fn cluster(upstream: &Upstream, shared: &Shared, kind: &'static str) -> Result<String, RenderError> {
+fn cluster(upstream: &Upstream, shared: &Shared, shapes: &Shapes) -> Result<String, RenderError> {
     let (Some(host), Some(port)) = (upstream.url.host(), upstream.url.port_or_known_default()) else {
         return Err(RenderError::NoHost(upstream.name.clone()));
     };
@@ -70,24 +68,24 @@ fn cluster(upstream: &Upstream, shared: &Shared, kind: &'static str) -> Result<S
         Some(port) => format!("{host}:{port}"),
         None => host.to_string(),
     };
-    Ok(Fill::default()
-        .block("type", kind)
+    let address = bare(&host);
+    let values = Fill::default()
         .value("name", &upstream.name)
-        .inline("connect_timeout", seconds(upstream.timeout.connect))
-        .block("discovery", discovery(&host))
+        .value("connect_timeout", seconds(upstream.timeout.connect))
         .value("hostname", hostname)
-        .value("address", bare(&host))
+        .value("host", address.trim_end_matches('.'))
+        .value("address", &address)
         .value("port", port)
-        .block("transport_socket", transport_socket(upstream, &host, shared)?)
-        .value("max_streams", shared.streams)
-        .fill(include_str!("template/cluster.yaml")))
-}
-
-fn discovery(host: &Host<&str>) -> &'static str {
-    match host {
-        Host::Domain(_) => include_str!("template/cluster_dns.yaml"),
-        Host::Ipv4(_) | Host::Ipv6(_) => "type: STATIC",
+        .value("max_streams", shared.streams);
+    if upstream.url.scheme() != "https" {
+        return Ok(values.fill(shapes.plain(&host)));
     }
+    let Some(roots) = upstream.ca.as_deref().or(shared.roots.as_deref()) else {
+        return Err(RenderError::NoRoots(upstream.name.clone()));
+    };
+    Ok(values
+        .value("trusted_ca", roots.to_string_lossy())
+        .fill(shapes.tls(&host)))
 }
 
 /// Without the brackets of an IPv6 address.
@@ -99,26 +97,69 @@ fn bare(host: &Host<&str>) -> String {
     }
 }
 
-fn transport_socket(upstream: &Upstream, host: &Host<&str>, shared: &Shared) -> Result<String, RenderError> {
-    if upstream.url.scheme() != "https" {
-        return Ok(String::new());
+/// The cluster fragment for names and for addresses, each without and with TLS; the values are still open.
+struct Shapes {
+    name: [String; 2],
+    address: [String; 2],
+}
+
+impl Shapes {
+    /// Elements of a list in the bootstrap.
+    fn yaml() -> Self {
+        Self::new("", |element| element)
     }
-    let Some(roots) = upstream.ca.as_deref().or(shared.roots.as_deref()) else {
-        return Err(RenderError::NoRoots(upstream.name.clone()));
-    };
-    let bare = bare(host);
-    let name = bare.trim_end_matches('.');
-    // An address is no server name (RFC 6066) and stands in another field of the certificate.
-    let (server_name, kind) = match host {
-        Host::Domain(_) => (Fill::default().value("name", name).fill("sni: ${name}"), "DNS"),
-        Host::Ipv4(_) | Host::Ipv6(_) => (String::new(), "IP_ADDRESS"),
-    };
-    Ok(Fill::default()
-        .block("sni", server_name)
-        .value("trusted_ca", roots.to_string_lossy())
-        .inline("san_type", kind.to_owned())
-        .value("san", name)
-        .fill(include_str!("template/cluster_tls.yaml")))
+
+    /// Resources of a file. Envoy reads JSON four times faster than YAML.
+    fn json() -> Self {
+        Self::new(TYPE, |element| {
+            let list = template::as_json(&element);
+            list.trim_start_matches('[').trim_end_matches(']').to_owned()
+        })
+    }
+
+    fn new(kind: &str, form: impl Fn(String) -> String) -> Self {
+        let dns = include_str!("template/cluster_dns.yaml");
+        let fixed = "type: STATIC";
+        // An address is no server name (RFC 6066), and stands in another field of the certificate.
+        let named = tls("sni: ${host}", "DNS");
+        let unnamed = tls("", "IP_ADDRESS");
+        Self {
+            name: [shape(kind, dns, ""), shape(kind, dns, &named)].map(&form),
+            address: [shape(kind, fixed, ""), shape(kind, fixed, &unnamed)].map(&form),
+        }
+    }
+
+    fn plain(&self, host: &Host<&str>) -> &str {
+        let [plain, _] = self.of(host);
+        plain
+    }
+
+    fn tls(&self, host: &Host<&str>) -> &str {
+        let [_, tls] = self.of(host);
+        tls
+    }
+
+    fn of(&self, host: &Host<&str>) -> &[String; 2] {
+        match host {
+            Host::Domain(_) => &self.name,
+            Host::Ipv4(_) | Host::Ipv6(_) => &self.address,
+        }
+    }
+}
+
+fn shape(kind: &str, discovery: &str, transport_socket: &str) -> String {
+    Fill::default()
+        .block("type", kind)
+        .block("discovery", discovery)
+        .block("transport_socket", transport_socket)
+        .fill(include_str!("template/cluster.yaml"))
+}
+
+fn tls(server_name: &str, san_type: &str) -> String {
+    Fill::default()
+        .block("server_name", server_name)
+        .inline("san_type", san_type.to_owned())
+        .fill(include_str!("template/cluster_tls.yaml"))
 }
 
 /// Envoy's form of a duration.

@@ -93,6 +93,24 @@ fn push_indented(filled: &mut String, indent: &str, block: &str) {
     }
 }
 
+/// A fragment of ours in JSON, on one line, with the same names open. They must stand for whole values.
+pub(super) fn as_json(fragment: &str) -> String {
+    let quoted = rewrap(fragment, ["${", "}"], ["\"${", "}\""]);
+    let tree: serde_json::Value = serde_saphyr::from_str(&quoted).expect("our fragments are YAML");
+    rewrap(&tree.to_string(), ["\"${", "}\""], ["${", "}"])
+}
+
+/// Every text between `from`'s two ends gets `to`'s ends instead.
+fn rewrap(text: &str, from: [&str; 2], to: [&str; 2]) -> String {
+    let mut pieces = text.split(from[0]);
+    let mut rewrapped = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (name, rest) = piece.split_once(from[1]).unwrap_or((piece, ""));
+        rewrapped.extend([to[0], name, to[1], rest]);
+    }
+    rewrapped
+}
+
 /// `text` as a JSON string.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -118,6 +136,17 @@ mod tests {
         assert_eq!(
             fill.fill("path: ${path} # ${unknown}"),
             "path: \"${key}\" # ${unknown}\n"
+        );
+    }
+
+    #[test]
+    fn a_fragment_in_json_has_the_same_names_open() {
+        let json = as_json("- name: ${name}\n  list: [ { port: ${port}, on: true } ]\n");
+        assert_eq!(json, r#"[{"list":[{"on":true,"port":${port}}],"name":${name}}]"#);
+        let filled = Fill::default().value("port", 1).value("name", "${port}").fill(&json);
+        assert_eq!(
+            filled.trim_end(),
+            r#"[{"list":[{"on":true,"port":1}],"name":"${port}"}]"#
         );
     }
 

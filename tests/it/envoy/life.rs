@@ -1,7 +1,7 @@
 //! Envoy's life as a child: clusters that change, a crash, a taken port, a drain.
 
 use super::harness::{Gateway, parts, post};
-use mcp_manifold::edge::envoy::{Envoy, NotInForce, StartError};
+use mcp_manifold::edge::envoy::{Envoy, NotInForce, StartError, Stat};
 use mcp_manifold::engine::config::Upstream;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ fn mk_upstreams(yaml: &str) -> Vec<Upstream> {
 async fn clusters(gateway: &Gateway) -> Vec<String> {
     let stats = gateway
         .admin
-        .stats("cluster_manager.active_clusters")
+        .stats(Stat::Gauge, "cluster_manager.active_clusters")
         .await
         .expect("Envoy answers");
     vec![

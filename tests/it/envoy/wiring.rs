@@ -46,10 +46,10 @@ async fn a_bootstrap_with_tls_a_tcp_processor_and_a_cluster_file_is_valid() {
     let (config, options) = mk_options(&folder, "listen: '[::1]:0'", BodyMode::FullDuplex);
     let options = RenderOptions {
         processor: Address::Tcp(([127, 0, 0, 1], 9000).into()),
-        clusters: Clusters::File(folder.path().join("clusters.yaml")),
+        clusters: Clusters::File(folder.path().join("clusters.json")),
         ..options
     };
-    std::fs::write(folder.path().join("clusters.yaml"), "resources: []\n").expect("written");
+    std::fs::write(folder.path().join("clusters.json"), "{}").expect("written");
     assert_valid(&validate(&render(&config, &options).expect("rendered")).await, "tcp");
 }
 

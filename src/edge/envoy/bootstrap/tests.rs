@@ -124,7 +124,7 @@ fn clusters_stand_in_the_bootstrap_or_in_a_watched_folder() {
     assert_eq!(inline["static_resources"]["clusters"][1]["name"], "a");
     assert_eq!(inline.get("dynamic_resources"), None);
     let options = RenderOptions {
-        clusters: Clusters::File("/state/clusters/clusters.yaml".into()),
+        clusters: Clusters::File("/state/clusters/clusters.json".into()),
         ..mk_options(&config)
     };
     let dynamic = rendered(&config, &options);
