@@ -5,13 +5,14 @@
 //! - [`Shelf`]: the last good catalogs on disk.
 //!
 //! ```text
-//! Discovery ── Keeper (legacy) ── handshake ─┐
-//!          └── Keeper (modern) ── probe ─────┼─ listing, watch ── line ── http::Target
-//! Binder ──────────────────────── handshake ─┘
+//! Discovery ─┬─ Keeper (legacy) ── handshake ─┐
+//!            └─ Keeper (modern) ── probe ─────┼─ listing, watch ── line, answer ── http::Target
+//! Binder ───────────────────────── handshake ─┘
 //! ```
 //!
 //! Calls of clients are not made here: Envoy or `relay` makes them.
 
+mod answer;
 mod backoff;
 mod binder;
 mod discovery;

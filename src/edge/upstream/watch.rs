@@ -3,8 +3,9 @@
 //! Opens the stream again when it ends, with backoff. What may have changed while there was no stream counts as changed.
 //! [`Watch::next`] may be dropped at any time and loses nothing but an attempt to connect.
 
+use super::answer::Message;
 use super::backoff::Backoff;
-use super::line::{Line, Message};
+use super::line::Line;
 use crate::edge::http::{Media, Response};
 use crate::engine::mcp::capabilities::ServerFlags;
 use crate::engine::sse::Decoder;
