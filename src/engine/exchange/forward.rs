@@ -1,13 +1,13 @@
 //! Forward: the call goes through Envoy; the response headers come back to be judged.
 
-use super::call::{self, Outgoing, Routed};
+use super::call::{Outgoing, Routed};
+use super::calls::Calls;
 use super::event::{Finding, Message, ResponseHead, UpstreamFailure};
 use super::record::Way;
 use super::reject::{Reject, Trouble};
-use super::relay::Calls;
 use super::step::{Command, End, HeaderWork, Notice, Question, Reply, Step};
 use super::verdict::{self, Settled, Verdict};
-use super::{Accepts, BodyMode, Exchange, Phase, Request, Then};
+use super::{Accepts, BodyMode, Exchange, Phase, Request, Then, heading};
 use crate::engine::config::Via;
 use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
@@ -142,7 +142,7 @@ impl Exchange {
     }
 
     fn forward(&mut self, request: Box<Request>, call: Outgoing, binding: Binding) -> Step {
-        let mut headers = call::request_headers(&request.endpoint, &call, request.era(), &binding, &request.headers);
+        let mut headers = heading::request_headers(&request.endpoint, &call, request.era(), &binding, &request.headers);
         headers.metadata = Some(Box::new(self.metadata(request.id(), false)));
         let body = call.body.clone();
         let replies = match self.modes.request {
@@ -263,7 +263,7 @@ impl Exchange {
     }
 
     fn pass_response(&mut self, head: &ResponseHead) -> Step {
-        let headers: HeaderWork = call::response_headers(&head.headers);
+        let headers: HeaderWork = heading::response_headers(&head.headers);
         let end = match self.modes.response {
             BodyMode::FullDuplex if !head.end => End::Open,
             BodyMode::FullDuplex

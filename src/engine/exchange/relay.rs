@@ -3,70 +3,25 @@
 //! Used where Envoy cannot: a call without a session (one-shot upstream session), a client that reads only JSON, a resource
 //! that several upstreams are asked for in turn, a replay after a lost session, an upstream with `via: direct`.
 
-use super::call::{self, Outgoing};
+mod collected;
+mod outcome;
+
+use super::call::Outgoing;
+use super::calls::Calls;
 use super::event::{CallEvent, Finding, ResponseHead, UpstreamFailure};
 use super::record::Way;
 use super::reject::{Reject, Trouble};
-use super::step::{Answer, Call, Command, End, Notice, Question, Reply, Step};
+use super::step::{Call, Command, Notice, Question, Reply, Step};
 use super::verdict::{self, Media, Settled, Verdict};
-use super::{Accepts, BodyMode, Exchange, Phase, Request};
-use crate::engine::jsonrpc::{Envelope, Shape};
-use crate::engine::mcp::Era;
+use super::{Accepts, BodyMode, Exchange, Phase, Request, heading};
 use crate::engine::session::Binding;
-use crate::engine::snapshot::Speech;
-use crate::engine::sse;
 use bytes::Bytes;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A JSON answer beyond this many bytes is streamed where the wiring can.
 const COLLECT: usize = 1 << 20;
 /// An answer that must be collected may not be larger.
 const COLLECT_MAX: usize = 64 << 20;
-
-/// The calls to try in turn; usually one.
-#[derive(Debug, Default)]
-pub(super) struct Calls {
-    current: Option<Outgoing>,
-    next: VecDeque<Outgoing>,
-    /// Several are asked: an answer "not found" leads to the next.
-    around: bool,
-    /// The tie is for this exchange alone.
-    pub(super) one_shot: bool,
-}
-
-impl Calls {
-    pub(super) fn new(calls: Vec<Outgoing>) -> Self {
-        Self {
-            current: None,
-            around: calls.len() > 1,
-            next: calls.into(),
-            one_shot: false,
-        }
-    }
-
-    /// Goes to the next one.
-    pub(super) fn advance(&mut self) -> Option<&Outgoing> {
-        self.current = self.next.pop_front();
-        self.current.as_ref()
-    }
-
-    pub(super) const fn current(&self) -> Option<&Outgoing> {
-        self.current.as_ref()
-    }
-
-    pub(super) const fn asking_around(&self) -> bool {
-        self.around
-    }
-
-    pub(super) fn held(&self) -> usize {
-        self.current.as_ref().map_or(0, |call| call.body.len())
-    }
-
-    pub(super) fn speech(&self, era: Era) -> Option<Speech> {
-        self.current.as_ref().and_then(|call| call.upstream.speech(era))
-    }
-}
 
 /// A call that the processor makes.
 #[derive(Debug)]
@@ -123,7 +78,7 @@ impl Relay {
     fn command(&self) -> Command {
         Command::Call(Call {
             upstream: Arc::clone(&self.call.upstream.name),
-            headers: call::own_headers(&self.call, self.request.era(), &self.binding, &self.request.headers),
+            headers: heading::own_headers(&self.call, self.request.era(), &self.binding, &self.request.headers),
             body: self.call.body.clone(),
             timeout: self.call.upstream.call_timeout,
         })
@@ -293,74 +248,6 @@ impl Exchange {
         }
     }
 
-    /// The whole answer is here and stands.
-    fn relay_whole(&mut self, mut relay: Box<Relay>) -> Step {
-        let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, Stage::AwaitHead) else {
-            return self.relay_failed(relay, UpstreamFailure::Garbage);
-        };
-        let Collected {
-            status,
-            mut media,
-            mut pieces,
-            ..
-        } = collected;
-        let must_convert = relay.request.accepts == Accepts::Json || relay.calls.asking_around();
-        if media == Media::EventStream && must_convert {
-            let Some(message) = response_in(&pieces) else {
-                return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::Garbage));
-            };
-            pieces = vec![message];
-            media = Media::Json;
-        }
-        if relay.calls.asking_around() && is_not_found(&pieces) {
-            return self.relay_next(*relay);
-        }
-        let content_type: &'static [u8] = match media {
-            Media::Json => b"application/json",
-            Media::EventStream => b"text/event-stream",
-        };
-        let answer = Answer {
-            status,
-            headers: vec![("content-type", Bytes::from_static(content_type))],
-            body: pieces,
-            details: "relayed",
-            metadata: Some(Box::new(self.metadata(relay.request.id(), true))),
-        };
-        self.record.status = status;
-        self.record.bytes_out = answer.body.iter().map(Bytes::len).sum();
-        self.relay_done(&relay, vec![Reply::Answer(answer)])
-    }
-
-    fn relay_failed(&mut self, relay: Box<Relay>, failure: UpstreamFailure) -> Step {
-        match &relay.stage {
-            Stage::AwaitHead | Stage::Collect(_) => self.relay_refused(*relay, Trouble::Failed(failure)),
-            Stage::Stream(Media::EventStream) => {
-                // The status is out; the caller still hears what became of its request.
-                let reject = Reject::Upstream(Trouble::Failed(failure), Arc::clone(&relay.call.upstream.name));
-                self.record.code = Some(reject.code().0);
-                self.record.reason = Some(reject.reason());
-                let event = sse::SseEvent {
-                    data: reject.body(relay.request.id()),
-                    ..sse::SseEvent::default()
-                };
-                self.relay_done(
-                    &relay,
-                    vec![Reply::StreamChunk {
-                        body: sse::encode(&event),
-                        end: true,
-                    }],
-                )
-            }
-            Stage::Stream(Media::Json) => {
-                // Half a JSON document cannot be mended: cut the connection.
-                self.record.reason = Some("upstream_cut");
-                let mut step = self.relay_done(&relay, Vec::new());
-                step.end = End::Abort;
-                step
-            }
-        }
-    }
-
     /// What is known of the upstream session now.
     pub(super) fn relay_found(&mut self, mut relay: Box<Relay>, finding: Finding) -> Step {
         match finding {
@@ -399,43 +286,6 @@ impl Exchange {
         }
     }
 
-    /// This upstream gives no answer: the next one, or the error.
-    fn relay_refused(&mut self, relay: Relay, trouble: Trouble) -> Step {
-        let close = relay.close();
-        let mut step = self.try_next(relay.request, relay.calls.or(relay.call), trouble);
-        step.commands.insert(0, Command::CancelCall);
-        step.commands.extend(close);
-        step
-    }
-
-    fn relay_next(&mut self, relay: Relay) -> Step {
-        let close = relay.close();
-        let mut step = self.tie(relay.request, relay.calls);
-        step.commands.extend(close);
-        step
-    }
-
-    /// Goes on to the next upstream in line, if there is one; else the trouble is the client's answer.
-    pub(super) fn try_next(&mut self, request: Box<Request>, calls: Calls, trouble: Trouble) -> Step {
-        if calls.next.is_empty() {
-            let upstream = calls.current.map(|call| Arc::clone(&call.upstream.name));
-            let upstream = upstream
-                .or_else(|| self.record.upstream.clone())
-                .unwrap_or_else(|| "".into());
-            return self.reject(&Reject::Upstream(trouble, upstream), request.id());
-        }
-        self.tie(request, calls)
-    }
-
-    fn relay_done(&mut self, relay: &Relay, replies: Vec<Reply>) -> Step {
-        self.phase = Phase::Done;
-        Step {
-            replies,
-            commands: relay.close().into_iter().collect(),
-            end: End::Done,
-        }
-    }
-
     fn stream_head(&self, request: &Request, media: Media) -> Reply {
         let content_type: &'static [u8] = match media {
             Media::Json => b"application/json",
@@ -451,44 +301,4 @@ impl Exchange {
             metadata: Some(Box::new(self.metadata(request.id(), true))),
         }
     }
-}
-
-impl Calls {
-    /// For messages: remembers `call` as the current one where none is.
-    fn or(mut self, call: Outgoing) -> Self {
-        self.current.get_or_insert(call);
-        self
-    }
-}
-
-/// The JSON-RPC response within a collected event stream.
-fn response_in(pieces: &[Bytes]) -> Option<Bytes> {
-    let mut decoder = sse::Decoder::default();
-    for piece in pieces {
-        for event in decoder.feed(piece, COLLECT_MAX).ok()? {
-            let is_response = Envelope::scan(&event.data, u32::MAX)
-                .is_ok_and(|envelope| matches!(envelope.shape, Shape::Response { .. }));
-            if is_response {
-                return Some(event.data);
-            }
-        }
-    }
-    None
-}
-
-/// Whether a JSON-RPC response says that there is no such resource.
-fn is_not_found(pieces: &[Bytes]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Response {
-        error: Option<Error>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Error {
-        code: i64,
-    }
-    let whole = pieces.concat();
-    let error = serde_json::from_slice::<Response>(&whole)
-        .ok()
-        .and_then(|response| response.error);
-    error.is_some_and(|error| matches!(error.code, -32002 | -32602))
 }

@@ -1,0 +1,186 @@
+//! The request arrives: its head, its body, and what has to be found out before it is carried out.
+
+use super::door::{self, Accepts, Verb};
+use super::event::{Finding, Headers, Refusal, RequestHead};
+use super::intake::Intake;
+use super::modes::unserved;
+use super::plan::{self, Plan, Sender};
+use super::reject::Reject;
+use super::step::{Command, HeaderWork, Question, Reply, Step};
+use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller};
+use crate::engine::mcp::Era;
+use crate::engine::session::Timestamp;
+use crate::engine::snapshot::Endpoint;
+use bytes::Bytes;
+use std::sync::Arc;
+
+impl Exchange {
+    pub(super) fn head(&mut self, head: RequestHead, now: Timestamp) -> Step {
+        self.record.client = head.source.as_deref().map(without_port);
+        if let Some(setting) = unserved(self.modes) {
+            return self.reject(&Reject::Wiring(setting), None);
+        }
+        let (endpoint, verb) = match door::enter(&self.snapshot, &head.headers) {
+            Ok(entered) => entered,
+            Err(reject) => return self.reject(&reject, None),
+        };
+        match verb {
+            Verb::Post => self.post(endpoint, head, now),
+            Verb::Get | Verb::Delete => self.session_only(endpoint, head.headers, verb, now),
+        }
+    }
+
+    pub(super) fn post(&mut self, endpoint: Arc<Endpoint>, head: RequestHead, now: Timestamp) -> Step {
+        if let Err(reject) = door::body_is_welcome(&endpoint, &head.headers) {
+            return self.reject(&reject, None);
+        }
+        let receive = endpoint.limits.receive;
+        let arrival = Arrival {
+            endpoint,
+            headers: head.headers,
+            intake: Intake::default(),
+        };
+        if head.end {
+            return self.read(arrival, false, now);
+        }
+        let mut step = Step::default();
+        match self.modes.request {
+            BodyMode::Buffered => step.replies.push(Reply::RequestHeaders(HeaderWork::default())),
+            BodyMode::FullDuplex => {}
+            BodyMode::None | BodyMode::Streamed | BodyMode::BufferedPartial => {
+                return self.reject(&Reject::Wiring("request_body_mode NONE on a route for POST"), None);
+            }
+        }
+        step.commands.push(Command::Arm(receive));
+        self.phase = Phase::AwaitBody(Box::new(arrival));
+        step
+    }
+
+    pub(super) fn body(&mut self, mut arrival: Box<Arrival>, chunk: Bytes, end: bool, now: Timestamp) -> Step {
+        let limit = arrival.endpoint.limits.body;
+        if !arrival.intake.add(chunk, limit) {
+            return self.reject(&Reject::BodyTooLarge(limit), None);
+        }
+        if end {
+            return self.read(*arrival, false, now);
+        }
+        self.phase = Phase::AwaitBody(arrival);
+        Step::default()
+    }
+
+    /// The whole request is here: decide.
+    pub(super) fn read(&mut self, arrival: Arrival, trailers: bool, now: Timestamp) -> Step {
+        let body = arrival.intake.into_bytes();
+        self.record.bytes_in = body.len();
+        let mut sender = Sender::default();
+        let plan = plan::plan(&arrival.endpoint, &arrival.headers, &body, &mut sender, now);
+        let accepts = door::accepts(&arrival.headers);
+        self.note_sender(&sender, &arrival.headers);
+        let request = Request {
+            endpoint: arrival.endpoint,
+            headers: arrival.headers,
+            accepts,
+            sender,
+            trailers,
+        };
+        let mut step = match plan {
+            Ok(plan) => self.begin(Box::new(request), plan, now),
+            Err(reject) => self.reject(&reject, request.id()),
+        };
+        step.commands.insert(0, Command::Disarm);
+        step
+    }
+
+    /// GET and DELETE: nothing but a session id to look at.
+    pub(super) fn session_only(
+        &mut self,
+        endpoint: Arc<Endpoint>,
+        headers: Headers,
+        verb: Verb,
+        now: Timestamp,
+    ) -> Step {
+        if caller::header_is_modern(&headers) {
+            return self.reject(&Reject::MethodNotAllowed, None);
+        }
+        let session = match caller::session(&endpoint, &headers, now) {
+            Ok(session) => session,
+            Err(reject) => return self.reject(&reject, None),
+        };
+        let (question, then) = match (verb, session) {
+            (Verb::Delete, Some(session)) => (Question::End(session), Then::Delete),
+            (Verb::Delete, None) => return self.reject(&Reject::SessionIdMissing, None),
+            // No stream is offered yet: 405 for a session that is alive, 404 for one that is not.
+            (Verb::Get | Verb::Post, Some(session)) => (Question::Recall(session), Then::Get),
+            (Verb::Get | Verb::Post, None) => return self.reject(&Reject::MethodNotAllowed, None),
+        };
+        let sender = Sender {
+            session,
+            era: Some(Era::Legacy),
+            ..Sender::default()
+        };
+        self.note_sender(&sender, &headers);
+        let request = Request {
+            endpoint,
+            headers,
+            accepts: Accepts::Both,
+            sender,
+            trailers: false,
+        };
+        self.ask(Box::new(request), question, then)
+    }
+
+    /// Starts on a plan: what concerns a session first hears whether that may go on.
+    pub(super) fn begin(&mut self, request: Box<Request>, plan: Plan, now: Timestamp) -> Step {
+        let session = request.sender.session;
+        match (plan, session) {
+            (Plan::Call(routed), _) => self.begin_call(request, routed),
+            (Plan::Initialize { version, flags, client }, _) => {
+                let (session, id) = answer::new_session(&request.endpoint, version, flags, self.entropy, now);
+                self.ask(
+                    request,
+                    Question::Start { session, client },
+                    Then::Welcome { id, version },
+                )
+            }
+            (Plan::SetLevel(level), Some(session)) => {
+                self.ask(request, Question::SetLevel { session, level }, Then::Do(Plan::Empty))
+            }
+            (plan, Some(session)) => self.ask(request, Question::Recall(session), Then::Do(plan)),
+            (plan, None) => self.say(&request, &plan),
+        }
+    }
+
+    pub(super) fn ask(&mut self, request: Box<Request>, question: Question, then: Then) -> Step {
+        self.phase = Phase::Asking(request, then);
+        Step {
+            commands: vec![Command::Ask(question)],
+            ..Step::default()
+        }
+    }
+
+    /// The open question is answered.
+    pub(super) fn found(&mut self, request: Box<Request>, then: Then, finding: Finding, _now: Timestamp) -> Step {
+        match (then, finding) {
+            (_, Finding::Ended) => self.reject(&Reject::SessionNotFound("session_ended"), request.id()),
+            (_, Finding::SessionsFull) => self.reject(&Reject::SessionsFull, request.id()),
+            (Then::Do(plan), Finding::Live) => self.say(&request, &plan),
+            (Then::Welcome { id, version }, Finding::Live) => self.welcome(&request, id, version),
+            (Then::Get, Finding::Live) => self.reject(&Reject::MethodNotAllowed, None),
+            (Then::Delete, Finding::EndWritten(true)) => self.answer(&request, answer::empty(200)),
+            (Then::Delete, Finding::EndWritten(false)) => self.reject(&Reject::NotWritten, None),
+            (Then::Call(calls), finding) => self.tied(request, calls, finding),
+            (Then::Do(_) | Then::Welcome { .. } | Then::Get | Then::Delete, other) => {
+                debug_assert!(false, "finding {other:?} answers no question of this exchange");
+                self.reject(&Reject::Refused(Refusal::Draining), request.id())
+            }
+        }
+    }
+}
+
+fn without_port(address: &str) -> Box<str> {
+    address
+        .rsplit_once(':')
+        .map_or(address, |(host, _)| host)
+        .trim_matches(['[', ']'])
+        .into()
+}

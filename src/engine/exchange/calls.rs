@@ -1,0 +1,62 @@
+//! The calls that one request may lead to, in turn: usually one, several where an unknown resource is asked around.
+
+use super::call::Outgoing;
+use crate::engine::mcp::Era;
+use crate::engine::snapshot::Speech;
+use std::collections::VecDeque;
+
+/// The calls to try in turn; usually one.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    current: Option<Outgoing>,
+    next: VecDeque<Outgoing>,
+    /// Several are asked: an answer "not found" leads to the next.
+    around: bool,
+    /// The tie is for this exchange alone.
+    pub(super) one_shot: bool,
+}
+
+impl Calls {
+    pub(super) fn new(calls: Vec<Outgoing>) -> Self {
+        Self {
+            current: None,
+            around: calls.len() > 1,
+            next: calls.into(),
+            one_shot: false,
+        }
+    }
+
+    /// Goes to the next one.
+    pub(super) fn advance(&mut self) -> Option<&Outgoing> {
+        self.current = self.next.pop_front();
+        self.current.as_ref()
+    }
+
+    pub(super) const fn current(&self) -> Option<&Outgoing> {
+        self.current.as_ref()
+    }
+
+    pub(super) const fn asking_around(&self) -> bool {
+        self.around
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.current.as_ref().map_or(0, |call| call.body.len())
+    }
+
+    pub(super) fn speech(&self, era: Era) -> Option<Speech> {
+        self.current.as_ref().and_then(|call| call.upstream.speech(era))
+    }
+
+    /// Nobody is left after the current one.
+    pub(super) fn is_last(&self) -> bool {
+        self.next.is_empty()
+    }
+
+    /// For messages: remembers `call` as the current one where none is.
+
+    pub(super) fn or(mut self, call: Outgoing) -> Self {
+        self.current.get_or_insert(call);
+        self
+    }
+}

@@ -1,0 +1,132 @@
+//! The headers of a call on its way to the upstream, and of the response on its way back (design 2, Header work).
+
+use super::call::Outgoing;
+use super::event::Headers;
+use super::step::{HeaderName, HeaderWork};
+use crate::engine::mcp::{Era, headers};
+use crate::engine::session::Binding;
+use crate::engine::snapshot::Endpoint;
+use bytes::Bytes;
+use std::borrow::Cow;
+
+const TO_UPSTREAM_NEVER: [&str; 6] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "origin",
+    "last-event-id",
+    "accept-encoding",
+];
+const BOTH_TYPES: &[u8] = b"application/json, text/event-stream";
+
+/// What changes in the client's headers on their way to the upstream (design 2, Header work).
+pub(super) fn request_headers(
+    endpoint: &Endpoint,
+    call: &Outgoing,
+    era: Era,
+    binding: &Binding,
+    client: &Headers,
+) -> HeaderWork {
+    let mut set: Vec<(HeaderName, Bytes)> = Vec::with_capacity(8 + call.upstream.headers.len());
+    set.push((":path".into(), Bytes::copy_from_slice(call.upstream.path.as_bytes())));
+    set.push((
+        "x-mcp-upstream".into(),
+        Bytes::copy_from_slice(call.upstream.name.as_bytes()),
+    ));
+    set.push((
+        "x-mcp-route-key".into(),
+        Bytes::copy_from_slice(endpoint.route_key.as_bytes()),
+    ));
+    set.push(("accept".into(), Bytes::from_static(BOTH_TYPES)));
+    set.push((
+        "content-length".into(),
+        Bytes::from(itoa::Buffer::new().format(call.body.len()).to_owned()),
+    ));
+    let mut remove: Vec<HeaderName> = Vec::new();
+    match era {
+        Era::Legacy => {
+            set.push((
+                headers::PROTOCOL_VERSION.into(),
+                Bytes::from_static(binding.version.as_str().as_bytes()),
+            ));
+        }
+        Era::Modern => {
+            if let Some(name) = &call.name_header {
+                set.push((headers::NAME.into(), name.clone()));
+            }
+        }
+    }
+    match (&binding.id, client.get(headers::SESSION_ID)) {
+        (Some(id), _) => set.push((headers::SESSION_ID.into(), Bytes::copy_from_slice(id.as_bytes()))),
+        (None, Some(_)) => remove.push(headers::SESSION_ID.into()),
+        (None, None) => {}
+    }
+    for (name, value) in &call.upstream.headers {
+        set.push((name.to_string().into(), Bytes::copy_from_slice(value.as_bytes())));
+    }
+    for (name, _) in &client.0 {
+        let foreign = TO_UPSTREAM_NEVER.contains(&name.as_str()) || name.starts_with("x-mcp-");
+        if foreign && !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
+            remove.push(name.clone().into());
+        }
+    }
+    HeaderWork {
+        set,
+        remove,
+        clear_route: true,
+        metadata: None,
+    }
+}
+
+/// The headers of a call that the processor makes itself.
+pub(super) fn own_headers(
+    call: &Outgoing,
+    era: Era,
+    binding: &Binding,
+    client: &Headers,
+) -> Vec<(Cow<'static, str>, Bytes)> {
+    let mut own: Vec<(Cow<'static, str>, Bytes)> = Vec::new();
+    if let Some(id) = &binding.id {
+        own.push((headers::SESSION_ID.into(), Bytes::copy_from_slice(id.as_bytes())));
+    }
+    own.push((
+        headers::PROTOCOL_VERSION.into(),
+        Bytes::from_static(binding.version.as_str().as_bytes()),
+    ));
+    match era {
+        Era::Legacy => {}
+        Era::Modern => {
+            // Mcp-Method and Mcp-Param-* go on as they came (SEP-2243: unknown ones must be forwarded).
+            for (name, value) in &client.0 {
+                if name == headers::METHOD || name.starts_with("mcp-param-") {
+                    own.push((name.clone().into(), Bytes::copy_from_slice(value)));
+                }
+            }
+            let name = call
+                .name_header
+                .clone()
+                .or_else(|| client.get(headers::NAME).map(Bytes::copy_from_slice));
+            own.extend(name.map(|name| (headers::NAME.into(), name)));
+        }
+    }
+    own
+}
+
+const TO_CLIENT_NEVER: [&str; 2] = [headers::SESSION_ID, "set-cookie"];
+
+/// What must not reach the client of an upstream's response headers.
+pub(super) fn response_headers(upstream: &Headers) -> HeaderWork {
+    let mut remove: Vec<HeaderName> = Vec::new();
+    for (name, _) in &upstream.0 {
+        let foreign = TO_CLIENT_NEVER.contains(&name.as_str()) || name.starts_with("access-control-");
+        if foreign && !remove.iter().any(|gone| gone == name) {
+            remove.push(name.clone().into());
+        }
+    }
+    HeaderWork {
+        set: Vec::new(),
+        remove,
+        clear_route: false,
+        metadata: None,
+    }
+}

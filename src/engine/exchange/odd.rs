@@ -1,0 +1,99 @@
+//! Odd turns: the stream is gone, Envoy answers in our place, an event comes that nobody waits for.
+
+use super::event::{Event, Message};
+use super::reject::Reject;
+use super::step::{Command, End, HeaderWork, Reply, Step};
+use super::{Exchange, Phase, verdict};
+
+impl Exchange {
+    /// The stream is gone: what was opened for this exchange alone is closed.
+    pub(super) fn closed(phase: Phase) -> Step {
+        let mut step = Step {
+            end: End::Done,
+            ..Step::default()
+        };
+        if let Phase::Calling(relay) = phase {
+            step.commands.push(Command::CancelCall);
+            step.commands.extend(relay.into_close());
+        }
+        step
+    }
+
+    /// A response goes to the client as it comes.
+    pub(super) fn pass(message: Message, phase: &mut Phase) -> Step {
+        let (reply, end) = match message {
+            Message::ResponseHeaders(_) => (Reply::ResponseHeaders(HeaderWork::default()), End::Open),
+            Message::ResponseBody { chunk, end } => (
+                Reply::ResponseChunk { body: chunk, end },
+                if end { End::Done } else { End::Open },
+            ),
+            Message::ResponseTrailers => (Reply::ResponseTrailers, End::Done),
+            // The request was answered in full before; what still comes of it is not replied to.
+            Message::RequestHeaders(_) | Message::RequestBody { .. } | Message::RequestTrailers => {
+                *phase = Phase::Passing;
+                return Step::default();
+            }
+        };
+        *phase = if end == End::Open { Phase::Passing } else { Phase::Done };
+        Step {
+            replies: vec![reply],
+            commands: Vec::new(),
+            end,
+        }
+    }
+
+    /// Events that a phase does not wait for.
+    pub(super) fn unexpected(&mut self, phase: Phase, event: Event) -> Step {
+        match event {
+            // Envoy answers itself (a request it refused before or while we think): its answer stands.
+            Event::Envoy(Message::ResponseHeaders(head)) => {
+                self.record.status = verdict::status(&head);
+                self.record.reason = Some("answered_by_envoy");
+                let mut step = Self::closed(phase);
+                step.end = End::Open;
+                step.replies.push(Reply::ResponseHeaders(HeaderWork::default()));
+                self.phase = Phase::Passing;
+                step
+            }
+            Event::Envoy(Message::RequestHeaders(_) | Message::RequestBody { .. } | Message::RequestTrailers) => {
+                match phase {
+                    Phase::AwaitHead | Phase::AwaitBody(_) => {
+                        self.reject(&Reject::Wiring("request_header_mode must be SEND"), None)
+                    }
+                    Phase::Asking(..)
+                    | Phase::Calling(_)
+                    | Phase::Forwarded(_)
+                    | Phase::Recovering(_)
+                    | Phase::Passing
+                    | Phase::Done => self.stay(phase),
+                }
+            }
+            Event::Envoy(Message::ResponseBody { chunk, end }) => match phase {
+                Phase::Recovering(mut suspicion) => {
+                    suspicion.body.push((chunk, end));
+                    self.stay(Phase::Recovering(suspicion))
+                }
+                phase @ (Phase::AwaitHead
+                | Phase::AwaitBody(_)
+                | Phase::Asking(..)
+                | Phase::Calling(_)
+                | Phase::Forwarded(_)
+                | Phase::Passing
+                | Phase::Done) => self.stay(phase),
+            },
+            // Late or early: nothing waits for it.
+            Event::Envoy(Message::ResponseTrailers)
+            | Event::Finding(_)
+            | Event::Call(_)
+            | Event::Timer
+            | Event::NoRoom
+            | Event::Refused(_)
+            | Event::Closed => self.stay(phase),
+        }
+    }
+
+    pub(super) fn stay(&mut self, phase: Phase) -> Step {
+        self.phase = phase;
+        Step::default()
+    }
+}

@@ -1,0 +1,38 @@
+//! What a collected answer says.
+
+use super::COLLECT_MAX;
+use crate::engine::jsonrpc::{Envelope, Shape};
+use crate::engine::sse;
+use bytes::Bytes;
+
+/// The JSON-RPC response within a collected event stream.
+pub(super) fn response_in(pieces: &[Bytes]) -> Option<Bytes> {
+    let mut decoder = sse::Decoder::default();
+    for piece in pieces {
+        for event in decoder.feed(piece, COLLECT_MAX).ok()? {
+            let is_response = Envelope::scan(&event.data, u32::MAX)
+                .is_ok_and(|envelope| matches!(envelope.shape, Shape::Response { .. }));
+            if is_response {
+                return Some(event.data);
+            }
+        }
+    }
+    None
+}
+
+/// Whether a JSON-RPC response says that there is no such resource.
+pub(super) fn is_not_found(pieces: &[Bytes]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Response {
+        error: Option<Error>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Error {
+        code: i64,
+    }
+    let whole = pieces.concat();
+    let error = serde_json::from_slice::<Response>(&whole)
+        .ok()
+        .and_then(|response| response.error);
+    error.is_some_and(|error| matches!(error.code, -32002 | -32602))
+}

@@ -1,0 +1,125 @@
+//! How a relayed call ends: its answer, the next upstream in line, or an error.
+
+use super::collected::{is_not_found, response_in};
+use super::{Collected, Relay, Stage};
+use crate::engine::exchange::calls::Calls;
+use crate::engine::exchange::event::UpstreamFailure;
+use crate::engine::exchange::reject::{Reject, Trouble};
+use crate::engine::exchange::step::{Answer, Command, End, Reply, Step};
+use crate::engine::exchange::verdict::Media;
+use crate::engine::exchange::{Accepts, Exchange, Phase, Request};
+use crate::engine::sse;
+use bytes::Bytes;
+use std::sync::Arc;
+
+impl Exchange {
+    /// The whole answer is here and stands.
+    pub(super) fn relay_whole(&mut self, mut relay: Box<Relay>) -> Step {
+        let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, Stage::AwaitHead) else {
+            return self.relay_failed(relay, UpstreamFailure::Garbage);
+        };
+        let Collected {
+            status,
+            mut media,
+            mut pieces,
+            ..
+        } = collected;
+        let must_convert = relay.request.accepts == Accepts::Json || relay.calls.asking_around();
+        if media == Media::EventStream && must_convert {
+            let Some(message) = response_in(&pieces) else {
+                return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::Garbage));
+            };
+            pieces = vec![message];
+            media = Media::Json;
+        }
+        if relay.calls.asking_around() && is_not_found(&pieces) {
+            return self.relay_next(*relay);
+        }
+        let content_type: &'static [u8] = match media {
+            Media::Json => b"application/json",
+            Media::EventStream => b"text/event-stream",
+        };
+        let answer = Answer {
+            status,
+            headers: vec![("content-type", Bytes::from_static(content_type))],
+            body: pieces,
+            details: "relayed",
+            metadata: Some(Box::new(self.metadata(relay.request.id(), true))),
+        };
+        self.record.status = status;
+        self.record.bytes_out = answer.body.iter().map(Bytes::len).sum();
+        self.relay_done(&relay, vec![Reply::Answer(answer)])
+    }
+
+    pub(super) fn relay_failed(&mut self, relay: Box<Relay>, failure: UpstreamFailure) -> Step {
+        match &relay.stage {
+            Stage::AwaitHead | Stage::Collect(_) => self.relay_refused(*relay, Trouble::Failed(failure)),
+            Stage::Stream(Media::EventStream) => {
+                // The status is out; the caller still hears what became of its request.
+                let reject = Reject::Upstream(Trouble::Failed(failure), Arc::clone(&relay.call.upstream.name));
+                self.record.code = Some(reject.code().0);
+                self.record.reason = Some(reject.reason());
+                let event = sse::SseEvent {
+                    data: reject.body(relay.request.id()),
+                    ..sse::SseEvent::default()
+                };
+                self.relay_done(
+                    &relay,
+                    vec![Reply::StreamChunk {
+                        body: sse::encode(&event),
+                        end: true,
+                    }],
+                )
+            }
+            Stage::Stream(Media::Json) => {
+                // Half a JSON document cannot be mended: cut the connection.
+                self.record.reason = Some("upstream_cut");
+                let mut step = self.relay_done(&relay, Vec::new());
+                step.end = End::Abort;
+                step
+            }
+        }
+    }
+
+    /// This upstream gives no answer: the next one, or the error.
+    pub(super) fn relay_refused(&mut self, relay: Relay, trouble: Trouble) -> Step {
+        let close = relay.close();
+        let mut step = self.try_next(relay.request, relay.calls.or(relay.call), trouble);
+        step.commands.insert(0, Command::CancelCall);
+        step.commands.extend(close);
+        step
+    }
+
+    pub(super) fn relay_next(&mut self, relay: Relay) -> Step {
+        let close = relay.close();
+        let mut step = self.tie(relay.request, relay.calls);
+        step.commands.extend(close);
+        step
+    }
+
+    /// Goes on to the next upstream in line, if there is one; else the trouble is the client's answer.
+    pub(in crate::engine::exchange) fn try_next(
+        &mut self,
+        request: Box<Request>,
+        calls: Calls,
+        trouble: Trouble,
+    ) -> Step {
+        if calls.is_last() {
+            let upstream = calls.current().map(|call| Arc::clone(&call.upstream.name));
+            let upstream = upstream
+                .or_else(|| self.record.upstream.clone())
+                .unwrap_or_else(|| "".into());
+            return self.reject(&Reject::Upstream(trouble, upstream), request.id());
+        }
+        self.tie(request, calls)
+    }
+
+    pub(super) fn relay_done(&mut self, relay: &Relay, replies: Vec<Reply>) -> Step {
+        self.phase = Phase::Done;
+        Step {
+            replies,
+            commands: relay.close().into_iter().collect(),
+            end: End::Done,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What is said to the client: answers, refusals, and the facts that go with them.
+
+use super::event::Headers;
+use super::plan::{Plan, Sender};
+use super::record::Way;
+use super::reject::Reject;
+use super::step::{Answer, Command, End, Metadata, Reply, Step};
+use super::{BodyMode, Exchange, Phase, Request, answer};
+use crate::engine::mcp::{Era, Version, headers};
+use crate::engine::session::id::fingerprint;
+use crate::engine::snapshot::Prepared;
+use bytes::Bytes;
+
+impl Exchange {
+    /// Carries out a plan that needs nobody else.
+    pub(super) fn say(&mut self, request: &Request, plan: &Plan) -> Step {
+        let endpoint = &request.endpoint;
+        match plan {
+            Plan::Absorb => self.answer(request, answer::empty(202)),
+            Plan::Empty | Plan::SetLevel(_) => {
+                let result = answer::empty_result(request.era());
+                self.answer(request, answer::result(request.id(), &[result]))
+            }
+            Plan::Discover => self.answer(
+                request,
+                answer::result(request.id(), std::slice::from_ref(&endpoint.discover)),
+            ),
+            Plan::List(kind) => {
+                let list = endpoint.face(request.era()).list(*kind);
+                if list.len > answer::LARGE && self.modes.request == BodyMode::FullDuplex {
+                    return self.stream_list(request, list);
+                }
+                self.answer(request, answer::result(request.id(), &list.segments))
+            }
+            Plan::Initialize { .. } | Plan::Call(_) => {
+                debug_assert!(false, "these plans need somebody else");
+                self.reject(&Reject::UnknownMethod(request.era()), request.id())
+            }
+        }
+    }
+
+    pub(super) fn welcome(&mut self, request: &Request, id: String, version: Version) -> Step {
+        let result = answer::initialize(&request.endpoint, version);
+        let mut answer = answer::result(request.id(), &[result]);
+        self.record.session = Some(fingerprint(id.as_bytes()));
+        answer.headers.push((headers::SESSION_ID, Bytes::from(id)));
+        self.answer(request, answer)
+    }
+
+    pub(super) fn answer(&mut self, request: &Request, mut answer: Answer) -> Step {
+        answer.metadata = Some(Box::new(self.metadata(request.id(), true)));
+        self.record.way = Way::Answer;
+        self.record.status = answer.status;
+        self.record.bytes_out = answer.body.iter().map(Bytes::len).sum();
+        self.phase = Phase::Done;
+        Step {
+            replies: vec![Reply::Answer(answer)],
+            end: End::Done,
+            ..Step::default()
+        }
+    }
+
+    /// A list too large for one message, in pieces.
+    pub(super) fn stream_list(&mut self, request: &Request, list: &Prepared) -> Step {
+        let metadata = Some(Box::new(self.metadata(request.id(), true)));
+        let (head, chunks) = answer::stream(request.id(), list, metadata);
+        self.record.way = Way::Answer;
+        self.record.status = 200;
+        self.record.bytes_out = list.len;
+        self.phase = Phase::Done;
+        let replies = std::iter::once(head).chain(chunks).collect();
+        Step {
+            replies,
+            end: End::Done,
+            ..Step::default()
+        }
+    }
+
+    pub(super) fn reject(&mut self, reject: &Reject, id: Option<&[u8]>) -> Step {
+        let answer = reject.answer(id, Some(Box::new(self.metadata(id, true))));
+        self.record.way = Way::Reject;
+        self.record.status = answer.status;
+        self.record.code = Some(reject.code().0);
+        self.record.reason = Some(reject.reason());
+        self.record.bytes_out = answer.body.iter().map(Bytes::len).sum();
+        self.phase = Phase::Done;
+        Step {
+            replies: vec![Reply::Answer(answer)],
+            commands: vec![Command::Disarm, Command::CancelCall],
+            end: End::Done,
+        }
+    }
+
+    pub(super) fn note_sender(&mut self, sender: &Sender, all: &Headers) {
+        self.record.method.clone_from(&sender.method);
+        self.record.known = sender.known;
+        self.record.era = sender.era;
+        if sender.session.is_some() {
+            let id = all.get(headers::SESSION_ID).unwrap_or(b"");
+            self.record.session = Some(fingerprint(id));
+        }
+    }
+
+    pub(super) fn metadata(&self, id: Option<&[u8]>, answered: bool) -> Metadata {
+        Metadata {
+            method: self.record.method.clone(),
+            id: id.and_then(|id| std::str::from_utf8(id).ok()).map(Into::into),
+            tool: self.record.tool.clone(),
+            upstream: self.record.upstream.clone(),
+            session: self.record.session.clone(),
+            era: self.record.era.map(Era::as_str),
+            answered,
+        }
+    }
+}
