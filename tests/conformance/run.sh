@@ -26,7 +26,7 @@ for wire; do
         *) which=(--requirements "$wire") ;;
     esac
     "$tools/node/bin/node" "$tools/npm/node_modules/@modelcontextprotocol/conformance/dist/index.js" \
-        server --url "$url" "${which[@]}" -o "$out/$wire" >"$out/$wire/log" 2>&1
+        server --url "$url" "${which[@]}" --timeout 10000 -o "$out/$wire" >"$out/$wire/log" 2>&1
     # The suite's own verdict leaves out what is not scored, so the checks are judged here.
     "$tools/node/bin/node" tests/conformance/judge.mjs "$wire" "$out/$wire" "$expected" || worst=1
 done

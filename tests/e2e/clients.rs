@@ -210,7 +210,6 @@ async fn servers_by_others_can_be_visited_directly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "until `up` runs"]
 async fn every_client_can_visit_two_upstreams_through_the_gateway() {
     let (first, second) = (
         process::upstream(&["--name", "first"]),

@@ -33,7 +33,6 @@ fn the_upstream_alone_conforms_on_every_wire() {
 }
 
 #[test]
-#[ignore = "until `up` runs"]
 fn one_upstream_without_prefix_conforms_through_the_gateway() {
     let upstream = process::upstream(&[]);
     let gateway = Gateway::before(&[("fixture", &upstream.said, "")]);
