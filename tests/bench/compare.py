@@ -25,7 +25,7 @@ TITLES = {"call": "tools/call of 100 bytes, forwarded", "list": "tools/list of 4
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--seconds", type=float, default=4, help="of each measurement")
+    arguments.add_argument("--seconds", type=int, default=4, help="of each measurement")
     arguments.add_argument("--only", choices=list(TITLES), help="one workload")
     arguments.add_argument("--extra", default="", help="more lines for manifold.yaml, such as 'envoy: {responsePhase: false}'")
     options = arguments.parse_args()
