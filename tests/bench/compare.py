@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -144,8 +145,8 @@ def goals(rows: dict) -> list:
 
 def machine(options) -> str:
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    envoy = subprocess.run([setups.ENVOY, "--version"], capture_output=True, text=True).stdout.strip().split("/")
-    version = envoy[1] if len(envoy) > 1 else "?"
+    said = subprocess.run([setups.ENVOY, "--version"], capture_output=True, text=True).stdout
+    version = match[1] if (match := re.search(r"version: \w+/([\d.]+)/", said)) else "?"
     return (
         f"{os.cpu_count()} x {model}, Linux {platform.release()}; Envoy {version} with one worker; {load.tool()}; "
         f"medians of {options.rounds} rounds of {options.seconds:g} s. Repeat it with `make bench`.\n"

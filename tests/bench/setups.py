@@ -204,7 +204,9 @@ def noop(house: House, stub: int, name: str, extra: str = "", answer: int | None
     processor = house.start(name, *command)
     envoy = house.envoy(name, bootstrap)
     bodies = {"call": call_of("tool_1")} if answer is None else {"list": LIST}
-    return Setup("no-op", port, "/mcp", bodies, {"envoy": envoy, "processor": processor})
+    # The route hides the upstream's session id; the upstream takes any.
+    headers = HEADERS | {"mcp-session-id": "mp1.of-the-same-length-as-those-of-the-gateway-so-that-requests-are-alike"}
+    return Setup("no-op", port, "/mcp", bodies, {"envoy": envoy, "processor": processor}, headers)
 
 
 def ours(house: House, stub: int, name: str = "ours", extra: str = "") -> Setup:
