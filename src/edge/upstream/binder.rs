@@ -5,7 +5,7 @@
 //! with it, and an upstream session that was opened is always either kept or closed.
 
 use super::handshake;
-use super::line::{Line, SMALL};
+use super::line::{Line, SMALL, Tie};
 use super::notices::Notices;
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
@@ -263,7 +263,7 @@ async fn is_lost(target: &Arc<Target>, stale: &Binding) -> bool {
     if stale.id.is_none() {
         return false;
     }
-    let line = Line::beside_client(Arc::clone(target), stale.clone());
+    let line = Line::new(Arc::clone(target), Tie::Session(stale.clone()));
     let ping = line.request("ping", "", SMALL, target.timeout().list).await;
     ping.is_err_and(|failure| failure.session_may_be_lost())
 }

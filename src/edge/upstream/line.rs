@@ -6,8 +6,8 @@ use crate::edge::http::{HttpError, Response, Target};
 use crate::engine::mcp::{Version, headers};
 use crate::engine::session::Binding;
 use http::{HeaderMap, HeaderValue};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Bytes of an answer that is not a list.
@@ -25,7 +25,6 @@ pub(super) const OWN_INFO: &str = concat!(
 pub(super) struct Line {
     target: Arc<Target>,
     tie: Tie,
-    next_id: AtomicU64,
 }
 
 /// What a request has to carry.
@@ -41,20 +40,7 @@ pub(super) enum Tie {
 
 impl Line {
     pub(super) const fn new(target: Arc<Target>, tie: Tie) -> Self {
-        Self {
-            target,
-            tie,
-            next_id: AtomicU64::new(1),
-        }
-    }
-
-    /// For one request in a session that its client uses too: the id must not meet one of the client's.
-    pub(super) fn beside_client(target: Arc<Target>, binding: Binding) -> Self {
-        Self {
-            target,
-            tie: Tie::Session(binding),
-            next_id: AtomicU64::new(rand::random_range(1 << 51..1 << 52)),
-        }
+        Self { target, tie }
     }
 
     pub(super) const fn target(&self) -> &Arc<Target> {
@@ -100,7 +86,7 @@ impl Line {
     /// # Errors
     /// [`Failure::Http`].
     pub(super) async fn open(&self, method: &'static str, members: &str, time: Duration) -> Result<Response, Failure> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = next_id();
         let params = self.params(members);
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"{params}}}"#);
         Ok(self.target.post(self.headers(method), body.into(), time).await?)
@@ -182,6 +168,13 @@ impl Line {
             }
         }
     }
+}
+
+/// A JSON-RPC id that no session has seen before. A session that is opened for a client is used by it too, and clients
+/// count from 0: ours begin far above, and still fit 32 bits.
+fn next_id() -> u32 {
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(rand::random_range(1 << 30..3 << 29)));
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// `_meta` of the gateway's own modern requests.
