@@ -13,6 +13,7 @@ pub mod clusters;
 pub mod key;
 mod log;
 mod private;
+mod process;
 mod spawn;
 mod template;
 
@@ -20,10 +21,11 @@ pub use admin::{Admin, AdminError, Stat, Stats};
 pub use binary::{EnvoyMissing, find};
 pub use bootstrap::{BodyMode, Clusters, RenderError, RenderOptions, render};
 pub use cds::{CdsFile, NotInForce};
-pub use child::{ChildOptions, Envoy, StartError};
+pub use child::Envoy;
 pub use clusters::{render_clusters, system_roots};
 pub use key::route_key;
 pub use private::write_private;
+pub use process::{ChildOptions, StartError};
 
 use std::fmt;
 use std::net::SocketAddr;

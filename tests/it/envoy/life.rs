@@ -138,6 +138,17 @@ async fn a_second_gateway_on_the_same_port_is_refused() {
 }
 
 #[tokio::test]
+async fn a_second_gateway_in_the_same_state_folder_is_refused() {
+    let gateway = Gateway::new(ONE);
+    let _envoy = gateway.start().await;
+    let error = Envoy::start(gateway.child(gateway.bootstrap()))
+        .await
+        .expect_err("taken");
+    assert!(matches!(error, StartError::Bind { key: "envoy.admin", .. }), "{error}");
+    assert!(gateway.admin.ready().await.expect("the first one is unharmed"));
+}
+
+#[tokio::test]
 async fn a_bootstrap_that_envoy_refuses_is_explained() {
     let gateway = Gateway::new(ONE);
     let bootstrap = gateway.folder.path().join("bad.yaml");
