@@ -21,17 +21,16 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it on `configuration`, which names everything but `listen`, `admin` and `stateDir`.
+    /// Starts it on `configuration`, which names everything but `listen`, `admin`, `stateDir` and `audit`.
     pub(crate) fn up(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (listen, admin) = (
             format!("127.0.0.1:{}", free_port()),
             format!("127.0.0.1:{}", free_port()),
         );
-        let state = folder.path().join("state");
+        let place = folder.path().display();
         let text = format!(
-            "listen: {listen}\nadmin: {admin}\nstateDir: {}\n{configuration}",
-            state.display()
+            "listen: {listen}\nadmin: {admin}\nstateDir: {place}/state\naudit: {{ file: {place}/audit.jsonl }}\n{configuration}"
         );
         let file = folder.path().join("manifold.yaml");
         fs::write(&file, text).expect("the temporary folder is writable");
@@ -63,6 +62,14 @@ impl Gateway {
     /// The configuration file; a change is picked up.
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("manifold.yaml")
+    }
+
+    /// The audit lines so far.
+    pub(crate) fn audit(&self) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(self.folder.path().join("audit.jsonl")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     /// What followed `ready` on its line.
