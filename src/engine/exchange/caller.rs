@@ -118,11 +118,7 @@ pub(super) fn modern_name(headers: &Headers, name: &str) -> Result<(), Reject> {
 
 /// The value of a header that may stand only once: an upstream might read the other one. Surrounding white space is no part of it.
 fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h [u8]>, Reject> {
-    let mut values = headers
-        .0
-        .iter()
-        .filter(|(key, _)| key == name)
-        .map(|(_, value)| value.trim_ascii());
+    let mut values = headers.all(name).map(<[u8]>::trim_ascii);
     let first = values.next();
     if values.next().is_some() {
         return Err(Reject::HeaderMismatch("a header stands twice"));

@@ -1,7 +1,7 @@
 //! What can be refused or known from request headers alone: path, Host, Origin, HTTP method, media types, Accept.
 
 use super::event::Headers;
-use super::reject::Reject;
+use super::reject::{Looking, Reject};
 use crate::engine::snapshot::{Endpoint, Snapshot};
 use std::sync::Arc;
 
@@ -41,14 +41,13 @@ pub(super) fn enter(snapshot: &Snapshot, headers: &Headers) -> Result<(Arc<Endpo
         .filter(|endpoint| &*endpoint.path == path)
         .peekable();
     if at_path.peek().is_none() {
-        return Err(Reject::NoEndpoint);
+        return Err(Reject::NoEndpoint(Looking::of(path)));
     }
     let Some(endpoint) = at_path.find(|endpoint| serves(endpoint, &host)) else {
         return Err(Reject::Forbidden("Host is not served here"));
     };
-    if let Some(origin) = headers.text("origin")
-        && !trusts(endpoint, origin)
-    {
+    let trusted = |origin| std::str::from_utf8(origin).is_ok_and(|origin| trusts(endpoint, origin));
+    if !headers.all("origin").all(trusted) {
         return Err(Reject::Forbidden("Origin is not allowed"));
     }
     let verb = match headers.get(":method").unwrap_or(b"") {
@@ -72,10 +71,8 @@ pub(super) fn body_is_welcome(endpoint: &Endpoint, headers: &Headers) -> Result<
     if !media.eq_ignore_ascii_case("application/json") {
         return Err(Reject::MediaType("Content-Type must be application/json"));
     }
-    if headers
-        .get("content-encoding")
-        .is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"))
-    {
+    let encoded = |coding: &[u8]| !coding.trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.all("content-encoding").any(encoded) {
         return Err(Reject::MediaType("Content-Encoding is not supported"));
     }
     let announced = headers
@@ -91,7 +88,7 @@ pub(super) fn body_is_welcome(endpoint: &Endpoint, headers: &Headers) -> Result<
 /// What the client can read, from every Accept header it sent.
 pub(super) fn accepts(headers: &Headers) -> Accepts {
     let mut json = false;
-    for (_, value) in headers.0.iter().filter(|(name, _)| name == "accept") {
+    for value in headers.all("accept") {
         for range in value.split(|byte| *byte == b',') {
             let range = range.split(|byte| *byte == b';').next().unwrap_or(b"").trim_ascii();
             if range.eq_ignore_ascii_case(b"application/json") || range.eq_ignore_ascii_case(b"application/*") {

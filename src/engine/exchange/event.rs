@@ -96,6 +96,14 @@ impl Headers {
             .map(|(_, value)| value.as_slice())
     }
 
+    /// Every value of `name`.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_slice())
+    }
+
     /// The first value of `name`, if it is UTF-8.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {

@@ -30,7 +30,7 @@ pub(super) enum Reject {
     /// Foreign Host or Origin.
     Forbidden(&'static str),
     /// No endpoint at this path.
-    NoEndpoint,
+    NoEndpoint(Looking),
     /// HTTP method.
     MethodNotAllowed,
     /// DELETE without a session id.
@@ -61,6 +61,25 @@ pub(super) enum Reject {
     Refused(Refusal),
     /// Envoy is wired in a way that cannot serve this.
     Wiring(&'static str),
+}
+
+/// What somebody looks for where no endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looking {
+    /// MCP: the wiring is wrong, and a 404 would tell the client that its session is dead.
+    ForMcp,
+    /// A well-known document: clients go on without it after a 404.
+    ForMetadata,
+}
+
+impl Looking {
+    pub(super) fn of(path: &str) -> Self {
+        if path.starts_with("/.well-known/") {
+            Self::ForMetadata
+        } else {
+            Self::ForMcp
+        }
+    }
 }
 
 /// What is wrong with an upstream.
@@ -135,7 +154,7 @@ impl Reject {
             Self::NoRoom => "bodies_full",
             Self::MediaType(_) => "media_type",
             Self::Forbidden(_) => "foreign_host_or_origin",
-            Self::NoEndpoint => "no_endpoint",
+            Self::NoEndpoint(_) => "no_endpoint",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::SessionIdMissing => "session_id_missing",
             Self::SessionNotFound(word) => word,
@@ -174,8 +193,13 @@ impl Reject {
             Self::MediaType(_) => 415,
             Self::Forbidden(_) => 403,
             Self::MethodNotAllowed => 405,
-            Self::SessionNotFound(_) | Self::NoEndpoint | Self::UnknownMethod(Era::Modern) => 404,
-            Self::NoRoom | Self::SessionsFull | Self::NotWritten | Self::Refused(_) | Self::Wiring(_) => 503,
+            Self::SessionNotFound(_) | Self::NoEndpoint(Looking::ForMetadata) | Self::UnknownMethod(Era::Modern) => 404,
+            Self::NoEndpoint(Looking::ForMcp)
+            | Self::NoRoom
+            | Self::SessionsFull
+            | Self::NotWritten
+            | Self::Refused(_)
+            | Self::Wiring(_) => 503,
         }
     }
 
@@ -193,7 +217,7 @@ impl Reject {
             | Self::TooSlow
             | Self::MediaType(_)
             | Self::Forbidden(_)
-            | Self::NoEndpoint
+            | Self::NoEndpoint(Looking::ForMetadata)
             | Self::MethodNotAllowed
             | Self::SessionIdMissing
             | Self::VersionHeader => Code::INVALID_REQUEST,
@@ -205,9 +229,12 @@ impl Reject {
             Self::HeaderMismatch(_) => Code::HEADER_MISMATCH,
             Self::UnknownMethod(_) => Code::METHOD_NOT_FOUND,
             Self::Upstream(trouble, _) => trouble.code(),
-            Self::NoRoom | Self::SessionsFull | Self::NotWritten | Self::Refused(_) | Self::Wiring(_) => {
-                Code::GATEWAY_UNAVAILABLE
-            }
+            Self::NoEndpoint(Looking::ForMcp)
+            | Self::NoRoom
+            | Self::SessionsFull
+            | Self::NotWritten
+            | Self::Refused(_)
+            | Self::Wiring(_) => Code::GATEWAY_UNAVAILABLE,
         }
     }
 
@@ -219,7 +246,7 @@ impl Reject {
             Self::TooSlow => "the request was not received in time".to_owned(),
             Self::NoRoom => "the gateway holds too many request bodies, try again".to_owned(),
             Self::MediaType(what) | Self::Forbidden(what) => (*what).to_owned(),
-            Self::NoEndpoint => "no MCP endpoint at this path".to_owned(),
+            Self::NoEndpoint(_) => "no MCP endpoint at this path".to_owned(),
             Self::MethodNotAllowed => "method not allowed".to_owned(),
             Self::SessionIdMissing => "mcp-session-id is missing".to_owned(),
             Self::SessionNotFound(_) => "session not found".to_owned(),
@@ -264,7 +291,7 @@ impl Reject {
             | Self::NoRoom
             | Self::MediaType(_)
             | Self::Forbidden(_)
-            | Self::NoEndpoint
+            | Self::NoEndpoint(_)
             | Self::MethodNotAllowed
             | Self::SessionIdMissing
             | Self::SessionNotFound(_)
