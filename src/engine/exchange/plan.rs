@@ -188,10 +188,10 @@ fn modern(
     }
 }
 
-/// Lists are one page, so no cursor can be one of ours.
+/// Lists are one page, so no cursor can be one of ours. Some clients send null for none.
 fn list(envelope: &Envelope<'_>, kind: Kind) -> Result<Plan, Reject> {
     match envelope.params.raw("cursor") {
-        None => Ok(Plan::List(kind)),
+        None | Some("null") => Ok(Plan::List(kind)),
         Some(_) => Err(Reject::Params("params.cursor is not one that this gateway gave")),
     }
 }
