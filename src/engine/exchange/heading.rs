@@ -112,7 +112,7 @@ pub(super) fn own_headers(
     own
 }
 
-const TO_CLIENT_NEVER: [&str; 2] = [headers::SESSION_ID, "set-cookie"];
+const TO_CLIENT_NEVER: [&str; 3] = [headers::SESSION_ID, "set-cookie", "alt-svc"];
 
 /// What must not reach the client of an upstream's response headers.
 pub(super) fn response_headers(upstream: &Headers) -> HeaderWork {
