@@ -150,10 +150,11 @@ impl Exchange {
             (Phase::Asking(request, then), Event::Finding(finding)) => self.found(request, then, finding, now),
             (Phase::Calling(relay), Event::Call(event)) => self.relayed(relay, event),
             (Phase::Calling(relay), Event::Finding(finding)) => self.relay_found(relay, finding),
+            (Phase::Calling(relay), Event::Timer) => self.relay_overdue(*relay),
             (Phase::Forwarded(forward), Event::Envoy(Message::ResponseHeaders(head))) => self.responded(forward, head),
             (Phase::Forwarded(forward), Event::Timer) => self.overdue(&forward),
             (Phase::Recovering(suspicion), Event::Finding(finding)) => self.recovered(*suspicion, finding),
-            (Phase::Recovering(suspicion), Event::Timer) => self.overdue(&suspicion.forward),
+            (Phase::Recovering(suspicion), Event::Timer) => self.undecidable(&suspicion),
             (Phase::Passing, Event::Envoy(message)) => Self::pass(message, &mut self.phase),
             (Phase::Done, _) => Step {
                 end: End::Done,

@@ -61,7 +61,8 @@ impl Exchange {
         if !arrival.intake.add(chunk, limit) {
             return self.reject(&Reject::BodyTooLarge(limit), None);
         }
-        if end {
+        // Under BUFFERED one message is the whole, whatever follows.
+        if end || self.modes.request == BodyMode::Buffered {
             return self.read(*arrival, false, now);
         }
         self.phase = Phase::AwaitBody(arrival);

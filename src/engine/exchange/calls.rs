@@ -54,7 +54,6 @@ impl Calls {
     }
 
     /// For messages: remembers `call` as the current one where none is.
-
     pub(super) fn or(mut self, call: Outgoing) -> Self {
         self.current.get_or_insert(call);
         self

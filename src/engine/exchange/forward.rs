@@ -5,6 +5,7 @@ use super::calls::Calls;
 use super::event::{Finding, Message, ResponseHead, UpstreamFailure};
 use super::record::Way;
 use super::reject::{Reject, Trouble};
+use super::relay::Turn;
 use super::step::{Command, End, HeaderWork, Notice, Question, Reply, Step};
 use super::verdict::{self, Settled, Verdict};
 use super::{Accepts, BodyMode, Exchange, Phase, Request, Then, heading};
@@ -13,6 +14,9 @@ use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
 use bytes::Bytes;
 use std::sync::Arc;
+
+/// The body of a 400 or 404 that may stand is no longer than this.
+const DOUBTFUL: usize = 1 << 20;
 
 /// A call that Envoy makes.
 #[derive(Debug)]
@@ -41,8 +45,10 @@ pub(super) struct Suspicion {
     pub(super) forward: Forward,
     head: ResponseHead,
     otherwise: Settled,
-    /// Body that came meanwhile (inspected routes only).
-    pub(super) body: Vec<(Bytes, bool)>,
+    /// What came meanwhile (inspected routes only).
+    rest: Vec<Message>,
+    /// Bytes of it.
+    len: usize,
 }
 
 impl Exchange {
@@ -197,7 +203,8 @@ impl Exchange {
                     forward: *forward,
                     head,
                     otherwise,
-                    body: Vec::new(),
+                    rest: Vec::new(),
+                    len: 0,
                 };
                 self.phase = Phase::Recovering(Box::new(suspicion));
                 Step {
@@ -209,10 +216,28 @@ impl Exchange {
                 let Forward {
                     request, call, binding, ..
                 } = *forward;
-                self.replay(request, call, binding)
+                self.replay(request, call, binding, Turn::First)
             }
             Verdict::UnknownCluster => self.replace(&forward, Trouble::Failed(UpstreamFailure::Unreachable)),
         }
+    }
+
+    /// The response goes on while nobody knows yet whether it stands.
+    pub(super) fn hold(&mut self, mut suspicion: Box<Suspicion>, message: Message) -> Step {
+        if let Message::ResponseBody { chunk, .. } = &message {
+            suspicion.len += chunk.len();
+        }
+        if suspicion.len > DOUBTFUL {
+            return self.replace(&suspicion.forward, Trouble::Failed(UpstreamFailure::Garbage));
+        }
+        suspicion.rest.push(message);
+        self.phase = Phase::Recovering(suspicion);
+        Step::default()
+    }
+
+    /// It takes too long to find out whether the session was lost. The call itself was answered: nothing to cancel.
+    pub(super) fn undecidable(&mut self, suspicion: &Suspicion) -> Step {
+        self.replace(&suspicion.forward, Trouble::Failed(UpstreamFailure::TimedOut))
     }
 
     /// Whether the upstream session was lost is known now.
@@ -221,14 +246,15 @@ impl Exchange {
             forward,
             head,
             otherwise,
-            body,
+            rest,
+            len: _,
         } = suspicion;
         match finding {
             Finding::StillThere => match otherwise {
                 Settled::Pass(_) => {
                     let mut step = self.pass_response(&head);
-                    for (chunk, end) in body {
-                        let more = Self::pass(Message::ResponseBody { chunk, end }, &mut self.phase);
+                    for message in rest {
+                        let more = Self::pass(message, &mut self.phase);
                         step.replies.extend(more.replies);
                         step.end = more.end;
                     }
@@ -238,7 +264,7 @@ impl Exchange {
             },
             Finding::Reopened(binding) if forward.replayable => {
                 self.record.replayed = true;
-                self.replay(forward.request, forward.call, binding)
+                self.replay(forward.request, forward.call, binding, Turn::Second)
             }
             Finding::Reopened(_) => self.replace(&forward, Trouble::Status(verdict::status(&head))),
             Finding::Unbindable(failure) => self.replace(&forward, Trouble::Failed(failure)),

@@ -55,6 +55,14 @@ impl Exchange {
                 self.phase = Phase::Passing;
                 step
             }
+            Event::Envoy(Message::RequestTrailers) if matches!(phase, Phase::Forwarded(_)) => {
+                // Under BUFFERED, where trailers are asked for, they come after the body was replied to.
+                self.phase = phase;
+                Step {
+                    replies: vec![Reply::RequestTrailers],
+                    ..Step::default()
+                }
+            }
             Event::Envoy(Message::RequestHeaders(_) | Message::RequestBody { .. } | Message::RequestTrailers) => {
                 match phase {
                     Phase::AwaitHead | Phase::AwaitBody(_) => {
@@ -69,10 +77,17 @@ impl Exchange {
                 }
             }
             Event::Envoy(Message::ResponseBody { chunk, end }) => match phase {
-                Phase::Recovering(mut suspicion) => {
-                    suspicion.body.push((chunk, end));
-                    self.stay(Phase::Recovering(suspicion))
-                }
+                Phase::Recovering(suspicion) => self.hold(suspicion, Message::ResponseBody { chunk, end }),
+                phase @ (Phase::AwaitHead
+                | Phase::AwaitBody(_)
+                | Phase::Asking(..)
+                | Phase::Calling(_)
+                | Phase::Forwarded(_)
+                | Phase::Passing
+                | Phase::Done) => self.stay(phase),
+            },
+            Event::Envoy(Message::ResponseTrailers) => match phase {
+                Phase::Recovering(suspicion) => self.hold(suspicion, Message::ResponseTrailers),
                 phase @ (Phase::AwaitHead
                 | Phase::AwaitBody(_)
                 | Phase::Asking(..)
@@ -82,13 +97,9 @@ impl Exchange {
                 | Phase::Done) => self.stay(phase),
             },
             // Late or early: nothing waits for it.
-            Event::Envoy(Message::ResponseTrailers)
-            | Event::Finding(_)
-            | Event::Call(_)
-            | Event::Timer
-            | Event::NoRoom
-            | Event::Refused(_)
-            | Event::Closed => self.stay(phase),
+            Event::Finding(_) | Event::Call(_) | Event::Timer | Event::NoRoom | Event::Refused(_) | Event::Closed => {
+                self.stay(phase)
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use super::reject::{Reject, Trouble};
 use super::step::{Call, Command, Notice, Question, Reply, Step};
 use super::verdict::{self, Media, Settled, Verdict};
 use super::{Accepts, BodyMode, Exchange, Phase, Request, heading};
+use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -32,8 +33,17 @@ pub(super) struct Relay {
     binding: Binding,
     /// StreamedImmediateResponse is possible: request phase, FULL_DUPLEX.
     streamable: bool,
-    replayed: bool,
+    turn: Turn,
     stage: Stage,
+}
+
+/// How often the upstream has seen this call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Never; a lost upstream session can be recovered.
+    First,
+    /// Once: it is not made a third time.
+    Second,
 }
 
 #[derive(Debug)]
@@ -75,6 +85,18 @@ impl Relay {
         })
     }
 
+    /// Tells a legacy upstream that nobody waits any more; the end of a one-shot session says so too.
+    fn cancel(&self) -> Option<Command> {
+        let id = self.request.id().filter(|_| !self.calls.one_shot)?;
+        (self.request.era() == Era::Legacy).then(|| {
+            Command::Notify(Notice::Cancelled {
+                upstream: Arc::clone(&self.call.upstream.name),
+                binding: self.binding.clone(),
+                id: String::from_utf8_lossy(id).into(),
+            })
+        })
+    }
+
     fn command(&self) -> Command {
         Command::Call(Call {
             upstream: Arc::clone(&self.call.upstream.name),
@@ -104,13 +126,13 @@ impl Exchange {
             call,
             binding,
             streamable,
-            replayed: false,
+            turn: Turn::First,
             stage: Stage::AwaitHead,
         })
     }
 
     /// Makes a call again that Envoy had made: in the response-header phase only one whole answer is possible.
-    pub(super) fn replay(&mut self, request: Box<Request>, call: Outgoing, binding: Binding) -> Step {
+    pub(super) fn replay(&mut self, request: Box<Request>, call: Outgoing, binding: Binding, turn: Turn) -> Step {
         let calls = Calls::default();
         let relay = Relay {
             request,
@@ -118,7 +140,7 @@ impl Exchange {
             call,
             binding,
             streamable: false,
-            replayed: true,
+            turn,
             stage: Stage::AwaitHead,
         };
         self.start_relay(relay)
@@ -126,7 +148,13 @@ impl Exchange {
 
     fn start_relay(&mut self, relay: Relay) -> Step {
         self.record.way = Way::Relay;
-        let commands = vec![Command::Disarm, relay.command()];
+        let deadline = if relay.streamable {
+            Command::Disarm
+        } else {
+            // Envoy waits for the one whole answer no longer than its message_timeout, a little more than this.
+            Command::Arm(relay.call.upstream.call_timeout)
+        };
+        let commands = vec![deadline, relay.command()];
         self.phase = Phase::Calling(Box::new(relay));
         Step {
             commands,
@@ -147,7 +175,7 @@ impl Exchange {
     fn relay_head(&mut self, mut relay: Box<Relay>, head: &ResponseHead) -> Step {
         let status = verdict::status(head);
         self.record.status = status;
-        let tied = relay.binding.id.is_some() && !relay.calls.one_shot && !relay.replayed;
+        let tied = relay.binding.id.is_some() && !relay.calls.one_shot && relay.turn == Turn::First;
         let (media, doubt) = match verdict::judge(relay.request.era(), tied, head) {
             Verdict::Pass(media) => (media, None),
             Verdict::Suspect { otherwise } => {
@@ -267,7 +295,7 @@ impl Exchange {
             }
             Finding::Reopened(binding) => {
                 relay.binding = binding;
-                relay.replayed = true;
+                relay.turn = Turn::Second;
                 relay.stage = Stage::AwaitHead;
                 self.record.replayed = true;
                 let commands = vec![Command::CancelCall, relay.command()];

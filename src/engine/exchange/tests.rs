@@ -180,6 +180,7 @@ impl Stage {
                 chunk: bytes(rest),
                 end,
             }),
+            "response-trailers" => Event::Envoy(Message::ResponseTrailers),
             "found" => Event::Finding(finding(&rest_of_line)),
             "call-head" => Event::Call(CallEvent::Head(response_head(rest, false))),
             // The blank line that ends an event is lost between blocks.

@@ -83,11 +83,18 @@ impl Exchange {
 
     /// This upstream gives no answer: the next one, or the error.
     pub(super) fn relay_refused(&mut self, relay: Relay, trouble: Trouble) -> Step {
+        let timed_out = trouble == Trouble::Failed(UpstreamFailure::TimedOut);
+        let cancel = relay.cancel().filter(|_| timed_out);
         let close = relay.close();
         let mut step = self.try_next(relay.request, relay.calls.or(relay.call), trouble);
         step.commands.insert(0, Command::CancelCall);
-        step.commands.extend(close);
+        step.commands.extend(cancel.into_iter().chain(close));
         step
+    }
+
+    /// The whole answer did not come in time.
+    pub(in crate::engine::exchange) fn relay_overdue(&mut self, relay: Relay) -> Step {
+        self.relay_refused(relay, Trouble::Failed(UpstreamFailure::TimedOut))
     }
 
     pub(super) fn relay_next(&mut self, relay: Relay) -> Step {
