@@ -1,7 +1,12 @@
 //! Tests of the whole: Envoy, processor, servers and clients as real processes on loopback.
 
+mod bad_input;
 pub(crate) mod clients;
 pub(crate) mod conformance;
 pub(crate) mod gateway;
+mod harness;
+mod leniency;
 pub(crate) mod process;
+mod sessions;
 pub(crate) mod tools;
+mod transparency;

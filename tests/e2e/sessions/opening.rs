@@ -1,0 +1,107 @@
+//! When upstream sessions are opened, and with what.
+
+use crate::e2e::harness::client::Client;
+use crate::e2e::harness::gateway::{Gateway, Setup};
+use crate::e2e::harness::puppet::{Act, Puppet};
+use serde_json::json;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+async fn one() -> (Puppet, Gateway) {
+    let puppet = Puppet::start(&["echo"]).await;
+    let gateway = Setup::new().puppet("up", &puppet).up().await;
+    puppet.forget_requests();
+    (puppet, gateway)
+}
+
+#[tokio::test]
+async fn initialize_and_lists_open_nothing_upstream() {
+    let (puppet, gateway) = one().await;
+    let client = gateway.client().await;
+    assert_eq!(client.tools().await, ["up_echo"]);
+    client.rpc("prompts/list", &json!({})).await;
+    client.rpc("ping", &json!({})).await;
+    assert!(puppet.posted("initialize").is_empty(), "{:?}", puppet.seen());
+    client.text_of("up_echo", &json!({})).await;
+    assert_eq!(puppet.posted("initialize").len(), 1, "the first call opens a session");
+}
+
+#[tokio::test]
+async fn fifty_first_calls_at_once_open_one_upstream_session() {
+    let (puppet, gateway) = one().await;
+    let (open, gate) = watch::channel(false);
+    puppet.play(move |seen| (seen.method == "initialize").then(|| Act::Wait(gate.clone())));
+    let client = Arc::new(gateway.client().await);
+    let calls: Vec<_> = (0..50)
+        .map(|number| {
+            let client = Arc::clone(&client);
+            tokio::spawn(async move { client.call("up_echo", &json!({"number": number})).await })
+        })
+        .collect();
+    puppet
+        .until("a session is being opened", |seen| {
+            seen.iter().any(|seen| seen.method == "initialize")
+        })
+        .await;
+    open.send(true).expect("the puppet waits");
+    for call in calls {
+        let message = call.await.expect("no panic");
+        assert_eq!(message["result"]["content"][0]["text"], "echo", "{message}");
+    }
+    assert_eq!(puppet.posted("initialize").len(), 1, "one handshake for all");
+}
+
+#[tokio::test]
+async fn each_client_has_its_own_upstream_session_with_its_own_capabilities() {
+    let (puppet, gateway) = one().await;
+    let plain = gateway.client().await;
+    let able = Client::connect_as(
+        gateway.address,
+        "2025-06-18",
+        &json!({"sampling": {}, "roots": {"listChanged": true}}),
+    )
+    .await;
+    assert!(plain.session.starts_with("mp1."), "{}", plain.session);
+    assert!(able.session.starts_with("mi1."), "it may be asked: {}", able.session);
+    plain.text_of("up_echo", &json!({})).await;
+    able.text_of("up_echo", &json!({})).await;
+    plain.text_of("up_echo", &json!({})).await;
+
+    let opened = puppet.posted("initialize");
+    assert_eq!(opened.len(), 2);
+    assert_eq!(opened[0].json()["params"]["capabilities"], json!({}));
+    assert_eq!(
+        opened[1].json()["params"]["capabilities"],
+        json!({"sampling": {}, "roots": {"listChanged": true}})
+    );
+    assert_eq!(opened[1].json()["params"]["protocolVersion"], "2025-06-18");
+    assert_eq!(
+        opened[1].json()["params"]["clientInfo"],
+        json!({"name": "test", "version": "1"})
+    );
+    let calls = puppet.posted("tools/call");
+    let sessions: Vec<_> = calls.iter().map(|call| call.header("mcp-session-id")).collect();
+    assert_eq!(sessions[0], sessions[2], "the same client, the same session");
+    assert_ne!(sessions[0], sessions[1], "another client, another session");
+}
+
+#[tokio::test]
+async fn a_level_set_before_is_told_to_an_upstream_session_opened_later() {
+    let (puppet, gateway) = one().await;
+    let client = gateway.client().await;
+    assert_eq!(
+        client.rpc("logging/setLevel", &json!({"level": "warning"})).await["result"],
+        json!({})
+    );
+    assert!(puppet.posted("logging/setLevel").is_empty());
+    client.text_of("up_echo", &json!({})).await;
+    puppet
+        .until("the level arrives", |seen| {
+            seen.iter().any(|seen| seen.method == "logging/setLevel")
+        })
+        .await;
+    assert_eq!(
+        puppet.posted("logging/setLevel")[0].json()["params"]["level"],
+        "warning"
+    );
+}

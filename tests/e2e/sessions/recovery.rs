@@ -1,0 +1,103 @@
+//! An upstream that has forgotten a session: opened again, the call replayed once, the client none the wiser.
+
+use crate::e2e::harness::check::answered;
+use crate::e2e::harness::client::rpc;
+use crate::e2e::harness::gateway::{Gateway, Setup, Wiring};
+use crate::e2e::harness::program::Program;
+use crate::e2e::harness::puppet::{Act, Puppet};
+use crate::e2e::tools;
+use serde_json::json;
+use std::process::Command;
+
+async fn one(wiring: Wiring) -> (Puppet, Gateway) {
+    let puppet = Puppet::start(&["echo"]).await;
+    let gateway = Setup::new().puppet("up", &puppet).start(wiring).await;
+    (puppet, gateway)
+}
+
+async fn lost_with(status: u16, wiring: Wiring) {
+    let (puppet, gateway) = one(wiring).await;
+    let client = gateway.client().await;
+    client.text_of("up_echo", &json!({})).await;
+    puppet.lose_sessions(status);
+    puppet.forget_requests();
+    let body = rpc(
+        "again",
+        "tools/call",
+        &json!({"name": "up_echo", "arguments": {"n": 1}}),
+    );
+    let response = client.request(body).send(gateway.address).await;
+    let message = answered("after the loss", &response, r#""again""#);
+    assert_eq!(message["result"]["content"][0]["text"], "echo");
+    assert_eq!(response.header("mcp-session-id"), None, "{response:?}");
+    let calls = puppet.posted("tools/call");
+    assert_eq!(calls.len(), 2, "once in vain, once replayed");
+    assert_eq!(calls[0].body, calls[1].body, "the very same call");
+    client.text_of("up_echo", &json!({})).await;
+    assert_eq!(
+        puppet.posted("tools/call").len(),
+        3,
+        "the next one goes straight through"
+    );
+}
+
+#[tokio::test]
+async fn a_session_lost_with_404_is_recovered_unseen() {
+    lost_with(404, Wiring::FullDuplex).await;
+}
+
+#[tokio::test]
+async fn a_session_lost_with_400_is_recovered_unseen() {
+    lost_with(400, Wiring::FullDuplex).await;
+}
+
+#[tokio::test]
+async fn a_session_lost_with_404_is_recovered_unseen_under_buffered() {
+    lost_with(404, Wiring::Buffered).await;
+}
+
+#[tokio::test]
+async fn a_400_of_a_living_session_passes_and_is_not_replayed() {
+    let (puppet, gateway) = one(Wiring::FullDuplex).await;
+    let client = gateway.client().await;
+    client.text_of("up_echo", &json!({})).await;
+    puppet.forget_requests();
+    puppet.play(|seen| (seen.method == "tools/call").then(|| seen.error(400, -32602, "I do not like it")));
+    let response = client
+        .ask("tools/call", &json!({"name": "up_echo", "arguments": {}}))
+        .await;
+    assert_eq!(response.status, 400, "{response:?}");
+    assert_eq!(response.message()["error"]["message"], "I do not like it");
+    assert_eq!(puppet.posted("tools/call").len(), 1);
+}
+
+#[tokio::test]
+async fn a_404_of_a_living_session_never_reaches_the_client() {
+    let (puppet, gateway) = one(Wiring::FullDuplex).await;
+    let client = gateway.client().await;
+    client.text_of("up_echo", &json!({})).await;
+    puppet.play_for(
+        "tools/call",
+        Act::reply(404, &[("content-type", "text/html")], b"<h1>not here</h1>"),
+    );
+    let message = client.call("up_echo", &json!({})).await;
+    assert_eq!(message["error"]["code"], -31010, "{message}");
+    assert_eq!(message["error"]["data"]["upstream"], "up");
+}
+
+#[tokio::test]
+async fn a_restarted_upstream_goes_on_for_its_clients() {
+    let mut fixture = Program::start(&mut Command::new(tools::example("upstream")));
+    let url = fixture.says("listening ").await;
+    let port = url
+        .trim_start_matches("http://127.0.0.1:")
+        .trim_end_matches("/mcp")
+        .to_owned();
+    let gateway = Setup::new().upstream("up", &url).up().await;
+    let client = gateway.client().await;
+    assert_eq!(client.text_of("up_greet", &json!({"name": "Ada"})).await, "Hello, Ada!");
+    drop(fixture);
+    let mut fixture = Program::start(Command::new(tools::example("upstream")).args(["--port", &port]));
+    fixture.says("listening ").await;
+    assert_eq!(client.text_of("up_greet", &json!({"name": "Bob"})).await, "Hello, Bob!");
+}
