@@ -4,7 +4,7 @@
 //! stream closes the connection, which is a modern upstream's cancel.
 
 use crate::edge::http::{HttpError, Media, Response, Target, Targets};
-use crate::engine::exchange::event::{CallEvent, Headers, ResponseHead, UpstreamFailure};
+use crate::engine::exchange::event::{CallEvent, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::step::Call;
 use futures_util::stream::{self, Stream};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -103,11 +103,12 @@ fn headers(call: &Call) -> HeaderMap {
 }
 
 fn head(response: &Response) -> ResponseHead {
-    let mut headers = vec![(":status".to_owned(), response.status().to_string().into_bytes())];
+    let status = response.status().to_string();
+    let status = (":status", status.as_bytes());
     let rest = response.headers().iter();
-    headers.extend(rest.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())));
+    let rest = rest.map(|(name, value)| (name.as_str(), value.as_bytes()));
     ResponseHead {
-        headers: Headers(headers),
+        headers: std::iter::once(status).chain(rest).collect(),
         end: false,
         code_details: None,
     }

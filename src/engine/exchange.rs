@@ -10,6 +10,7 @@
 //! ```
 
 pub mod event;
+pub mod headers;
 pub mod modes;
 pub mod record;
 pub mod step;
@@ -30,7 +31,8 @@ mod relay;
 mod say;
 mod verdict;
 
-pub use event::{CallEvent, Event, Finding, Headers, Message, RequestHead, ResponseHead};
+pub use event::{CallEvent, Event, Finding, Message, RequestHead, ResponseHead};
+pub use headers::Headers;
 pub use modes::{BodyMode, BodyModes};
 pub use record::Record;
 pub use step::{Command, End, Reply, Step};

@@ -78,20 +78,17 @@ fn response_head(head: HttpHeaders, attributes: &mut Struct) -> ResponseHead {
 
 fn headers(map: Option<HeaderMap>) -> Headers {
     let list = map.map(|map| map.headers).unwrap_or_default();
-    Headers(
-        list.into_iter()
-            .map(|mut header| {
-                header.key.make_ascii_lowercase();
-                // Envoy fills one of the two, by runtime flag: bytes since 1.27, text before.
-                let value = if header.raw_value.is_empty() {
-                    header.value.into_bytes()
-                } else {
-                    header.raw_value
-                };
-                (header.key, value)
-            })
-            .collect(),
-    )
+    list.into_iter()
+        .map(|header| {
+            // Envoy fills one of the two, by runtime flag: bytes since 1.27, text before.
+            let value = if header.raw_value.is_empty() {
+                header.value.into_bytes()
+            } else {
+                header.raw_value
+            };
+            (header.key, value)
+        })
+        .collect()
 }
 
 const fn is_end(body: &HttpBody) -> bool {

@@ -1,5 +1,6 @@
 //! What may happen to an exchange.
 
+pub use super::headers::Headers;
 use crate::engine::session::{Binding, Timestamp};
 use bytes::Bytes;
 
@@ -80,35 +81,6 @@ pub struct ResponseHead {
     pub end: bool,
     /// Attribute `response.code_details`: `via_upstream`, or why Envoy answered itself.
     pub code_details: Option<Box<str>>,
-}
-
-/// Headers in the order of the wire; names are lower case.
-#[derive(Debug, Default)]
-pub struct Headers(pub Vec<(String, Vec<u8>)>);
-
-impl Headers {
-    /// The first value of `name`.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_slice())
-    }
-
-    /// Every value of `name`.
-    pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.0
-            .iter()
-            .filter(move |(key, _)| key == name)
-            .map(|(_, value)| value.as_slice())
-    }
-
-    /// The first value of `name`, if it is UTF-8.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
-    }
 }
 
 /// An answer to a question.

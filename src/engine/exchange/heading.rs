@@ -64,10 +64,10 @@ pub(super) fn request_headers(
     for (name, value) in &call.upstream.headers {
         set.push((name.to_string().into(), Bytes::copy_from_slice(value.as_bytes())));
     }
-    for (name, _) in &client.0 {
-        let foreign = TO_UPSTREAM_NEVER.contains(&name.as_str()) || name.starts_with("x-mcp-");
+    for (name, _) in client.iter() {
+        let foreign = TO_UPSTREAM_NEVER.contains(&name) || name.starts_with("x-mcp-");
         if foreign && !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
-            remove.push(name.clone().into());
+            remove.push(name.to_owned().into());
         }
     }
     HeaderWork {
@@ -97,9 +97,9 @@ pub(super) fn own_headers(
         Era::Legacy => {}
         Era::Modern => {
             // Mcp-Method and Mcp-Param-* go on as they came (SEP-2243: unknown ones must be forwarded).
-            for (name, value) in &client.0 {
+            for (name, value) in client.iter() {
                 if name == headers::METHOD || name.starts_with("mcp-param-") {
-                    own.push((name.clone().into(), Bytes::copy_from_slice(value)));
+                    own.push((name.to_owned().into(), Bytes::copy_from_slice(value)));
                 }
             }
             let name = call
@@ -117,10 +117,10 @@ const TO_CLIENT_NEVER: [&str; 3] = [headers::SESSION_ID, "set-cookie", "alt-svc"
 /// What must not reach the client of an upstream's response headers.
 pub(super) fn response_headers(upstream: &Headers) -> HeaderWork {
     let mut remove: Vec<HeaderName> = Vec::new();
-    for (name, _) in &upstream.0 {
-        let foreign = TO_CLIENT_NEVER.contains(&name.as_str()) || name.starts_with("access-control-");
+    for (name, _) in upstream.iter() {
+        let foreign = TO_CLIENT_NEVER.contains(&name) || name.starts_with("access-control-");
         if foreign && !remove.iter().any(|gone| gone == name) {
-            remove.push(name.clone().into());
+            remove.push(name.to_owned().into());
         }
     }
     HeaderWork {

@@ -4,7 +4,7 @@
 //! `TRANSCRIPTS=write` writes what the exchange does now into the files; read the difference before you keep it.
 //! `$SESSION` stands for the id of a living session, `$INSPECTED` for one whose client takes requests.
 
-use super::event::{CallEvent, Event, Finding, Headers, Message, Refusal, RequestHead, ResponseHead, UpstreamFailure};
+use super::event::{CallEvent, Event, Finding, Message, Refusal, RequestHead, ResponseHead, UpstreamFailure};
 use super::step::{Command, End, HeaderWork, Metadata, Notice, Question, Reply, Step};
 use super::{BodyMode, BodyModes, Exchange};
 use crate::engine::mcp::Version;
@@ -224,17 +224,15 @@ fn bytes(text: &str) -> Bytes {
     Bytes::from(text.to_owned())
 }
 
-fn headers(text: &str) -> Headers {
-    Headers(
-        text.lines()
-            .filter_map(|line| {
-                line.split_at_checked(1)
-                    .and_then(|(mark, tail)| Some((mark, tail.split_once(':')?)))
-            })
-            .map(|(mark, (name, value))| (format!("{mark}{name}"), value.trim().as_bytes().to_vec()))
-            .filter(|(name, _)| !name.starts_with('@'))
-            .collect(),
-    )
+fn headers(text: &str) -> Vec<(String, String)> {
+    text.lines()
+        .filter_map(|line| {
+            line.split_at_checked(1)
+                .and_then(|(mark, tail)| Some((mark, tail.split_once(':')?)))
+        })
+        .map(|(mark, (name, value))| (format!("{mark}{name}"), value.trim().to_owned()))
+        .filter(|(name, _)| !name.starts_with('@'))
+        .collect()
 }
 
 fn attribute(text: &str, name: &str) -> Option<Box<str>> {
@@ -249,14 +247,14 @@ fn request_head(text: &str, end: bool) -> RequestHead {
     let (method, path) = first.split_once(' ').expect("METHOD PATH");
     let mut all = headers(rest);
     for (name, value) in [(":authority", "127.0.0.1:8001"), ("content-type", "application/json")] {
-        if all.get(name).is_none() {
-            all.0.insert(0, (name.into(), value.into()));
+        if all.iter().all(|(key, _)| key != name) {
+            all.insert(0, (name.into(), value.into()));
         }
     }
-    all.0.insert(0, (":path".into(), path.into()));
-    all.0.insert(0, (":method".into(), method.into()));
+    all.insert(0, (":path".into(), path.into()));
+    all.insert(0, (":method".into(), method.into()));
     RequestHead {
-        headers: all,
+        headers: all.into_iter().collect(),
         end,
         source: attribute(rest, "source.address"),
         route: None,
@@ -267,9 +265,9 @@ fn request_head(text: &str, end: bool) -> RequestHead {
 fn response_head(text: &str, end: bool) -> ResponseHead {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     let mut all = headers(rest);
-    all.0.insert(0, (":status".into(), first.into()));
+    all.insert(0, (":status".into(), first.into()));
     ResponseHead {
-        headers: all,
+        headers: all.into_iter().collect(),
         end,
         code_details: attribute(rest, "response.code_details"),
     }

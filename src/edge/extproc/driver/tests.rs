@@ -229,12 +229,11 @@ async fn buffered_bodies_are_asked_for_first() {
 }
 
 fn upstream_head(status: u16, media: &str) -> ResponseHead {
-    let headers = vec![
-        (":status".to_owned(), status.to_string().into_bytes()),
-        ("content-type".to_owned(), media.as_bytes().to_vec()),
-    ];
+    let status = status.to_string();
     ResponseHead {
-        headers: crate::engine::exchange::Headers(headers),
+        headers: [(":status", status.as_str()), ("content-type", media)]
+            .into_iter()
+            .collect(),
         code_details: Some("via_upstream".into()),
         ..ResponseHead::default()
     }
