@@ -32,7 +32,8 @@ pub trait Backroom: Send + Sync + 'static {
     fn call(&self, call: Call) -> CallStream;
     /// Does something in the background.
     fn notify(&self, notice: Notice);
-    /// Takes the facts of one exchange; called exactly once each. `elapsed`: from the first message to the decision.
+    /// Takes the facts of one exchange; called exactly once each. `elapsed`: from the first message to our
+    /// answer, or to the response headers of a forward.
     fn record(&self, record: &Record, elapsed: Duration);
     /// `limits.bodies`: request bodies held until the decision.
     fn bodies(&self) -> &Budget;

@@ -24,8 +24,8 @@ pub(super) struct Live<B: Backroom> {
     timer: Timer,
     holding: Holding<B>,
     began: Instant,
-    /// From the first message to the decision, once it was made.
-    decided: Option<Duration>,
+    /// From the first message to the end of the exchange, once that is known.
+    elapsed: Option<Duration>,
     /// `None`: it was not let in and only hears why.
     _admission: Option<Admission>,
 }
@@ -42,7 +42,7 @@ impl<B: Backroom> Live<B> {
             call: None,
             timer: Timer::default(),
             began: Instant::now(),
-            decided: None,
+            elapsed: None,
             _admission: admission,
         }
     }
@@ -100,8 +100,8 @@ impl<B: Backroom> Live<B> {
             }
             let step = self.exchange.handle(event, self.backroom.now());
             self.end = step.end;
-            if self.decided.is_none() && (self.end != End::Open || self.exchange.decided()) {
-                self.decided = Some(self.began.elapsed());
+            if self.end != End::Open {
+                self.elapsed = Some(self.began.elapsed());
             }
             self.outbox.extend(step.replies);
             for command in step.commands {
@@ -130,9 +130,10 @@ impl<B: Backroom> Live<B> {
 
     fn account(&mut self) {
         let held = self.exchange.held();
-        let room = match self.decided {
-            None => self.holding.undecided(held),
-            Some(_) => self.holding.decided(held),
+        let room = if self.end != End::Open || self.exchange.decided() {
+            self.holding.decided(held)
+        } else {
+            self.holding.undecided(held)
         };
         if !room {
             self.exchange.drop_replay();
@@ -144,7 +145,7 @@ impl<B: Backroom> Live<B> {
         if self.end == End::Open {
             self.turn(Event::Closed);
         }
-        let elapsed = self.decided.unwrap_or_else(|| self.began.elapsed());
+        let elapsed = self.elapsed.unwrap_or_else(|| self.began.elapsed());
         self.backroom.record(&self.exchange.finish(), elapsed);
     }
 }
