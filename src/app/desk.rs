@@ -33,6 +33,7 @@ impl Desk {
         self.gate.set_limit(limits.streams);
         self.bodies.set_limit(limits.bodies);
         self.replay.set_limit(limits.replay);
+        self.store.set_limit(limits.sessions);
     }
 }
 
