@@ -75,8 +75,18 @@ impl Backroom for Desk {
                 })
             }
             Question::SetLevel { session, level } => {
-                let live = self.store.set_level(session.key, session.expires, level);
-                Asked::Now(if live { Finding::Live } else { Finding::Ended })
+                if !self.store.set_level(session.key, session.expires, level) {
+                    return Asked::Now(Finding::Ended);
+                }
+                // Upstream sessions opened later hear it in their handshake.
+                for (upstream, binding) in self.store.ties(session.key) {
+                    self.binder.notify(Notice::Level {
+                        upstream: upstream.into(),
+                        binding,
+                        level,
+                    });
+                }
+                Asked::Now(Finding::Live)
             }
             Question::Bind { session, upstream } => match self.store.lookup(session.key, &upstream, now()) {
                 Lookup::Bound(binding) => Asked::Now(Finding::Bound(binding)),

@@ -233,6 +233,17 @@ impl SessionStore for MemoryStore {
         self.change(key, expires, self.swept(), |live| live.level = Some(level))
     }
 
+    fn ties(&self, key: SessionKey) -> Vec<(String, Binding)> {
+        match self.sessions.get(&key.into()).as_deref() {
+            Some(Entry::Live(live)) => live
+                .ties()
+                .iter()
+                .map(|tie| (tie.upstream.to_string(), tie.binding()))
+                .collect(),
+            Some(Entry::Ended(_)) | None => Vec::new(),
+        }
+    }
+
     fn end(&self, key: SessionKey, expires: Timestamp) -> Ended {
         let key = MapKey::from(key);
         let (first, bindings) = match self.sessions.insert(key, Entry::Ended(expires)) {

@@ -1,9 +1,9 @@
-//! Carries out what nobody waits for: the end of upstream sessions, and cancelled calls.
+//! Carries out what nobody waits for: the end of upstream sessions, cancelled calls, log levels.
 //!
 //! Bounded in number and time. One task, owned by `app`; what is still queued when it ends is dropped, because upstreams
 //! end idle sessions themselves.
 
-use super::line::{Line, Tie};
+use super::line::{Line, SMALL, Tie};
 use crate::edge::http::Targets;
 use crate::engine::exchange::step::Notice;
 use futures_util::StreamExt;
@@ -51,13 +51,22 @@ impl Notices {
 }
 
 async fn carry_out(targets: &Targets, notice: Notice) {
-    let (Notice::Close { upstream, binding } | Notice::Cancelled { upstream, binding, .. }) = &notice;
+    let (Notice::Close { upstream, binding }
+    | Notice::Level { upstream, binding, .. }
+    | Notice::Cancelled { upstream, binding, .. }) = &notice;
     let Some(target) = targets.load().get(&**upstream).map(Arc::clone) else {
         return;
     };
     let line = Line::new(target, Tie::Session(binding.clone()));
     match &notice {
         Notice::Close { .. } => line.delete(TIME).await,
+        Notice::Level { level, .. } => {
+            let members = format!(r#""level":"{}""#, level.as_str());
+            // Many upstreams know no levels.
+            if let Err(failure) = line.request("logging/setLevel", &members, SMALL, TIME).await {
+                tracing::debug!(upstream = %line.target().name(), %failure, "Log level was not taken.");
+            }
+        }
         Notice::Cancelled { id, .. } => {
             let members = format!(r#""requestId":{id},"reason":"timed out or left by its client""#);
             if let Err(failure) = line.notify("notifications/cancelled", &members, TIME).await {

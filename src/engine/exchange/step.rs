@@ -229,6 +229,15 @@ pub enum Notice {
         /// Which.
         binding: Binding,
     },
+    /// Send `logging/setLevel` in this upstream session.
+    Level {
+        /// To whom.
+        upstream: Arc<str>,
+        /// In which session.
+        binding: Binding,
+        /// Which.
+        level: Level,
+    },
     /// Send `notifications/cancelled` to a legacy upstream.
     Cancelled {
         /// To whom.

@@ -396,6 +396,14 @@ fn show_command(out: &mut String, command: &Command) {
                 binding.id.as_deref().unwrap_or("-")
             )
         }
+        Command::Notify(Notice::Level {
+            upstream,
+            binding,
+            level,
+        }) => {
+            let id = binding.id.as_deref().unwrap_or("-");
+            writeln!(out, "<= notify level {upstream} {id} {}", level.as_str())
+        }
         Command::Notify(Notice::Cancelled { upstream, binding, id }) => {
             writeln!(
                 out,

@@ -130,6 +130,8 @@ pub trait SessionStore: Send + Sync + 'static {
     fn unbind(&self, key: SessionKey, upstream: &str, stale: Option<&str>);
     /// Remembers the level. False if the session is ended.
     fn set_level(&self, key: SessionKey, expires: Timestamp, level: Level) -> bool;
+    /// The ties of a session: (upstream, binding).
+    fn ties(&self, key: SessionKey) -> Vec<(String, Binding)>;
     /// Ends a session until `expires`: its ties, to be closed upstream, and a promise that it is on disk.
     fn end(&self, key: SessionKey, expires: Timestamp) -> Ended;
     /// Takes the ties of sessions not used since `before`, to be closed upstream. The sessions stay.

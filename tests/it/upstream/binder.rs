@@ -255,6 +255,24 @@ async fn a_client_that_leaves_does_not_take_the_attempt_with_it() {
 }
 
 #[tokio::test]
+async fn a_level_that_comes_late_is_told_in_the_session_that_is_open() {
+    let puppet = Puppet::start(legacy).await;
+    let bench = mk_bench(puppet.targets());
+    bench.binder.notify(Notice::Level {
+        upstream: name(),
+        binding: Binding {
+            id: Some("session-1".into()),
+            version: Version::V2025_11_25,
+        },
+        level: Level::Warning,
+    });
+    puppet.wait_for("logging/setLevel", 1).await;
+    let told = puppet.all("logging/setLevel").remove(0);
+    assert_eq!(told.body["params"]["level"], "warning");
+    assert_eq!(told.session.as_deref(), Some("session-1"));
+}
+
+#[tokio::test]
 async fn a_cancelled_call_is_told_to_its_upstream() {
     let puppet = Puppet::start(legacy).await;
     let bench = mk_bench(puppet.targets());
