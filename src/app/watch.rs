@@ -7,9 +7,12 @@ use crate::edge::secrets::{self, Fingerprint};
 use crate::engine::config::{Config, Secret};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
+/// A file that looks the same after this long is not being written.
+const SETTLED: Duration = Duration::from_millis(50);
 
 /// What has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +28,20 @@ pub(super) enum Changed {
 pub(super) struct Watch {
     file: Option<(PathBuf, Fingerprint)>,
     secrets: Vec<(Secret, Fingerprint)>,
+    /// Outlives a wait that is given up: news of upstreams must not make us look more often.
+    pause: Interval,
 }
 
 impl Watch {
-    /// Watches from now on.
+    /// Watches from now on. Needs a runtime.
     pub(super) fn new(file: Option<&Path>, config: &Config) -> Self {
         let file = file.map(|file| (file.to_owned(), look(file)));
+        let mut pause = tokio::time::interval(PAUSE);
+        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = Self {
             file,
             secrets: Vec::new(),
+            pause,
         };
         watch.follow(config);
         watch
@@ -53,32 +61,45 @@ impl Watch {
             .collect();
     }
 
-    /// Waits until something has changed.
+    /// Waits until something has changed. May be given up and called again.
     pub(super) async fn changed(&mut self) -> Changed {
-        let mut pause = tokio::time::interval(PAUSE);
-        pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            pause.tick().await;
-            if let Some(changed) = self.look() {
-                return changed;
+            self.pause.tick().await;
+            if self.file_changed().await {
+                return Changed::File;
+            }
+            if self.secret_changed() {
+                return Changed::Secret;
             }
         }
     }
 
-    fn look(&mut self) -> Option<Changed> {
-        if let Some((file, seen)) = &mut self.file {
-            let now = look(file);
-            if now != *seen {
+    /// Half a file may be a valid configuration: waits until nobody writes any more.
+    async fn file_changed(&mut self) -> bool {
+        let Some((file, seen)) = &mut self.file else {
+            return false;
+        };
+        let mut now = look(file);
+        if now == *seen {
+            return false;
+        }
+        loop {
+            tokio::time::sleep(SETTLED).await;
+            let then = std::mem::replace(&mut now, look(file));
+            if then == now {
                 *seen = now;
-                return Some(Changed::File);
+                return true;
             }
         }
-        let mut changed = None;
+    }
+
+    fn secret_changed(&mut self) -> bool {
+        let mut changed = false;
         for (secret, seen) in &mut self.secrets {
             let now = secrets::fingerprint(secret);
             if now != *seen {
                 *seen = now;
-                changed = Some(Changed::Secret);
+                changed = true;
             }
         }
         changed
