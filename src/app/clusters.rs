@@ -65,7 +65,7 @@ impl Clusters {
         drop(old);
         let mut present = self.present.lock().await;
         // A later reload retires for itself, and may need what this one did not.
-        if Arc::ptr_eq(&current(), &config) && present.len() > config.upstreams.len() {
+        if Arc::ptr_eq(&current(), &config) {
             self.replace(&mut present, config.upstreams.clone(), &config).await;
         }
     }
@@ -81,14 +81,15 @@ impl Clusters {
             .await
         {
             Ok(left_out) => {
+                *present = wanted;
                 for out in left_out {
                     warn!(upstream = %out.upstream, reason = %out.reason, "Upstream gets no cluster: calls to it fail.");
                 }
-                info!(version, clusters = wanted.len(), "Envoy has the upstream clusters.");
+                info!(version, clusters = present.len(), "Envoy has the upstream clusters.");
             }
-            // Calls to a cluster that is not there yet are relayed once, so going on is better than not.
+            // Calls to a cluster that is not there yet are relayed once, so going on is better than not. It is tried
+            // again when the old snapshot is retired, and at the next reload.
             Err(error) => warn!(%error, version, "Envoy has not confirmed the upstream clusters."),
         }
-        *present = wanted;
     }
 }
