@@ -47,6 +47,7 @@ use steer::Steer;
 use tasks::Tasks;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use watch::Watch;
@@ -233,13 +234,34 @@ fn runtimes(concurrency: u32) -> NonZeroUsize {
         .unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Resolves when somebody asks this process to end.
-async fn asked_to_end() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Requests to end: TERM, or Ctrl-C. Listened to from the beginning, so that none is lost between two waits.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    /// Resolves when somebody asks this process to end, once for each time.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ends all tasks; asked once more, it does not wait for them.
+async fn end(tasks: Tasks, signals: &mut Signals) -> anyhow::Result<()> {
+    tokio::select! {
+        ended = tasks.end() => ended,
+        () = signals.asked() => Err(anyhow::anyhow!("asked to end a second time: what was still running is cut")),
+    }
 }

@@ -1,15 +1,20 @@
 //! `serve`: the processor alone, beside an Envoy that somebody else runs.
 
-use super::{Gateway, asked_to_end, folder};
+use super::{GRACE, Gateway, Signals, folder};
 use crate::cli::{Listen, ServeOptions};
 use crate::edge::envoy::route_key;
-use crate::edge::extproc;
+use crate::edge::extproc::{self, Gate};
 use anyhow::Context;
 use std::path::Path;
+use std::time::Duration;
 use tracing::info;
+
+/// How often a draining gate is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs until it is told to end.
 pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let config = options.source.load()?;
     folder::make(&config)?;
     let key = route_key(&config.state_dir).context("stateDir: route-key")?;
@@ -27,14 +32,27 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
     gateway.start(&mut tasks, vec![listener], admin, None)?;
     info!(ext_proc = %shown, admin = %at, "Processor serves.");
     let outcome = tokio::select! {
-        asked = asked_to_end() => asked.map_err(Into::into),
+        () = signals.asked() => Ok(()),
         lost = tasks.lost() => Err(lost),
         () = announce(&board, &shown, at) => unreachable!("it waits for ever"),
     };
     info!("Draining.");
+    // Envoy stays: running exchanges finish, new ones hear that nobody serves them any more.
     gate.drain();
-    let ended = tasks.end().await;
+    tokio::select! {
+        () = empty(&gate) => {}
+        () = tokio::time::sleep(GRACE) => {}
+        () = signals.asked() => {}
+    }
+    let ended = super::end(tasks, &mut signals).await;
     outcome.and(ended)
+}
+
+/// Waits until no exchange is under way.
+async fn empty(gate: &Gate) {
+    while gate.open() > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// One line on standard output once every upstream was listed or failed.

@@ -2,7 +2,7 @@
 
 use super::clusters::Clusters;
 use super::status::Board;
-use super::{GRACE, Gateway, Tasks, asked_to_end, folder};
+use super::{GRACE, Gateway, Signals, Tasks, folder};
 use crate::cli::UpOptions;
 use crate::edge::envoy::{self, Admin, CdsFile, ChildOptions, RenderOptions};
 use crate::edge::extproc;
@@ -20,6 +20,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 
 /// Runs until it is told to end.
 pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let mut config = options.source.load()?;
     let binary = envoy::find(options.envoy.as_deref())?;
     folder::make(&config)?;
@@ -43,12 +44,13 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     let envoy = tokio::select! {
         started = envoy::Envoy::start(child) => started.context("Envoy"),
         lost = tasks.lost() => Err(lost),
-        asked = asked_to_end() => return asked.map_err(Into::into).and(tasks.end().await),
+        () = signals.asked() => return super::end(tasks, &mut signals).await,
     };
     let envoy = match envoy {
         Ok(envoy) => envoy,
         Err(error) => {
-            tasks.end().await?;
+            // What kept it from starting is the news, however the rest ends.
+            let _ = super::end(tasks, &mut signals).await;
             return Err(error);
         }
     };
@@ -67,18 +69,21 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
         std::future::pending::<()>().await;
     };
     let outcome = tokio::select! {
-        asked = asked_to_end() => asked.map_err(Into::into),
+        () = signals.asked() => Ok(()),
         lost = tasks.lost() => Err(lost),
+        gone = &mut envoy => Err(gone.map_or_else(anyhow::Error::from, |()| anyhow::anyhow!("nobody looks after Envoy"))),
         () = ready => Ok(()),
     };
     info!("Draining.");
     // Envoy first: while it drains, its requests still need the processor.
     drained.cancel();
-    tokio::select! {
-        _ = &mut envoy => {}
-        _ = asked_to_end() => envoy.abort(),
+    if !envoy.is_finished() {
+        tokio::select! {
+            _ = &mut envoy => {}
+            () = signals.asked() => envoy.abort(),
+        }
     }
-    let ended = tasks.end().await;
+    let ended = super::end(tasks, &mut signals).await;
     outcome.and(ended)
 }
 
