@@ -67,10 +67,11 @@ impl Board {
         self.change(|known| known.config_error = error);
     }
 
-    /// Discovery said something.
+    /// Discovery said something. Last words about an upstream that is switched off by now are not heard.
     pub(super) fn reported(&self, report: &Report) {
         self.change(|known| {
-            if let Some(row) = known.rows.iter_mut().find(|row| row.status.name == *report.upstream) {
+            let mut rows = known.rows.iter_mut().filter(|row| row.status.enabled);
+            if let Some(row) = rows.find(|row| row.status.name == *report.upstream) {
                 fill(&mut row.status, report);
                 row.tried = row.tried || row.status.reason != Reason::Pending;
             }

@@ -3,6 +3,7 @@
 
 use super::clusters::Clusters;
 use super::desk::Desk;
+use super::folder;
 use super::roster::Roster;
 use super::status::Board;
 use super::watch::{Changed, Watch};
@@ -62,7 +63,7 @@ impl Steer {
     /// The file has changed: a valid one is swapped in without dropping a request, an invalid one is reported.
     async fn reload(&mut self) {
         let config = match self.source.load() {
-            Ok(config) => Arc::new(config),
+            Ok(config) => config,
             Err(problems) => {
                 error!(error = %problems, "Configuration is invalid; the old one stays in force.");
                 self.board.config_error(Some(problems.to_string()));
@@ -80,13 +81,20 @@ impl Steer {
             self.board
                 .config_error(Some(format!("needs a restart: {}", change.needs_restart.join(", "))));
         }
+        let config = Arc::new(change::in_force(&old, config));
         if let Some(clusters) = &self.clusters {
             clusters.add(&config).await;
+        }
+        // What was said of upstreams as they were is taken while they still are; nothing is said between here and the
+        // end of those who said it.
+        while let Ok(report) = self.reports.try_recv() {
+            self.writer.report(report);
         }
         self.config.store(Arc::clone(&config));
         self.watch.follow(&config);
         self.desk.set_limits(&config.limits);
         self.writer.configure(Arc::clone(&config));
+        self.reread_keys();
         let before = self.writer.publish();
         self.roster.follow(&config, self.writer.inputs());
         if let Some(clusters) = &self.clusters {
@@ -103,12 +111,25 @@ impl Steer {
     }
 
     fn reread(&mut self) {
+        self.reread_keys();
         let changed = self.writer.read_secrets();
-        if changed.is_empty() {
-            return;
-        }
         self.writer.publish();
-        self.roster.follow(&self.config.load(), self.writer.inputs());
-        info!(upstreams = %changed.join(", "), "Credentials were read again.");
+        if !changed.is_empty() {
+            self.roster.follow(&self.config.load(), self.writer.inputs());
+            info!(upstreams = %changed.join(", "), "Credentials were read again.");
+        }
+    }
+
+    /// Keys that cannot be read change nothing: sessions of living clients depend on the old ones.
+    fn reread_keys(&mut self) {
+        match folder::session_keys(&self.config.load()) {
+            Ok(keys) => self.writer.set_keys(keys),
+            Err(error) => {
+                error!(
+                    error = format!("{error:#}"),
+                    "Session keys cannot be read; the old ones stay in force."
+                );
+            }
+        }
     }
 }

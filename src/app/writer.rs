@@ -5,6 +5,7 @@ use crate::edge::secrets;
 use crate::edge::upstream::{Kept, Report};
 use crate::engine::catalog::Catalog;
 use crate::engine::config::{self, Config};
+use crate::engine::session::Keys;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
 use arc_swap::ArcSwap;
@@ -17,7 +18,6 @@ pub(super) struct Writer {
     settings: EndpointSettings,
     folder: Folder,
     inputs: Vec<UpstreamInput>,
-    reports: HashMap<String, Report>,
     cell: Arc<ArcSwap<Snapshot>>,
     board: Arc<Board>,
 }
@@ -40,7 +40,6 @@ impl Writer {
             settings,
             folder,
             inputs,
-            reports: HashMap::new(),
             cell,
             board,
         }
@@ -65,9 +64,13 @@ impl Writer {
         else {
             return;
         };
-        input.catalog = report.catalog.clone();
         self.board.reported(&report);
-        self.reports.insert(report.upstream.to_string(), report);
+        input.catalog = report.catalog;
+    }
+
+    /// Other keys sign and verify session ids; publish afterwards.
+    pub(super) fn set_keys(&mut self, keys: Keys) {
+        self.settings.keys = keys;
     }
 
     /// Another configuration; publish afterwards.
@@ -89,11 +92,7 @@ impl Writer {
             .iter()
             .map(|upstream| input(upstream, kept.get(&upstream.name)))
             .collect();
-        self.reports.retain(|name, _| kept.contains_key(name));
         self.board.configured(&config);
-        for report in self.reports.values() {
-            self.board.reported(report);
-        }
         self.settings.config = config;
     }
 

@@ -53,6 +53,8 @@ impl Discovery {
         let mut ledger = Ledger::new(&self, kept);
         let work = future::join3(legacy.run(), modern.run(), ledger.keep(states));
         tokio::select! {
+            // Once cancelled, it says nothing more: somebody else may speak for this name by now.
+            biased;
             () = cancel.cancelled() => {}
             _ = work => {}
         }

@@ -39,6 +39,33 @@ pub fn between(old: &Config, new: &Config) -> Change {
     }
 }
 
+/// What of `new` can be in force while the process runs: keys that need a restart keep their old values, and port 0
+/// stands for the port that was taken at the start.
+#[must_use]
+pub fn in_force(old: &Config, new: Config) -> Config {
+    Config {
+        listen: old.listen,
+        // Its default follows `listen`.
+        public_url: if new.listen == old.listen {
+            new.public_url
+        } else {
+            old.public_url.clone()
+        },
+        tls: old.tls.clone(),
+        path: old.path.clone(),
+        admin: old.admin,
+        admin_token: old.admin_token.clone(),
+        state_dir: old.state_dir.clone(),
+        envoy: old.envoy.clone(),
+        audit: old.audit.clone(),
+        ..new
+    }
+}
+
+fn listens_elsewhere(old: &Config, new: &Config) -> bool {
+    old.listen.ip() != new.listen.ip() || (new.listen.port() != 0 && old.listen.port() != new.listen.port())
+}
+
 impl Change {
     /// Nothing to do.
     #[must_use]
@@ -67,13 +94,12 @@ fn names(config: &Config, wanted: impl Fn(&Upstream) -> bool) -> Vec<String> {
 /// What was bound, opened or handed to Envoy's bootstrap at start.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let differs = [
-        ("listen", old.listen != new.listen),
+        ("listen", listens_elsewhere(old, new)),
         ("tls", old.tls != new.tls),
         ("path", old.path != new.path),
         ("admin", old.admin != new.admin),
         ("adminToken", old.admin_token != new.admin_token),
         ("stateDir", old.state_dir != new.state_dir),
-        ("session.keys", old.session.keys != new.session.keys),
         ("envoy", old.envoy != new.envoy),
         ("audit", old.audit != new.audit),
     ];
@@ -87,7 +113,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 /// Everything else. The new one is taken apart, so that a new key must be thought of here.
 fn settings(old: &Config, new: &Config) -> bool {
     let Config {
-        listen: _,
+        listen,
         tls: _,
         path: _,
         public_url,
@@ -103,10 +129,11 @@ fn settings(old: &Config, new: &Config) -> bool {
         audit: _,
         upstreams: _,
     } = new;
-    *public_url != old.public_url
+    // A default one differs where port 0 has become a real one.
+    (*public_url != old.public_url && listen.port() != 0)
         || *hosts != old.hosts
         || *origins != old.origins
-        || (session.idle, session.lifetime) != (old.session.idle, old.session.lifetime)
+        || *session != old.session
         || *limits != old.limits
         || *lists != old.lists
 }
@@ -147,6 +174,24 @@ mod tests {
         let change = between(&mk_config(ONE), &mk_config(&two));
         assert_eq!(change.needs_restart, ["listen", "admin", "envoy"]);
         assert!(change.settings, "the default publicUrl follows listen");
+    }
+
+    #[test]
+    fn a_free_port_is_the_one_that_was_taken() {
+        let zero = format!("listen: 127.0.0.1:0\n{ONE}");
+        let mut running = mk_config(&zero);
+        running.listen.set_port(4711);
+        running.public_url = "http://127.0.0.1:4711/mcp".to_owned();
+        assert!(between(&running, &mk_config(&zero)).is_empty());
+        assert_eq!(in_force(&running, mk_config(&zero)), running);
+    }
+
+    #[test]
+    fn what_needs_a_restart_stays_as_it_is_until_then() {
+        let new = mk_config(&format!("path: /other\nlimits: {{body: 1MiB}}\n{ONE}"));
+        let kept = in_force(&mk_config(ONE), new);
+        assert_eq!(kept.path, "/mcp", "Envoy's routes still say so");
+        assert_eq!(kept.limits.body, 1 << 20);
     }
 
     #[test]
