@@ -177,6 +177,7 @@ impl Gateway {
             writer: self.writer,
             roster: Roster::new(
                 self.targets,
+                Arc::clone(&self.board),
                 reported,
                 tasks.stop().child_token(),
                 self.shelf,

@@ -1,9 +1,12 @@
 //! Who is discovered and how upstreams are reached: follows the configuration, one task per enabled upstream.
 
+use super::status::Board;
 use crate::edge::http::{Target, Targets};
+use crate::edge::secrets;
 use crate::edge::upstream::{Discovery, Report, Settings, Shelf};
 use crate::engine::config::{self, Config};
 use crate::engine::snapshot::fold::UpstreamInput;
+use crate::engine::status::Reason;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -14,6 +17,7 @@ use tracing::error;
 /// The running discoveries and the targets they share with binder and relay.
 pub(super) struct Roster {
     targets: Arc<Targets>,
+    board: Arc<Board>,
     reports: mpsc::UnboundedSender<Report>,
     /// Above every discovery: cancelled, all end.
     stop: CancellationToken,
@@ -36,6 +40,7 @@ impl Roster {
     /// Nobody is discovered yet.
     pub(super) fn new(
         targets: Arc<Targets>,
+        board: Arc<Board>,
         reports: mpsc::UnboundedSender<Report>,
         stop: CancellationToken,
         shelf: Shelf,
@@ -44,6 +49,7 @@ impl Roster {
         let settings = watch::channel(settings(config)).0;
         Self {
             targets,
+            board,
             reports,
             stop,
             members: HashMap::new(),
@@ -77,15 +83,9 @@ impl Roster {
 
     fn start(&mut self, input: &UpstreamInput) -> Member {
         let upstream = &input.config;
-        let credential = input
-            .credential
-            .as_ref()
-            .and_then(|credential| credential.as_deref().ok());
-        let target = Target::new(upstream, credential).map(Arc::new).inspect_err(|problem| {
-            error!(upstream = %upstream.name, error = %problem, "Upstream cannot be called with this configuration.");
-        });
+        let target = self.target(input);
         let stop = self.stop.child_token();
-        if let (Ok(target), true) = (&target, upstream.enabled) {
+        if let (Some(target), true) = (&target, upstream.enabled) {
             let discovery = Discovery {
                 target: Arc::clone(target),
                 settings: self.settings.subscribe(),
@@ -97,8 +97,30 @@ impl Roster {
         Member {
             config: Arc::clone(upstream),
             credential: input.credential.clone(),
-            target: target.ok(),
+            target,
             stop,
+        }
+    }
+
+    /// How to reach the upstream; `None` if that cannot be said, which status then tells.
+    fn target(&self, input: &UpstreamInput) -> Option<Arc<Target>> {
+        let upstream = &input.config;
+        if let (Some(credential), Some(Err(()))) = (&upstream.credential, &input.credential) {
+            let error = secrets::resolve(&credential.value).err();
+            let missing = error.map_or_else(|| "there again".to_owned(), |error| error.to_string());
+            let problem = format!("credential: {missing}; it is read again by itself");
+            self.board.unusable(&upstream.name, Reason::SecretMissing, problem);
+            return None;
+        }
+        let credential = input.credential.as_ref().and_then(|value| value.as_deref().ok());
+        match Target::new(upstream, credential) {
+            Ok(target) => Some(Arc::new(target)),
+            Err(problem) => {
+                error!(upstream = %upstream.name, error = %problem, "Upstream cannot be called with this configuration.");
+                self.board
+                    .unusable(&upstream.name, Reason::Unreachable, problem.to_string());
+                None
+            }
         }
     }
 

@@ -78,6 +78,18 @@ impl Board {
         });
     }
 
+    /// An enabled upstream that cannot even be tried.
+    pub(super) fn unusable(&self, upstream: &str, reason: Reason, error: String) {
+        self.change(|known| {
+            let mut rows = known.rows.iter_mut().filter(|row| row.status.enabled);
+            if let Some(row) = rows.find(|row| row.status.name == upstream) {
+                (row.status.ready, row.status.reason) = (false, reason);
+                row.status.last_error = Some(error);
+                row.tried = true;
+            }
+        });
+    }
+
     /// A snapshot is in force.
     pub(super) fn folded(&self, generation: u64, warnings: &[(String, String)]) {
         self.change(|known| {
