@@ -5,6 +5,7 @@
 
 pub mod backroom;
 pub mod budget;
+mod codec;
 mod decode;
 mod driver;
 mod encode;
@@ -14,6 +15,7 @@ pub mod listen;
 pub mod server;
 pub mod service;
 mod socket;
+mod wire;
 
 pub use backroom::{Asked, Backroom, CallStream};
 pub use budget::Budget;

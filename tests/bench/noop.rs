@@ -9,7 +9,9 @@ use clap::Parser;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
+    ExternalProcessor, ExternalProcessorServer,
+};
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Reply;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
@@ -222,6 +224,8 @@ async fn main() -> anyhow::Result<()> {
             .recv()
             .await;
     };
-    server.run(Noop { verdict }, shutdown).await?;
+    server
+        .run(ExternalProcessorServer::new(Noop { verdict }), shutdown)
+        .await?;
     Ok(())
 }

@@ -5,9 +5,10 @@ mod envoy;
 mod processors;
 
 use envoy::{Envoy, body, head, said};
+use mcp_manifold::edge::extproc::server::Method;
 use mcp_manifold::edge::extproc::{Health, Listen, Processor, Server};
 use mcp_manifold::engine::exchange::record::Way;
-use processors::{Names, Room};
+use processors::{Room, names};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ struct Running {
 impl Running {
     async fn start<P>(processor: P, runtimes: usize, grace: Duration) -> Self
     where
-        P: envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor,
+        P: Method,
     {
         let folder = tempfile::tempdir().expect("a folder");
         let listen: Listen = format!("unix:{}", folder.path().join("s").display())
@@ -125,7 +126,7 @@ async fn many_streams_share_one_connection() {
 
 #[tokio::test]
 async fn connections_go_to_the_runtimes_in_turn() {
-    let server = Running::start(Names, 2, PATIENCE).await;
+    let server = Running::start(names(), 2, PATIENCE).await;
     let mut names = Vec::new();
     for _ in 0..4 {
         let mut stream = server.envoy().await.stream(head()).await;
@@ -137,7 +138,7 @@ async fn connections_go_to_the_runtimes_in_turn() {
 
 #[tokio::test]
 async fn envoys_health_check_is_answered_and_noticed() {
-    let server = Running::start(Names, 1, PATIENCE).await;
+    let server = Running::start(names(), 1, PATIENCE).await;
     assert_eq!(server.health.last_check(), None);
     assert!(server.envoy().await.is_serving().await);
     assert!(server.health.last_check().is_some());
@@ -188,7 +189,7 @@ async fn a_port_serves_as_well_as_a_socket() {
         health: Health::default(),
     };
     let (shutdown, signal) = oneshot::channel::<()>();
-    let run = server.run(Names, async {
+    let run = server.run(names(), async {
         let _ = signal.await;
     });
     let client = async {

@@ -1,21 +1,19 @@
-//! Envoy's messages in our types. Values are moved, not copied.
+//! Envoy's messages in our types, read in place: bodies and headers are slices of the message.
 //!
 //! Header names are lower case afterwards, whoever sent them. What Envoy may add in later releases is ignored here;
 //! what it asks for and we cannot do (observability mode) is an error.
 
+use super::wire::{Fields, Malformed, Value};
+use crate::engine::exchange::headers::HeaderSpan;
 use crate::engine::exchange::{BodyMode, BodyModes, Headers, Message, RequestHead, ResponseHead};
-use envoy_types::pb::envoy::config::core::v3::HeaderMap;
-use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
-use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, ProcessingRequest, ProtocolConfiguration};
-use envoy_types::pb::google::protobuf::{Struct, value::Kind};
-use std::collections::HashMap;
+use bytes::Bytes;
+use std::ops::Range;
 
 /// Under this key Envoy sends the attributes that `request_attributes` and `response_attributes` name.
-const ATTRIBUTES: &str = "envoy.filters.http.ext_proc";
+const ATTRIBUTES: &[u8] = b"envoy.filters.http.ext_proc";
 
 /// One message of the stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Inbound {
     /// Only in the first message; Envoy 1.40 always sends it there.
     pub(super) modes: Option<BodyModes>,
@@ -23,232 +21,230 @@ pub(super) struct Inbound {
     pub(super) message: Option<Message>,
 }
 
-/// The filter is wired in a way in which we could decide nothing.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[error("observability_mode must be off: replies would be ignored and every request would pass undecided")]
-pub(super) struct Observed;
+/// A message that no exchange can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum DecodeError {
+    /// Not what Envoy sends.
+    #[error("malformed message")]
+    Malformed,
+    /// The filter is wired in a way in which we could decide nothing.
+    #[error("observability_mode must be off: replies would be ignored and every request would pass undecided")]
+    Observed,
+}
 
-pub(super) fn decode(mut request: ProcessingRequest) -> Result<Inbound, Observed> {
-    if request.observability_mode {
-        return Err(Observed);
+impl From<Malformed> for DecodeError {
+    fn from(Malformed: Malformed) -> Self {
+        Self::Malformed
     }
-    let mut attributes = request.attributes.remove(ATTRIBUTES).unwrap_or_default();
-    let message = request.request.map(|message| match message {
-        Request::RequestHeaders(head) => Message::RequestHeaders(request_head(head, &mut attributes)),
-        Request::ResponseHeaders(head) => Message::ResponseHeaders(response_head(head, &mut attributes)),
-        Request::RequestBody(body) => {
-            let end = is_end(&body);
-            Message::RequestBody {
-                chunk: body.body.into(),
-                end,
-            }
+}
+
+/// What one `ProcessingRequest` holds, by place.
+#[derive(Default)]
+struct Found {
+    /// (field number of the oneof `request`, where it stands)
+    content: Option<(u64, Range<usize>)>,
+    attributes: Attributes,
+    modes: Option<BodyModes>,
+}
+
+/// The attributes that we ask for.
+#[derive(Default)]
+struct Attributes {
+    source: Option<Box<str>>,
+    route: Option<Box<str>>,
+    code_details: Option<Box<str>>,
+}
+
+pub(super) fn decode(bytes: &Bytes) -> Result<Inbound, DecodeError> {
+    let mut found = Found::default();
+    for field in Fields::new(bytes, 0..bytes.len()) {
+        match field? {
+            (number @ 2..=7, Value::Span(content)) => found.content = Some((number, content)),
+            (9, Value::Span(entry)) => attribute_group(bytes, entry, &mut found.attributes)?,
+            (10, Value::Number(1..)) => return Err(DecodeError::Observed),
+            (11, Value::Span(config)) => found.modes = Some(modes(bytes, config)?),
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
         }
-        Request::ResponseBody(body) => {
-            let end = is_end(&body);
-            Message::ResponseBody {
-                chunk: body.body.into(),
-                end,
-            }
+    }
+    let attributes = found.attributes;
+    let message = match found.content {
+        Some((2, head)) => Some(Message::RequestHeaders(request_head(bytes, head, attributes)?)),
+        Some((3, head)) => Some(Message::ResponseHeaders(response_head(bytes, head, attributes)?)),
+        Some((4, body)) => {
+            let (chunk, end) = http_body(bytes, body)?;
+            Some(Message::RequestBody { chunk, end })
         }
-        Request::RequestTrailers(_) => Message::RequestTrailers,
-        Request::ResponseTrailers(_) => Message::ResponseTrailers,
-    });
+        Some((5, body)) => {
+            let (chunk, end) = http_body(bytes, body)?;
+            Some(Message::ResponseBody { chunk, end })
+        }
+        Some((6, _)) => Some(Message::RequestTrailers),
+        Some((7, _)) => Some(Message::ResponseTrailers),
+        Some(_) | None => None,
+    };
     Ok(Inbound {
-        modes: request.protocol_config.map(modes),
+        modes: found.modes,
         message,
     })
 }
 
-fn request_head(head: HttpHeaders, attributes: &mut Struct) -> RequestHead {
-    RequestHead {
-        end: head.end_of_stream,
-        headers: headers(head.headers),
-        source: text(&mut attributes.fields, "source.address"),
-        route: text(&mut attributes.fields, "xds.route_name"),
-    }
+fn request_head(bytes: &Bytes, range: Range<usize>, attributes: Attributes) -> Result<RequestHead, Malformed> {
+    let (headers, end) = http_headers(bytes, range)?;
+    Ok(RequestHead {
+        headers,
+        end,
+        source: attributes.source,
+        route: attributes.route,
+    })
 }
 
-fn response_head(head: HttpHeaders, attributes: &mut Struct) -> ResponseHead {
-    ResponseHead {
-        end: head.end_of_stream,
-        headers: headers(head.headers),
-        code_details: text(&mut attributes.fields, "response.code_details"),
-    }
+fn response_head(bytes: &Bytes, range: Range<usize>, attributes: Attributes) -> Result<ResponseHead, Malformed> {
+    let (headers, end) = http_headers(bytes, range)?;
+    Ok(ResponseHead {
+        headers,
+        end,
+        code_details: attributes.code_details,
+    })
 }
 
-fn headers(map: Option<HeaderMap>) -> Headers {
-    let list = map.map(|map| map.headers).unwrap_or_default();
-    list.into_iter()
-        .map(|header| {
-            // Envoy fills one of the two, by runtime flag: bytes since 1.27, text before.
-            let value = if header.raw_value.is_empty() {
-                header.value.into_bytes()
-            } else {
-                header.raw_value
-            };
-            (header.key, value)
-        })
-        .collect()
-}
-
-const fn is_end(body: &HttpBody) -> bool {
-    body.end_of_stream || body.end_of_stream_without_message
-}
-
-fn text(fields: &mut HashMap<String, envoy_types::pb::google::protobuf::Value>, name: &str) -> Option<Box<str>> {
-    match fields.remove(name)?.kind? {
-        Kind::StringValue(text) => Some(text.into()),
-        Kind::NullValue(_) | Kind::NumberValue(_) | Kind::BoolValue(_) | Kind::StructValue(_) | Kind::ListValue(_) => {
-            None
+/// `HttpHeaders`: the headers, and whether nothing follows.
+fn http_headers(bytes: &Bytes, range: Range<usize>) -> Result<(Headers, bool), Malformed> {
+    let mut spans = Vec::with_capacity(24);
+    let mut end = false;
+    for field in Fields::new(bytes, range) {
+        match field? {
+            (1, Value::Span(map)) => header_map(bytes, map, &mut spans)?,
+            (3, Value::Number(flag)) => end = flag != 0,
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
         }
     }
+    let shouting = |span: &HeaderSpan| slice(bytes, &span.name).iter().any(u8::is_ascii_uppercase);
+    let headers = if spans.iter().any(shouting) {
+        let pairs = spans
+            .iter()
+            .map(|span| (slice(bytes, &span.name), slice(bytes, &span.value)));
+        pairs.collect()
+    } else {
+        Headers::within(bytes.clone(), spans)
+    };
+    Ok((headers, end))
 }
 
-fn modes(config: ProtocolConfiguration) -> BodyModes {
-    BodyModes {
-        request: mode(config.request_body_mode),
-        response: mode(config.response_body_mode),
+fn header_map(bytes: &[u8], range: Range<usize>, spans: &mut Vec<HeaderSpan>) -> Result<(), Malformed> {
+    for field in Fields::new(bytes, range) {
+        if let (1, Value::Span(header)) = field? {
+            spans.push(header_value(bytes, header)?);
+        }
+    }
+    Ok(())
+}
+
+fn header_value(bytes: &[u8], range: Range<usize>) -> Result<HeaderSpan, Malformed> {
+    let mut span = HeaderSpan {
+        name: 0..0,
+        value: 0..0,
+    };
+    for field in Fields::new(bytes, range) {
+        match field? {
+            (1, Value::Span(name)) => span.name = name,
+            // Envoy fills one of the two, by runtime flag: bytes (3) since 1.27, text (2) before.
+            (2 | 3, Value::Span(value)) if !value.is_empty() => span.value = value,
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+        }
+    }
+    Ok(span)
+}
+
+/// `HttpBody`: the piece, and whether nothing follows.
+fn http_body(bytes: &Bytes, range: Range<usize>) -> Result<(Bytes, bool), Malformed> {
+    let mut chunk = Bytes::new();
+    let mut end = false;
+    for field in Fields::new(bytes, range) {
+        match field? {
+            (1, Value::Span(body)) => chunk = bytes.slice(body),
+            (2 | 3, Value::Number(flag)) => end |= flag != 0,
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+        }
+    }
+    Ok((chunk, end))
+}
+
+/// An entry of `attributes`: (1) the filter's name, (2) a `Struct` whose entries are the attributes.
+fn attribute_group(bytes: &[u8], entry: Range<usize>, attributes: &mut Attributes) -> Result<(), Malformed> {
+    let (key, group) = map_entry(bytes, entry)?;
+    if slice(bytes, &key) != ATTRIBUTES {
+        return Ok(());
+    }
+    for field in Fields::new(bytes, group) {
+        let (1, Value::Span(entry)) = field? else { continue };
+        let (name, value) = map_entry(bytes, entry)?;
+        let kept = match slice(bytes, &name) {
+            b"source.address" => &mut attributes.source,
+            b"xds.route_name" => &mut attributes.route,
+            b"response.code_details" => &mut attributes.code_details,
+            _ => continue,
+        };
+        *kept = text(bytes, value)?;
+    }
+    Ok(())
+}
+
+/// Key and value of a map's entry.
+fn map_entry(bytes: &[u8], entry: Range<usize>) -> Result<(Range<usize>, Range<usize>), Malformed> {
+    let (mut key, mut value) = (0..0, 0..0);
+    for field in Fields::new(bytes, entry) {
+        match field? {
+            (1, Value::Span(span)) => key = span,
+            (2, Value::Span(span)) => value = span,
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+        }
+    }
+    Ok((key, value))
+}
+
+/// `string_value` of a `google.protobuf.Value`, if it is that.
+fn text(bytes: &[u8], value: Range<usize>) -> Result<Option<Box<str>>, Malformed> {
+    let mut found = None;
+    for field in Fields::new(bytes, value) {
+        found = match field? {
+            (3, Value::Span(text)) => std::str::from_utf8(slice(bytes, &text)).ok().map(Into::into),
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => None,
+        };
+    }
+    Ok(found)
+}
+
+/// `ProtocolConfiguration`
+fn modes(bytes: &[u8], range: Range<usize>) -> Result<BodyModes, Malformed> {
+    let mut modes = BodyModes {
+        request: BodyMode::None,
+        response: BodyMode::None,
+    };
+    for field in Fields::new(bytes, range) {
+        match field? {
+            (1, Value::Number(number)) => modes.request = mode(number),
+            (2, Value::Number(number)) => modes.response = mode(number),
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+        }
+    }
+    Ok(modes)
+}
+
+/// `ProcessingMode.BodySendMode`
+const fn mode(number: u64) -> BodyMode {
+    match number {
+        0 => BodyMode::None,
+        2 => BodyMode::Buffered,
+        3 => BodyMode::BufferedPartial,
+        4 => BodyMode::FullDuplex,
+        // Neither STREAMED (1) nor GRPC (5) nor a mode made up later is one that we can serve.
+        _ => BodyMode::Streamed,
     }
 }
 
-fn mode(number: i32) -> BodyMode {
-    match BodySendMode::try_from(number) {
-        Ok(BodySendMode::None) => BodyMode::None,
-        Ok(BodySendMode::Buffered) => BodyMode::Buffered,
-        Ok(BodySendMode::BufferedPartial) => BodyMode::BufferedPartial,
-        Ok(BodySendMode::FullDuplexStreamed) => BodyMode::FullDuplex,
-        // Neither GRPC nor a mode made up later is one that we can serve: refused like STREAMED.
-        Ok(BodySendMode::Streamed | BodySendMode::Grpc) | Err(_) => BodyMode::Streamed,
-    }
+fn slice<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a [u8] {
+    bytes.get(range.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use envoy_types::pb::envoy::config::core::v3::HeaderValue;
-    use envoy_types::pb::google::protobuf::Value;
-
-    fn mk_request(request: Request) -> ProcessingRequest {
-        ProcessingRequest {
-            request: Some(request),
-            ..Default::default()
-        }
-    }
-
-    fn mk_head(pairs: &[(&str, &str, &[u8])]) -> HttpHeaders {
-        let headers = pairs
-            .iter()
-            .map(|(key, value, raw)| HeaderValue {
-                key: (*key).to_owned(),
-                value: (*value).to_owned(),
-                raw_value: raw.to_vec(),
-            })
-            .collect();
-        HttpHeaders {
-            headers: Some(HeaderMap { headers }),
-            ..Default::default()
-        }
-    }
-
-    fn mk_attributes(pairs: &[(&str, Kind)]) -> HashMap<String, Struct> {
-        let fields = pairs
-            .iter()
-            .map(|(name, kind)| {
-                (
-                    (*name).to_owned(),
-                    Value {
-                        kind: Some(kind.clone()),
-                    },
-                )
-            })
-            .collect();
-        HashMap::from([(ATTRIBUTES.to_owned(), Struct { fields })])
-    }
-
-    #[test]
-    fn header_values_come_from_either_field_and_names_are_lower_case() {
-        let head = mk_head(&[("X-One", "text", b""), ("two", "", b"\xff\x00"), ("empty", "", b"")]);
-        let inbound = decode(mk_request(Request::RequestHeaders(head))).expect("served");
-        let Some(Message::RequestHeaders(head)) = inbound.message else {
-            panic!("request headers")
-        };
-        assert_eq!(head.headers.get("x-one"), Some(b"text".as_slice()));
-        assert_eq!(head.headers.get("two"), Some(b"\xff\x00".as_slice()));
-        assert_eq!(head.headers.get("empty"), Some(b"".as_slice()), "present, though empty");
-    }
-
-    #[test]
-    fn attributes_are_taken_where_they_are_text() {
-        let mut request = mk_request(Request::RequestHeaders(mk_head(&[])));
-        request.attributes = mk_attributes(&[
-            ("source.address", Kind::StringValue("127.0.0.1:4711".to_owned())),
-            ("xds.route_name", Kind::NumberValue(1.0)),
-        ]);
-        let Some(Message::RequestHeaders(head)) = decode(request).expect("served").message else {
-            panic!("headers")
-        };
-        assert_eq!(head.source.as_deref(), Some("127.0.0.1:4711"));
-        assert_eq!(head.route, None, "not text");
-    }
-
-    #[test]
-    fn response_headers_say_why_envoy_answered() {
-        let mut request = mk_request(Request::ResponseHeaders(mk_head(&[])));
-        request.attributes = mk_attributes(&[(
-            "response.code_details",
-            Kind::StringValue("no_healthy_upstream".to_owned()),
-        )]);
-        let Some(Message::ResponseHeaders(head)) = decode(request).expect("served").message else {
-            panic!("headers")
-        };
-        assert_eq!(head.code_details.as_deref(), Some("no_healthy_upstream"));
-    }
-
-    #[test]
-    fn modes_that_we_do_not_know_are_refused_as_streamed() {
-        let known = [
-            (0, BodyMode::None),
-            (1, BodyMode::Streamed),
-            (2, BodyMode::Buffered),
-            (3, BodyMode::BufferedPartial),
-            (4, BodyMode::FullDuplex),
-        ];
-        for (number, expected) in known {
-            assert_eq!(mode(number), expected);
-        }
-        for number in [5, 6, -1, i32::MAX] {
-            assert_eq!(mode(number), BodyMode::Streamed);
-        }
-    }
-
-    #[test]
-    fn a_filter_that_ignores_replies_is_an_error() {
-        let request = ProcessingRequest {
-            observability_mode: true,
-            ..Default::default()
-        };
-        assert_eq!(decode(request).map(|_| ()), Err(Observed));
-    }
-
-    #[test]
-    fn a_message_without_content_is_nothing_for_the_exchange() {
-        let inbound = decode(ProcessingRequest::default()).expect("served");
-        assert!(inbound.message.is_none() && inbound.modes.is_none());
-    }
-
-    #[test]
-    fn body_bytes_are_moved() {
-        let body = vec![7; 100_000];
-        let place = body.as_ptr();
-        let request = mk_request(Request::RequestBody(HttpBody {
-            body,
-            end_of_stream: true,
-            ..Default::default()
-        }));
-        let Some(Message::RequestBody { chunk, end }) = decode(request).expect("served").message else {
-            panic!("body")
-        };
-        assert!(end);
-        assert_eq!(chunk.as_ptr(), place);
-    }
-}
+mod tests;

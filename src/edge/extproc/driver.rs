@@ -16,10 +16,8 @@ mod live;
 mod timer;
 
 use super::backroom::Backroom;
-use super::decode::{Inbound, decode};
-use super::encode::encode;
-use crate::engine::exchange::{BodyMode, BodyModes, End, Event, Exchange};
-use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
+use super::decode::{DecodeError, Inbound};
+use crate::engine::exchange::{BodyMode, BodyModes, End, Event, Exchange, Reply};
 use futures_util::Stream;
 use live::Live;
 use std::pin::Pin;
@@ -33,8 +31,11 @@ const ASSUMED: BodyModes = BodyModes {
     response: BodyMode::None,
 };
 
+/// A message, or why there is none.
+pub(super) type Received = Result<Result<Inbound, DecodeError>, Status>;
+
 /// One ext_proc stream. `S`: the messages from Envoy.
-pub struct Driver<B: Backroom, S> {
+pub(super) struct Driver<B: Backroom, S> {
     backroom: Arc<B>,
     inbound: S,
     state: State<B>,
@@ -54,7 +55,7 @@ enum State<B: Backroom> {
 impl<B, S> Driver<B, S>
 where
     B: Backroom,
-    S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
+    S: Stream<Item = Received> + Unpin,
 {
     pub(super) const fn new(backroom: Arc<B>, inbound: S) -> Self {
         Self {
@@ -86,12 +87,12 @@ where
         }
     }
 
-    fn receive(&mut self, message: Option<Result<ProcessingRequest, Status>>) {
+    fn receive(&mut self, message: Option<Received>) {
         // `None` and an error alike: Envoy has closed the stream, because the client left or because all is said.
         let Some(Ok(message)) = message else {
             return self.fail(Status::cancelled("the stream was closed before its exchange was over"));
         };
-        match decode(message) {
+        match message {
             Ok(inbound) => self.accept(inbound),
             Err(error) => self.fail(Status::failed_precondition(error.to_string())),
         }
@@ -141,9 +142,9 @@ impl<B: Backroom, S> Driver<B, S> {
 impl<B, S> Stream for Driver<B, S>
 where
     B: Backroom,
-    S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
+    S: Stream<Item = Received> + Unpin,
 {
-    type Item = Result<ProcessingResponse, Status>;
+    type Item = Result<Reply, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let driver = self.get_mut();
@@ -151,7 +152,7 @@ where
         if let State::Open(live) = &mut driver.state
             && let Some(reply) = live.take_reply()
         {
-            return Poll::Ready(Some(Ok(encode(reply))));
+            return Poll::Ready(Some(Ok(reply)));
         }
         match std::mem::replace(&mut driver.state, State::Over) {
             State::Failed(status) => Poll::Ready(Some(Err(status))),

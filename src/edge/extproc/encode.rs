@@ -1,172 +1,115 @@
-//! Our replies in Envoy's types. Bodies are moved where nobody else holds them, and concatenated once.
+//! Our replies on the wire. Nothing is built in between: headers and bodies are written from where they are held.
 
 mod metadata;
 
+use super::wire::{Nested, Number, Out, Part, Pieces, Text, each};
 use crate::engine::exchange::Reply;
-use crate::engine::exchange::step::{Answer, HeaderName, HeaderWork};
+use crate::engine::exchange::step::{Answer, HeaderWork, Metadata};
 use bytes::Bytes;
-use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption};
-use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
-use envoy_types::pb::envoy::service::ext_proc::v3::streamed_immediate_response::Response as Streamed;
-use envoy_types::pb::envoy::service::ext_proc::v3::{
-    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, HttpHeaders, ImmediateResponse,
-    ProcessingResponse, StreamedBodyResponse, StreamedImmediateResponse, TrailersResponse,
-};
-use envoy_types::pb::envoy::r#type::v3::HttpStatus;
-use envoy_types::pb::google::protobuf::Struct;
 
-pub(super) fn encode(reply: Reply) -> ProcessingResponse {
+/// `HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD`
+const OVERWRITE: u64 = 2;
+
+/// The oneof `response` of a `ProcessingResponse`.
+mod field {
+    pub(super) const REQUEST_HEADERS: u64 = 1;
+    pub(super) const RESPONSE_HEADERS: u64 = 2;
+    pub(super) const REQUEST_BODY: u64 = 3;
+    pub(super) const RESPONSE_BODY: u64 = 4;
+    pub(super) const REQUEST_TRAILERS: u64 = 5;
+    pub(super) const RESPONSE_TRAILERS: u64 = 6;
+    pub(super) const IMMEDIATE: u64 = 7;
+    pub(super) const DYNAMIC_METADATA: u64 = 8;
+    pub(super) const STREAMED_IMMEDIATE: u64 = 11;
+}
+
+/// Writes one `ProcessingResponse`.
+pub(super) fn encode(reply: &Reply, out: &mut impl Out) {
     match reply {
-        Reply::RequestHeaders(work) => with_headers(work, Response::RequestHeaders),
-        Reply::ResponseHeaders(work) => with_headers(work, Response::ResponseHeaders),
-        Reply::RequestChunk { body, end } => bare(Response::RequestBody(chunk(body, end))),
-        Reply::ResponseChunk { body, end } => bare(Response::ResponseBody(chunk(body, end))),
-        Reply::RequestBuffered { headers, body } => buffered(headers, body),
-        Reply::RequestTrailers => bare(Response::RequestTrailers(TrailersResponse::default())),
-        Reply::ResponseTrailers => bare(Response::ResponseTrailers(TrailersResponse::default())),
-        Reply::Answer(answer) => immediate(answer),
+        Reply::RequestHeaders(work) => write(out, headers(field::REQUEST_HEADERS, work), work.metadata.as_deref()),
+        Reply::ResponseHeaders(work) => write(out, headers(field::RESPONSE_HEADERS, work), work.metadata.as_deref()),
+        Reply::RequestChunk { body, end } => write(out, chunk(field::REQUEST_BODY, body, *end), None),
+        Reply::ResponseChunk { body, end } => write(out, chunk(field::RESPONSE_BODY, body, *end), None),
+        Reply::RequestBuffered { headers, body } => {
+            // BodyMutation {1: body}
+            let body = body.as_ref().map(|body| Nested(3, Text(1, body)));
+            let part = Nested(field::REQUEST_BODY, Nested(1, (common(headers), body)));
+            write(out, part, headers.metadata.as_deref());
+        }
+        Reply::RequestTrailers => write(out, Nested(field::REQUEST_TRAILERS, ()), None),
+        Reply::ResponseTrailers => write(out, Nested(field::RESPONSE_TRAILERS, ()), None),
+        Reply::Answer(answer) => write(out, immediate(answer), answer.metadata.as_deref()),
         Reply::StreamHead {
             status,
             headers,
             metadata,
         } => {
-            let head = HttpHeaders {
-                headers: Some(head_map(status, headers)),
-                ..Default::default()
-            };
-            let metadata = metadata.map(|facts| metadata::encode(*facts));
-            with_metadata(streamed(Streamed::HeadersResponse(head)), metadata)
+            let mut digits = itoa::Buffer::new();
+            let status = digits.format(*status).as_bytes();
+            let others = each(headers, |(name, value)| Nested(1, header(name, value)));
+            let map = (Nested(1, header(":status", status)), others);
+            // StreamedImmediateResponse {1: HttpHeaders {1: HeaderMap}}
+            let part = Nested(field::STREAMED_IMMEDIATE, Nested(1, Nested(1, map)));
+            write(out, part, metadata.as_deref());
         }
-        Reply::StreamChunk { body, end } => bare(streamed(Streamed::BodyResponse(piece(body, end)))),
+        Reply::StreamChunk { body, end } => {
+            write(
+                out,
+                Nested(field::STREAMED_IMMEDIATE, Nested(2, piece(body, *end))),
+                None,
+            );
+        }
     }
 }
 
-fn bare(response: Response) -> ProcessingResponse {
-    with_metadata(response, None)
+fn write(out: &mut impl Out, response: impl Part, metadata: Option<&Metadata>) {
+    let facts = metadata.map(metadata::Facts::of);
+    let metadata = facts
+        .as_ref()
+        .map(|facts| Nested(field::DYNAMIC_METADATA, facts.part()));
+    let whole = (response, metadata);
+    out.reserve(whole.length());
+    whole.put(out);
 }
 
-fn with_metadata(response: Response, metadata: Option<Struct>) -> ProcessingResponse {
-    ProcessingResponse {
-        response: Some(response),
-        dynamic_metadata: metadata,
-        ..Default::default()
-    }
+/// `HeadersResponse {1: CommonResponse}`
+fn headers(field: u64, work: &HeaderWork) -> impl Part {
+    Nested(field, Nested(1, common(work)))
 }
 
-fn with_headers(work: HeaderWork, wrap: fn(HeadersResponse) -> Response) -> ProcessingResponse {
-    let (common, metadata) = common(work);
-    with_metadata(wrap(HeadersResponse { response: Some(common) }), metadata)
+/// `CommonResponse {2: HeaderMutation {1: set_headers, 2: remove_headers}, 5: clear_route_cache}`
+fn common(work: &HeaderWork) -> impl Part {
+    let set = each(&work.set, |(name, value)| overwrite(name, value));
+    let remove = each(&work.remove, |name| Text(2, name.as_bytes()));
+    (Nested(2, (set, remove)), Number(5, u64::from(work.clear_route)))
 }
 
-fn buffered(work: HeaderWork, body: Option<Bytes>) -> ProcessingResponse {
-    let (mut common, metadata) = common(work);
-    common.body_mutation = body.map(|body| BodyMutation {
-        mutation: Some(Mutation::Body(body.into())),
-    });
-    with_metadata(Response::RequestBody(BodyResponse { response: Some(common) }), metadata)
+/// `BodyResponse {1: CommonResponse {3: BodyMutation {3: StreamedBodyResponse}}}`
+fn chunk(field: u64, body: &Bytes, end: bool) -> impl Part {
+    Nested(field, Nested(1, Nested(3, Nested(3, piece(body, end)))))
 }
 
-fn common(work: HeaderWork) -> (CommonResponse, Option<Struct>) {
-    let mutation = HeaderMutation {
-        set_headers: work
-            .set
-            .into_iter()
-            .map(|(name, value)| overwrite(name.into_owned(), value))
-            .collect(),
-        remove_headers: work.remove.into_iter().map(HeaderName::into_owned).collect(),
-    };
-    let common = CommonResponse {
-        header_mutation: Some(mutation),
-        clear_route_cache: work.clear_route,
-        ..Default::default()
-    };
-    (common, work.metadata.map(|facts| metadata::encode(*facts)))
+/// `StreamedBodyResponse {1: body, 2: end_of_stream}`
+fn piece(body: &Bytes, end: bool) -> impl Part {
+    (Text(1, body), Number(2, u64::from(end)))
 }
 
-fn chunk(body: Bytes, end: bool) -> BodyResponse {
-    let mutation = BodyMutation {
-        mutation: Some(Mutation::StreamedResponse(piece(body, end))),
-    };
-    BodyResponse {
-        response: Some(CommonResponse {
-            body_mutation: Some(mutation),
-            ..Default::default()
-        }),
-    }
+/// `ImmediateResponse {1: HttpStatus {1: code}, 2: HeaderMutation, 3: body, 5: details}`
+fn immediate(answer: &Answer) -> impl Part {
+    let status = Nested(1, Number(1, u64::from(answer.status)));
+    let headers = each(&answer.headers, |(name, value)| overwrite(name, value));
+    let body = (Pieces(3, &answer.body), Text(5, answer.details.as_bytes()));
+    Nested(field::IMMEDIATE, ((status, Nested(2, headers)), body))
 }
 
-fn piece(body: Bytes, end: bool) -> StreamedBodyResponse {
-    StreamedBodyResponse {
-        body: body.into(),
-        end_of_stream: end,
-        ..Default::default()
-    }
+/// An entry of `HeaderMutation.set_headers`: `HeaderValueOption {1: HeaderValue, 3: append_action}`
+fn overwrite<'a>(name: &'a str, value: &'a [u8]) -> impl Part + use<'a> {
+    Nested(1, (Nested(1, header(name, value)), Number(3, OVERWRITE)))
 }
 
-const fn streamed(response: Streamed) -> Response {
-    Response::StreamedImmediateResponse(StreamedImmediateResponse {
-        response: Some(response),
-    })
-}
-
-fn immediate(answer: Answer) -> ProcessingResponse {
-    let set_headers = answer
-        .headers
-        .into_iter()
-        .map(|(name, value)| overwrite(name.to_owned(), value))
-        .collect();
-    let response = ImmediateResponse {
-        status: Some(HttpStatus {
-            code: i32::from(answer.status),
-        }),
-        headers: Some(HeaderMutation {
-            set_headers,
-            remove_headers: Vec::new(),
-        }),
-        body: concatenated(answer.body),
-        grpc_status: None,
-        details: answer.details.to_owned(),
-    };
-    let metadata = answer.metadata.map(|facts| metadata::encode(*facts));
-    with_metadata(Response::ImmediateResponse(response), metadata)
-}
-
-/// The segments in one piece; a single one that nobody else holds is moved.
-fn concatenated(mut segments: Vec<Bytes>) -> Vec<u8> {
-    if segments.len() <= 1 {
-        return segments.pop().map(Vec::from).unwrap_or_default();
-    }
-    let mut whole = Vec::with_capacity(segments.iter().map(Bytes::len).sum());
-    for segment in &segments {
-        whole.extend_from_slice(segment);
-    }
-    whole
-}
-
-fn overwrite(name: String, value: Bytes) -> HeaderValueOption {
-    HeaderValueOption {
-        header: Some(header(name, value)),
-        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-        ..Default::default()
-    }
-}
-
-fn header(key: String, value: Bytes) -> HeaderValue {
-    HeaderValue {
-        key,
-        value: String::new(),
-        raw_value: value.into(),
-    }
-}
-
-fn head_map(status: u16, headers: Vec<(&'static str, Bytes)>) -> HeaderMap {
-    let status = header(":status".to_owned(), status.to_string().into());
-    let others = headers.into_iter().map(|(name, value)| header(name.to_owned(), value));
-    HeaderMap {
-        headers: std::iter::once(status).chain(others).collect(),
-    }
+/// `HeaderValue {1: key, 3: raw_value}`; Envoy refuses one that has a `value` too.
+fn header<'a>(name: &'a str, value: &'a [u8]) -> impl Part + use<'a> {
+    (Text(1, name.as_bytes()), Text(3, value))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Serving until the drain begins. The time of the last check is kept: under `up` it tells that Envoy reaches us.
 
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::SERVICE_NAME;
+use super::service;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use std::pin::Pin;
@@ -50,8 +50,8 @@ impl Health {
     }
 
     /// NOT_FOUND for services that are not ours.
-    fn known(service: &str) -> Result<(), Status> {
-        if service.is_empty() || service == SERVICE_NAME {
+    fn known(name: &str) -> Result<(), Status> {
+        if name.is_empty() || name == service::NAME {
             Ok(())
         } else {
             Err(Status::not_found("no such service"))
@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test]
     async fn serving_until_the_drain_begins() {
         let health = Health::default();
-        for service in ["", SERVICE_NAME] {
+        for service in ["", service::NAME] {
             let said = health.check(mk_request(service)).await.expect("known").into_inner();
             assert_eq!(said.status(), ServingStatus::Serving);
         }

@@ -10,9 +10,6 @@
 use super::health::Health;
 use super::listen::Listener;
 use super::socket::{Accepted, Socket};
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
-    ExternalProcessor, ExternalProcessorServer,
-};
 use futures_util::stream::poll_fn as stream_of;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -27,8 +24,6 @@ use tonic::body::Body;
 use tonic_health::pb::health_server::HealthServer;
 use tower_service::Service;
 
-/// One message: a BUFFERED body or a chunk. The exchange itself refuses bodies above `limits.body`.
-const LARGEST_MESSAGE: usize = 64 << 20;
 /// Of one exchange; a body of this size comes without waiting for us.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// Of all exchanges of one Envoy worker.
@@ -64,17 +59,33 @@ pub enum ServerError {
     Lost,
 }
 
+/// A gRPC service as tonic makes them. Implemented by all that fit.
+pub trait Method:
+    Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible, Future = Answering>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Method for S where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible, Future = Answering>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
+
 impl Server {
     /// Serves until `shutdown`, then drains.
     ///
     /// # Errors
     /// See [`ServerError`].
-    pub async fn run<P: ExternalProcessor>(
-        self,
-        processor: P,
-        shutdown: impl Future<Output = ()>,
-    ) -> Result<(), ServerError> {
-        let processor = ExternalProcessorServer::new(processor).max_decoding_message_size(LARGEST_MESSAGE);
+    pub async fn run<P: Method>(self, processor: P, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
         let service = Methods {
             processor,
             health: HealthServer::new(self.health.clone()),
@@ -150,7 +161,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn start<P: ExternalProcessor>(self, index: usize, service: Methods<P>) -> io::Result<()> {
+    fn start<P: Method>(self, index: usize, service: Methods<P>) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new()
             .name(format!("ext_proc-{index}"))
@@ -159,7 +170,7 @@ impl Worker {
     }
 
     /// Until drained or cut. The runtime is dropped afterwards, with all connections that are left.
-    async fn serve<P: ExternalProcessor>(mut self, service: Methods<P>) {
+    async fn serve<P: Method>(mut self, service: Methods<P>) {
         let incoming =
             stream_of(move |context| self.incoming.poll_recv(context).map(|next| next.map(Accepted::arrive)));
         let serving = tonic::transport::Server::builder()
@@ -183,24 +194,16 @@ impl Worker {
 }
 
 /// The two gRPC services, told apart by path.
+#[derive(Clone)]
 struct Methods<P> {
-    processor: ExternalProcessorServer<P>,
+    processor: P,
     health: HealthServer<Health>,
 }
 
-impl<P> Clone for Methods<P> {
-    fn clone(&self) -> Self {
-        Self {
-            processor: self.processor.clone(),
-            health: self.health.clone(),
-        }
-    }
-}
-
-impl<P: ExternalProcessor> Service<http::Request<Body>> for Methods<P> {
+impl<P: Method> Service<http::Request<Body>> for Methods<P> {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

@@ -4,7 +4,9 @@ use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendA
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
+    ExternalProcessor, ExternalProcessorServer,
+};
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Reply;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
@@ -38,7 +40,7 @@ pub(crate) async fn serve(listener: Listener, route_key: String, shutdown: impl 
         health: Health::default(),
     };
     server
-        .run(Obedient { route_key }, shutdown)
+        .run(ExternalProcessorServer::new(Obedient { route_key }), shutdown)
         .await
         .expect("the server ends well");
 }

@@ -1,6 +1,8 @@
 //! What is served: a real processor in a small room, and one that tells on which thread it runs.
 
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
+    ExternalProcessor, ExternalProcessorServer,
+};
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Reply;
 use envoy_types::pb::envoy::service::ext_proc::v3::{ImmediateResponse, ProcessingRequest, ProcessingResponse};
 use futures_util::stream::{Once, once};
@@ -24,6 +26,10 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Answers every stream with the name of the thread that serves it.
+pub(crate) fn names() -> ExternalProcessorServer<Names> {
+    ExternalProcessorServer::new(Names)
+}
+
 pub(crate) struct Names;
 
 #[tonic::async_trait]

@@ -8,6 +8,7 @@ use crate::engine::exchange::record::Way;
 use crate::engine::exchange::{CallEvent, Finding, ResponseHead};
 use crate::engine::mcp::Version;
 use crate::engine::session::Binding;
+use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
 use scripted::*;
 use std::time::Duration;
 

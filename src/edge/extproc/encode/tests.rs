@@ -1,5 +1,74 @@
+//! What we write is read with the generated types.
+
 use super::*;
-use crate::engine::exchange::step::Metadata;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
+use envoy_types::pb::envoy::service::ext_proc::v3::streamed_immediate_response::Response as Streamed;
+use envoy_types::pb::envoy::service::ext_proc::v3::{CommonResponse, ProcessingResponse, StreamedBodyResponse};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::protobuf::value::Kind;
+use prost::Message;
+
+fn read(reply: &Reply) -> ProcessingResponse {
+    let mut bytes = Vec::new();
+    encode(reply, &mut bytes);
+    let read = ProcessingResponse::decode(bytes.as_slice()).expect("well-formed");
+    assert_eq!(read.encoded_len(), bytes.len(), "no field is unknown or written twice");
+    read
+}
+
+/// The facts of `mcp.manifold`, sorted by name.
+fn facts(reply: &ProcessingResponse) -> Vec<(&str, &Kind)> {
+    let namespace = reply
+        .dynamic_metadata
+        .as_ref()
+        .and_then(|whole| whole.fields.get("mcp.manifold"));
+    let Some(Kind::StructValue(facts)) = namespace.and_then(|value| value.kind.as_ref()) else {
+        panic!("no facts")
+    };
+    let mut facts: Vec<_> = facts
+        .fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.kind.as_ref().expect("a value")))
+        .collect();
+    facts.sort_by_key(|(name, _)| *name);
+    facts
+}
+
+fn said(text: &str) -> Kind {
+    Kind::StringValue(text.to_owned())
+}
+
+#[test]
+fn only_what_is_known_is_said() {
+    let metadata = Metadata {
+        method: Some("tools/call".into()),
+        upstream: Some("github".into()),
+        id: Some("7".into()),
+        ..Default::default()
+    };
+    let work = HeaderWork {
+        metadata: Some(Box::new(metadata)),
+        ..HeaderWork::default()
+    };
+    let reply = read(&Reply::RequestHeaders(work));
+    let (method, upstream, id) = (said("tools/call"), said("github"), Kind::NumberValue(7.0));
+    assert_eq!(
+        facts(&reply),
+        [("id", &id), ("method", &method), ("upstream", &upstream)]
+    );
+}
+
+#[test]
+fn an_answer_of_ours_says_so() {
+    let reply = read(&Reply::RequestHeaders(mk_work()));
+    assert_eq!(
+        facts(&reply),
+        [("answered", &said("yes"))],
+        "local reply mappers leave it alone"
+    );
+}
 
 fn mk_work() -> HeaderWork {
     HeaderWork {
@@ -24,7 +93,7 @@ fn mk_common(response: Option<Response>) -> CommonResponse {
 
 #[test]
 fn header_work_overwrites_removes_and_chooses_the_route_again() {
-    let reply = encode(Reply::RequestHeaders(mk_work()));
+    let reply = read(&Reply::RequestHeaders(mk_work()));
     assert!(reply.dynamic_metadata.is_some());
     let common = mk_common(reply.response);
     assert!(common.clear_route_cache);
@@ -44,12 +113,12 @@ fn header_work_overwrites_removes_and_chooses_the_route_again() {
 
 #[test]
 fn a_buffered_body_left_alone_has_no_body_mutation() {
-    let reply = encode(Reply::RequestBuffered {
+    let reply = read(&Reply::RequestBuffered {
         headers: mk_work(),
         body: None,
     });
     assert_eq!(mk_common(reply.response).body_mutation, None);
-    let reply = encode(Reply::RequestBuffered {
+    let reply = read(&Reply::RequestBuffered {
         headers: mk_work(),
         body: Some(Bytes::new()),
     });
@@ -69,7 +138,7 @@ fn chunks_are_streamed_in_both_directions() {
         end_of_stream: true,
         ..Default::default()
     }));
-    let request = encode(Reply::RequestChunk {
+    let request = read(&Reply::RequestChunk {
         body: body.clone(),
         end: true,
     })
@@ -79,7 +148,7 @@ fn chunks_are_streamed_in_both_directions() {
         mk_common(request).body_mutation.and_then(|body| body.mutation),
         expected
     );
-    let response = encode(Reply::ResponseChunk { body, end: true }).response;
+    let response = read(&Reply::ResponseChunk { body, end: true }).response;
     assert!(matches!(response, Some(Response::ResponseBody(_))));
     assert_eq!(
         mk_common(response).body_mutation.and_then(|body| body.mutation),
@@ -89,7 +158,7 @@ fn chunks_are_streamed_in_both_directions() {
 
 #[test]
 fn an_answer_is_one_immediate_response() {
-    let reply = encode(Reply::Answer(Answer {
+    let reply = read(&Reply::Answer(Answer {
         status: 404,
         headers: vec![("content-type", Bytes::from_static(b"application/json"))],
         body: vec![
@@ -104,23 +173,14 @@ fn an_answer_is_one_immediate_response() {
         panic!("immediate")
     };
     assert_eq!(immediate.status, Some(HttpStatus { code: 404 }));
-    assert_eq!(immediate.body, b"{\"id\":1}");
+    assert_eq!(immediate.body, b"{\"id\":1}", "in one piece");
     assert_eq!(immediate.details, "mcp_session_not_found");
     assert_eq!(immediate.headers.map(|headers| headers.set_headers.len()), Some(1));
 }
 
 #[test]
-fn a_single_segment_that_nobody_else_holds_is_moved() {
-    let segment = Bytes::from(vec![1_u8; 4096]);
-    let place = segment.as_ptr();
-    let whole = concatenated(vec![segment]);
-    assert_eq!(whole.as_ptr(), place);
-    assert!(concatenated(Vec::new()).is_empty());
-}
-
-#[test]
 fn a_stream_begins_with_its_status() {
-    let reply = encode(Reply::StreamHead {
+    let reply = read(&Reply::StreamHead {
         status: 200,
         headers: vec![("content-type", Bytes::from_static(b"text/event-stream"))],
         metadata: None,
@@ -146,7 +206,7 @@ fn a_stream_begins_with_its_status() {
             ("content-type".to_owned(), b"text/event-stream".to_vec()),
         ]
     );
-    let reply = encode(Reply::StreamChunk {
+    let reply = read(&Reply::StreamChunk {
         body: Bytes::from_static(b"data: {}\n\n"),
         end: false,
     });

@@ -2,7 +2,9 @@
 
 use crate::edge::extproc::backroom::{Asked, Backroom, CallStream};
 use crate::edge::extproc::budget::Budget;
-use crate::edge::extproc::driver::Driver;
+use crate::edge::extproc::decode::decode;
+use crate::edge::extproc::driver::{Driver, Received};
+use crate::edge::extproc::encode::encode;
 use crate::edge::extproc::gate::{Admission, Gate};
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::record::Way;
@@ -20,6 +22,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
     BodyResponse, HttpBody, HttpHeaders, HttpTrailers, ProcessingRequest, ProcessingResponse, ProtocolConfiguration,
 };
 use futures_util::stream::{Stream, poll_fn};
+use prost::Message as _;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -28,7 +31,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
-type Inbound = Pin<Box<dyn Stream<Item = Result<ProcessingRequest, Status>> + Send>>;
+type Inbound = Pin<Box<dyn Stream<Item = Received> + Send>>;
 type Polled = Poll<Option<Result<ProcessingResponse, Status>>>;
 
 /// Plays the rest of the program.
@@ -153,6 +156,10 @@ impl Backroom for Scripted {
     }
 }
 
+fn over_the_wire(message: &ProcessingRequest) -> Received {
+    Ok(decode(&message.encode_to_vec().into()))
+}
+
 /// One stream between a played Envoy and the driver.
 pub(super) struct Stage {
     pub(super) backroom: Arc<Scripted>,
@@ -171,7 +178,7 @@ impl Stage {
         });
         let (envoy, mut messages) = mpsc::unbounded_channel();
         let inbound: Inbound = Box::pin(poll_fn(move |context| {
-            messages.poll_recv(context).map(|next| next.map(Ok))
+            messages.poll_recv(context).map(|next| next.as_ref().map(over_the_wire))
         }));
         Self {
             driver: Driver::new(Arc::clone(&backroom), inbound),
@@ -192,7 +199,12 @@ impl Stage {
     }
 
     pub(super) fn poll(&mut self) -> Polled {
-        Pin::new(&mut self.driver).poll_next(&mut Context::from_waker(Waker::noop()))
+        let polled = Pin::new(&mut self.driver).poll_next(&mut Context::from_waker(Waker::noop()));
+        polled.map_ok(|reply| {
+            let mut bytes = Vec::new();
+            encode(&reply, &mut bytes);
+            ProcessingResponse::decode(bytes.as_slice()).expect("Envoy can read it")
+        })
     }
 
     /// All replies at hand, in short. Leaves the end, if it is there, to [`Stage::ending`].
