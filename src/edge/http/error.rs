@@ -24,6 +24,9 @@ pub enum HttpError {
     /// The response body exceeds this many bytes.
     #[error("answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// Nothing was sent: the credential's value is not at this place.
+    #[error("its credential is missing: {0}")]
+    SecretMissing(String),
 }
 
 impl HttpError {
@@ -34,17 +37,18 @@ impl HttpError {
             Self::Unreachable(_) | Self::BrokenOff(_) => UpstreamFailure::Unreachable,
             Self::ConnectTimedOut(_) | Self::TimedOut(_) => UpstreamFailure::TimedOut,
             Self::TooLarge(_) => UpstreamFailure::Garbage,
+            Self::SecretMissing(_) => UpstreamFailure::Unauthorized,
         }
     }
 
     /// What status says of an upstream that failed so.
     #[must_use]
     pub const fn reason(&self) -> Reason {
-        match self.failure() {
-            UpstreamFailure::Unreachable => Reason::Unreachable,
-            UpstreamFailure::TimedOut => Reason::Timeout,
-            UpstreamFailure::Unauthorized => Reason::Unauthorized,
-            UpstreamFailure::Garbage => Reason::ProtocolError,
+        match self {
+            Self::Unreachable(_) | Self::BrokenOff(_) => Reason::Unreachable,
+            Self::ConnectTimedOut(_) | Self::TimedOut(_) => Reason::Timeout,
+            Self::TooLarge(_) => Reason::ProtocolError,
+            Self::SecretMissing(_) => Reason::SecretMissing,
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Target {
     url: String,
     uri: Uri,
     headers: HeaderMap,
+    /// Where the credential's value should be and is not: nothing goes out without it.
+    missing: Option<String>,
     timeout: config::Timeouts,
     trust: Trust,
     pools: ArcSwap<Vec<(runtime::Id, Pool)>>,
@@ -74,6 +76,7 @@ impl Target {
             url: url.into(),
             uri,
             headers: headers(upstream, credential)?,
+            missing: missing(upstream, credential),
             timeout: upstream.timeout.clone(),
             trust: trust(upstream)?,
             pools: ArcSwap::default(),
@@ -136,6 +139,9 @@ impl Target {
         body: Bytes,
         limit: Duration,
     ) -> Result<Response, HttpError> {
+        if let Some(place) = &self.missing {
+            return Err(HttpError::SecretMissing(place.clone()));
+        }
         for (name, value) in &self.headers {
             if value.is_sensitive() || !headers.contains_key(name) {
                 headers.insert(name, value.clone());
@@ -197,6 +203,16 @@ fn headers(upstream: &config::Upstream, credential: Option<&str>) -> Result<Head
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+fn missing(upstream: &config::Upstream, credential: Option<&str>) -> Option<String> {
+    match (&upstream.credential, credential) {
+        (Some(config::Credential { value, .. }), None) => Some(match value {
+            config::Secret::Env(name) => format!("environment variable {name}"),
+            config::Secret::File(file) => file.display().to_string(),
+        }),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), TargetError> {
