@@ -28,7 +28,7 @@ struct Known {
 #[derive(Debug)]
 struct Row {
     status: UpstreamStatus,
-    /// Listed or failed at least once.
+    /// Listed or failed at least once, in both eras.
     tried: bool,
     /// Of the last fold.
     folded: Vec<String>,
@@ -73,7 +73,7 @@ impl Board {
             let mut rows = known.rows.iter_mut().filter(|row| row.status.enabled);
             if let Some(row) = rows.find(|row| row.status.name == *report.upstream) {
                 fill(&mut row.status, report);
-                row.tried = row.tried || row.status.reason != Reason::Pending;
+                row.tried = row.tried || report.settled;
             }
         });
     }

@@ -190,6 +190,7 @@ impl<'a> Ledger<'a> {
         }
         let name = Arc::clone(self.discovery.target.name());
         Report {
+            settled: !matches!(self.legacy, State::Pending(_)) && !matches!(self.modern, State::Pending(_)),
             last_listed: self.listed,
             last_error,
             warnings,

@@ -17,6 +17,8 @@ pub struct Report {
     pub ready: bool,
     /// [`Reason::Pending`] until both eras were tried or one was listed.
     pub reason: Reason,
+    /// Both eras were tried to the end at least once: what is listed now is what there is.
+    pub settled: bool,
     /// Eras in the catalog.
     pub eras: Vec<Era>,
     /// The newest version agreed on.
@@ -47,6 +49,7 @@ impl Report {
             upstream,
             ready: reason == Reason::Ready,
             reason,
+            settled: false,
             eras: [Era::Legacy, Era::Modern]
                 .into_iter()
                 .filter(|era| catalog.listing(*era).is_some())
