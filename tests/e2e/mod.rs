@@ -10,3 +10,4 @@ pub(crate) mod process;
 mod sessions;
 pub(crate) mod tools;
 mod transparency;
+mod upstreams;
