@@ -165,7 +165,9 @@ impl Exchange {
     /// The call made progress.
     pub(super) fn relayed(&mut self, relay: Box<Relay>, event: CallEvent) -> Step {
         match event {
-            CallEvent::Head(head) => self.relay_head(relay, &head),
+            CallEvent::Head(head) if matches!(relay.stage, Stage::AwaitHead) => self.relay_head(relay, &head),
+            // A call has one head.
+            CallEvent::Head(_) => self.stay(Phase::Calling(relay)),
             CallEvent::Chunk(chunk) => self.relay_chunk(relay, chunk),
             CallEvent::End => self.relay_end(relay),
             CallEvent::Failed(failure) => self.relay_failed(relay, failure),

@@ -4,17 +4,31 @@
 //! `TRANSCRIPTS=write` writes what the exchange does now into the files; read the difference before you keep it.
 //! `$SESSION` stands for the id of a living session, `$INSPECTED` for one whose client takes requests.
 
-use super::event::{CallEvent, Event, Finding, Message, Refusal, RequestHead, ResponseHead, UpstreamFailure};
-use super::step::{Command, End, HeaderWork, Metadata, Notice, Question, Reply, Step};
+mod contract;
+mod read;
+mod show;
+
+use super::event::{CallEvent, Event, Message, Refusal};
+use super::step::{End, Step};
 use super::{BodyMode, BodyModes, Exchange};
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
-use crate::engine::session::{Binding, Claims, SessionKey, Timestamp};
+use crate::engine::session::{Claims, SessionKey, Timestamp};
 use crate::engine::snapshot::{Snapshot, testing};
-use bytes::Bytes;
+use read::{bytes, failure, finding, request_head, response_head};
+use show::{show_command, show_reply};
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+/// Folded once: the contract plays thousands of times.
+static TWO: LazyLock<Arc<Snapshot>> = LazyLock::new(testing::two_upstreams);
+static PROBING: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let mk = |name| {
+        let listing = testing::mk_listing(&["a"]).stateless();
+        testing::mk_upstream(name).legacy(listing).probe()
+    };
+    testing::mk_snapshot(&[mk("one"), mk("two")])
+});
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 #[test]
@@ -96,7 +110,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         Self {
-            snapshot: testing::two_upstreams(),
+            snapshot: Arc::clone(&TWO),
             modes: BodyModes {
                 request: BodyMode::FullDuplex,
                 response: BodyMode::None,
@@ -107,16 +121,9 @@ impl Stage {
 
     fn given(&mut self, line: &str) {
         match line {
-            "two upstreams" => self.snapshot = testing::two_upstreams(),
+            "two upstreams" => self.snapshot = Arc::clone(&TWO),
             "nothing listed" => self.snapshot = testing::mk_snapshot(&[testing::mk_upstream("github")]),
-            "probing upstreams" => {
-                let mk = |name| {
-                    testing::mk_upstream(name)
-                        .legacy(testing::mk_listing(&["a"]).stateless())
-                        .probe()
-                };
-                self.snapshot = testing::mk_snapshot(&[mk("one"), mk("two")]);
-            }
+            "probing upstreams" => self.snapshot = Arc::clone(&PROBING),
             "a missing secret" => {
                 let upstream = testing::mk_upstream("github")
                     .legacy(testing::mk_listing(&["search"]))
@@ -215,227 +222,5 @@ impl Stage {
         };
         out.replace(&self.session(ClientFlags::default()), "$SESSION")
             .replace(&self.session(sampling), "$INSPECTED")
-    }
-}
-
-// === reading ===
-
-fn bytes(text: &str) -> Bytes {
-    Bytes::from(text.to_owned())
-}
-
-fn headers(text: &str) -> Vec<(String, String)> {
-    text.lines()
-        .filter_map(|line| {
-            line.split_at_checked(1)
-                .and_then(|(mark, tail)| Some((mark, tail.split_once(':')?)))
-        })
-        .map(|(mark, (name, value))| (format!("{mark}{name}"), value.trim().to_owned()))
-        .filter(|(name, _)| !name.starts_with('@'))
-        .collect()
-}
-
-fn attribute(text: &str, name: &str) -> Option<Box<str>> {
-    text.lines()
-        .find_map(|line| line.strip_prefix('@')?.strip_prefix(name)?.strip_prefix(':'))
-        .map(|value| value.trim().into())
-}
-
-/// A first line such as `POST /mcp`, then headers, then `@attributes`. Host and content-type are supplied.
-fn request_head(text: &str, end: bool) -> RequestHead {
-    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-    let (method, path) = first.split_once(' ').expect("METHOD PATH");
-    let mut all = headers(rest);
-    for (name, value) in [(":authority", "127.0.0.1:8001"), ("content-type", "application/json")] {
-        if all.iter().all(|(key, _)| key != name) {
-            all.insert(0, (name.into(), value.into()));
-        }
-    }
-    all.insert(0, (":path".into(), path.into()));
-    all.insert(0, (":method".into(), method.into()));
-    RequestHead {
-        headers: all.into_iter().collect(),
-        end,
-        source: attribute(rest, "source.address"),
-        route: None,
-    }
-}
-
-/// A first line with the status, then headers, then `@attributes`.
-fn response_head(text: &str, end: bool) -> ResponseHead {
-    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-    let mut all = headers(rest);
-    all.insert(0, (":status".into(), first.into()));
-    ResponseHead {
-        headers: all.into_iter().collect(),
-        end,
-        code_details: attribute(rest, "response.code_details"),
-    }
-}
-
-fn finding(words: &[&str]) -> Finding {
-    match words {
-        ["live"] => Finding::Live,
-        ["ended"] => Finding::Ended,
-        ["sessions-full"] => Finding::SessionsFull,
-        ["bound", id, version] => Finding::Bound(binding(id, version)),
-        ["reopened", id, version] => Finding::Reopened(binding(id, version)),
-        ["still-there"] => Finding::StillThere,
-        ["unbindable", why] => Finding::Unbindable(failure(why)),
-        ["end-written"] => Finding::EndWritten(true),
-        ["end-not-written"] => Finding::EndWritten(false),
-        other => panic!("unknown: => found {other:?}"),
-    }
-}
-
-fn binding(id: &str, version: &str) -> Binding {
-    Binding {
-        id: (id != "-").then(|| id.into()),
-        version: Version::parse(version).expect("a version"),
-    }
-}
-
-fn failure(word: &str) -> UpstreamFailure {
-    match word {
-        "unreachable" => UpstreamFailure::Unreachable,
-        "timed-out" => UpstreamFailure::TimedOut,
-        "unauthorized" => UpstreamFailure::Unauthorized,
-        "garbage" => UpstreamFailure::Garbage,
-        other => panic!("unknown failure {other}"),
-    }
-}
-
-// === writing ===
-
-fn show_reply(out: &mut String, reply: &Reply) {
-    match reply {
-        Reply::RequestHeaders(work) => show_work(out, "request-headers", work),
-        Reply::RequestChunk { body, end } => show_body(out, "request-body", body, *end),
-        Reply::RequestBuffered { headers, body } => {
-            show_work(out, "request-body-buffered", headers);
-            show_body(out, "  with body", body.as_ref().unwrap_or(&Bytes::new()), true);
-        }
-        Reply::RequestTrailers => out.push_str("<= request-trailers\n"),
-        Reply::ResponseHeaders(work) => show_work(out, "response-headers", work),
-        Reply::ResponseChunk { body, end } => show_body(out, "response-body", body, *end),
-        Reply::ResponseTrailers => out.push_str("<= response-trailers\n"),
-        Reply::Answer(answer) => {
-            let _ = writeln!(out, "<= answer {} {}", answer.status, answer.details);
-            show_headers(out, &answer.headers);
-            show_metadata(out, answer.metadata.as_deref());
-            let body = answer.body.concat();
-            let _ = writeln!(out, "{}", String::from_utf8_lossy(&body));
-        }
-        Reply::StreamHead {
-            status,
-            headers,
-            metadata,
-        } => {
-            let _ = writeln!(out, "<= stream {status}");
-            show_headers(out, headers);
-            show_metadata(out, metadata.as_deref());
-        }
-        Reply::StreamChunk { body, end } => show_body(out, "stream-body", body, *end),
-    }
-}
-
-fn show_work(out: &mut String, kind: &str, work: &HeaderWork) {
-    let _ = writeln!(out, "<= {kind}{}", if work.clear_route { " clear-route" } else { "" });
-    for (name, value) in &work.set {
-        let _ = writeln!(out, "   {name}: {}", String::from_utf8_lossy(value));
-    }
-    for name in &work.remove {
-        let _ = writeln!(out, "   - {name}");
-    }
-    show_metadata(out, work.metadata.as_deref());
-}
-
-fn show_headers(out: &mut String, headers: &[(&'static str, Bytes)]) {
-    for (name, value) in headers {
-        let _ = writeln!(out, "   {name}: {}", String::from_utf8_lossy(value));
-    }
-}
-
-fn show_metadata(out: &mut String, metadata: Option<&Metadata>) {
-    let Some(metadata) = metadata else { return };
-    let facts = [
-        metadata.method.as_deref().map(|value| format!("method={value}")),
-        metadata.id.as_deref().map(|value| format!("id={value}")),
-        metadata.tool.as_deref().map(|value| format!("tool={value}")),
-        metadata.upstream.as_deref().map(|value| format!("upstream={value}")),
-        metadata.session.as_deref().map(|_| "session".to_owned()),
-        metadata.era.map(|value| format!("era={value}")),
-        metadata.answered.then(|| "answered".to_owned()),
-    ];
-    let facts: Vec<String> = facts.into_iter().flatten().collect();
-    let _ = writeln!(out, "   metadata {}", facts.join(" "));
-}
-
-fn show_body(out: &mut String, kind: &str, body: &Bytes, end: bool) {
-    let _ = writeln!(out, "<= {kind}{}", if end { " end" } else { "" });
-    if !body.is_empty() {
-        let _ = writeln!(out, "{}", String::from_utf8_lossy(body).trim_end());
-    }
-}
-
-fn show_command(out: &mut String, command: &Command) {
-    let _ = match command {
-        Command::Ask(question) => writeln!(out, "<= ask {}", show_question(question)),
-        Command::Call(call) => {
-            let _ = writeln!(out, "<= call {} within {:?}", call.upstream, call.timeout);
-            for (name, value) in &call.headers {
-                let _ = writeln!(out, "   {name}: {}", String::from_utf8_lossy(value));
-            }
-            writeln!(out, "{}", String::from_utf8_lossy(&call.body))
-        }
-        Command::CancelCall => writeln!(out, "<= cancel-call"),
-        Command::Notify(Notice::Close { upstream, binding }) => {
-            writeln!(
-                out,
-                "<= notify close {upstream} {}",
-                binding.id.as_deref().unwrap_or("-")
-            )
-        }
-        Command::Notify(Notice::Level {
-            upstream,
-            binding,
-            level,
-        }) => {
-            let id = binding.id.as_deref().unwrap_or("-");
-            writeln!(out, "<= notify level {upstream} {id} {}", level.as_str())
-        }
-        Command::Notify(Notice::Cancelled { upstream, binding, id }) => {
-            writeln!(
-                out,
-                "<= notify cancelled {upstream} {} id={id}",
-                binding.id.as_deref().unwrap_or("-")
-            )
-        }
-        Command::Arm(duration) => writeln!(out, "<= arm {duration:?}"),
-        Command::Disarm => writeln!(out, "<= disarm"),
-    };
-}
-
-fn show_question(question: &Question) -> String {
-    match question {
-        Question::Recall(session) => format!("recall {}", session.key.0),
-        Question::Start { session, client } => {
-            format!(
-                "start {} capabilities={} info={}",
-                session.key.0, client.capabilities, client.info
-            )
-        }
-        Question::SetLevel { session, level } => format!("set-level {} {}", session.key.0, level.as_str()),
-        Question::Bind { session, upstream } => format!("bind {} {upstream}", session.key.0),
-        Question::OneShot { upstream, version } => format!("one-shot {upstream} {}", version.as_str()),
-        Question::Recover {
-            session,
-            upstream,
-            stale,
-        } => {
-            let session = session.map_or("-".to_owned(), |session| session.key.0.to_string());
-            format!("recover {session} {upstream} {}", stale.id.as_deref().unwrap_or("-"))
-        }
-        Question::End(session) => format!("end {}", session.key.0),
     }
 }

@@ -1,0 +1,214 @@
+//! What stands around an exchange: it hears the replies, carries out the commands, and knows what may come next.
+
+use crate::engine::exchange::event::{CallEvent, Finding, Message, ResponseHead, UpstreamFailure};
+use crate::engine::exchange::step::{Command, End, Notice, Question, Reply, Step};
+use crate::engine::mcp::Version;
+use crate::engine::session::Binding;
+use bytes::Bytes;
+
+/// What Envoy and the edge rooms have been told, and what they may say next.
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) request_heads: usize,
+    pub(super) request_bodies: usize,
+    pub(super) response_heads: usize,
+    pub(super) response_bodies: usize,
+    pub(super) response_trailers: usize,
+    pub(super) request_trailers: usize,
+    pub(super) question: Option<Question>,
+    pub(super) calling: bool,
+    pub(super) armed: bool,
+    pub(super) one_shots: Vec<String>,
+    pub(super) made: usize,
+    pub(super) decided: bool,
+    pub(super) answered: bool,
+    pub(super) streaming: bool,
+    pub(super) forwarded: bool,
+    pub(super) over: bool,
+    pub(super) modern: bool,
+}
+
+impl World {
+    pub(super) fn told(&mut self, message: &Message) {
+        match message {
+            Message::RequestHeaders(_) => self.request_heads += 1,
+            Message::RequestBody { .. } => self.request_bodies += 1,
+            Message::RequestTrailers => self.request_trailers += 1,
+            Message::ResponseHeaders(_) => self.response_heads += 1,
+            Message::ResponseBody { .. } => self.response_bodies += 1,
+            Message::ResponseTrailers => self.response_trailers += 1,
+        }
+    }
+
+    pub(super) fn take(&mut self, step: Step) {
+        assert!(!self.over || step.replies.is_empty(), "a reply after the end");
+        for reply in step.replies {
+            self.hear(&reply);
+        }
+        for command in step.commands {
+            self.carry_out(command);
+        }
+        match step.end {
+            End::Open => {}
+            End::Done => self.over = true,
+            End::Abort => {
+                assert!(self.streaming, "only a response that is out can be cut");
+                self.over = true;
+            }
+        }
+    }
+
+    fn hear(&mut self, reply: &Reply) {
+        assert!(!self.answered, "{reply:?} after the last word");
+        let take = |count: &mut usize| {
+            *count = count
+                .checked_sub(1)
+                .unwrap_or_else(|| panic!("{reply:?} belongs to no message"));
+        };
+        match reply {
+            Reply::RequestHeaders(work) => {
+                take(&mut self.request_heads);
+                assert!(!self.forwarded);
+                self.forwarded = work.clear_route;
+            }
+            Reply::RequestChunk { .. } => {
+                assert!(self.forwarded, "headers come first");
+                assert!(self.request_bodies > 0 || self.request_trailers > 0, "no body came");
+                self.made += 1;
+                self.decided = true;
+            }
+            Reply::RequestBuffered { headers, .. } => {
+                take(&mut self.request_bodies);
+                self.made += 1;
+                self.forwarded = headers.clear_route;
+                self.decided = true;
+            }
+            Reply::RequestTrailers => take(&mut self.request_trailers),
+            Reply::ResponseHeaders(_) => {
+                take(&mut self.response_heads);
+                self.decided = true;
+            }
+            Reply::ResponseChunk { .. } => take(&mut self.response_bodies),
+            Reply::ResponseTrailers => take(&mut self.response_trailers),
+            Reply::Answer(answer) => {
+                assert!(!self.streaming, "one response is enough");
+                assert!((200..600).contains(&answer.status));
+                let dead = ["session_", "unknown_method"]
+                    .iter()
+                    .any(|reason| answer.details.starts_with(reason));
+                // Of a modern upstream it is about a method.
+                let passed = self.modern && answer.details == "relayed";
+                assert!(
+                    answer.status != 404 || dead || passed,
+                    "a client takes 404 for a dead session"
+                );
+                self.answered = true;
+                self.decided = true;
+            }
+            Reply::StreamHead { .. } => {
+                assert!(!self.streaming && self.response_heads == 0, "only in the request phase");
+                self.streaming = true;
+            }
+            Reply::StreamChunk { end, .. } => {
+                assert!(self.streaming, "a piece before its head");
+                self.answered = *end;
+                self.decided = *end;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Ask(question) => {
+                assert!(self.question.is_none(), "one question at a time");
+                self.question = Some(question);
+            }
+            Command::Call(_) => {
+                assert!(!self.calling, "one call at a time");
+                self.calling = true;
+                self.made += 1;
+            }
+            Command::CancelCall => self.calling = false,
+            Command::Notify(Notice::Close { binding, .. }) => {
+                let id = binding.id.expect("nothing to close without an id");
+                let at = self.one_shots.iter().position(|open| **open == *id);
+                self.one_shots
+                    .swap_remove(at.expect("opened for this exchange, and closed once"));
+            }
+            Command::Notify(Notice::Cancelled { .. }) => assert!(self.made > 0, "nobody was asked"),
+            Command::Notify(Notice::Level { .. }) => {}
+            Command::Arm(_) => self.armed = true,
+            Command::Disarm => self.armed = false,
+        }
+    }
+
+    /// An answer to the open question, one of those that its asker has to expect.
+    pub(super) fn find(&mut self, choice: u8) -> Option<Finding> {
+        let question = self.question.take()?;
+        let tied = |id: Option<&str>| Binding {
+            id: id.map(Into::into),
+            version: Version::V2025_06_18,
+        };
+        let failed = Finding::Unbindable(UpstreamFailure::Unreachable);
+        Some(match (question, choice % 8) {
+            (Question::Recall(_) | Question::SetLevel { .. }, 0) | (Question::Bind { .. } | Question::End(_), 0) => {
+                Finding::Ended
+            }
+            (Question::Recall(_) | Question::SetLevel { .. }, _) => Finding::Live,
+            (Question::Start { .. }, 0) => Finding::SessionsFull,
+            (Question::Start { .. }, _) => Finding::Live,
+            (Question::Bind { .. } | Question::OneShot { .. }, 1) => failed,
+            (Question::Bind { .. }, 2) => Finding::Bound(tied(None)),
+            (Question::Bind { .. }, _) => Finding::Bound(tied(Some("theirs"))),
+            (Question::OneShot { .. }, _) => {
+                let id = format!("once-{}", self.made + self.one_shots.len() * 100);
+                let binding = tied(Some(&id));
+                self.one_shots.push(id);
+                Finding::Bound(binding)
+            }
+            (Question::Recover { .. }, 0) => Finding::Ended,
+            (Question::Recover { .. }, 1) => failed,
+            (Question::Recover { .. }, 2..=4) => Finding::StillThere,
+            (Question::Recover { .. }, _) => Finding::Reopened(tied(Some("theirs-2"))),
+            (Question::End(_), choice) => Finding::EndWritten(choice.is_multiple_of(2)),
+        })
+    }
+
+    /// Progress of the open call.
+    pub(super) fn progress(&mut self, choice: u8) -> Option<CallEvent> {
+        self.calling.then(|| match choice % 8 {
+            0 => CallEvent::Head(mk_response(200, "text/event-stream", None)),
+            1 => CallEvent::Head(mk_response(200, "application/json", None)),
+            2 => CallEvent::Head(mk_response(404, "application/json", None)),
+            3 => CallEvent::Head(mk_response(401, "text/plain", None)),
+            4 => CallEvent::Chunk(Bytes::from_static(
+                b"data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n",
+            )),
+            5 => CallEvent::Chunk(Bytes::from_static(
+                br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"no"}}"#,
+            )),
+            6 => {
+                self.calling = false;
+                CallEvent::End
+            }
+            _ => {
+                self.calling = false;
+                CallEvent::Failed(UpstreamFailure::TimedOut)
+            }
+        })
+    }
+}
+
+pub(super) fn mk_response(status: u16, media: &str, details: Option<&str>) -> ResponseHead {
+    ResponseHead {
+        headers: [
+            (":status", &*status.to_string()),
+            ("content-type", media),
+            ("mcp-session-id", "theirs"),
+        ]
+        .into_iter()
+        .collect(),
+        end: false,
+        code_details: details.map(Into::into),
+    }
+}

@@ -1,0 +1,138 @@
+//! Writes the `<=` lines of a transcript.
+
+use crate::engine::exchange::step::{Command, HeaderWork, Metadata, Notice, Question, Reply};
+use bytes::Bytes;
+use std::fmt::Write;
+
+pub(super) fn show_reply(out: &mut String, reply: &Reply) {
+    match reply {
+        Reply::RequestHeaders(work) => show_work(out, "request-headers", work),
+        Reply::RequestChunk { body, end } => show_body(out, "request-body", body, *end),
+        Reply::RequestBuffered { headers, body } => {
+            show_work(out, "request-body-buffered", headers);
+            show_body(out, "  with body", body.as_ref().unwrap_or(&Bytes::new()), true);
+        }
+        Reply::RequestTrailers => out.push_str("<= request-trailers\n"),
+        Reply::ResponseHeaders(work) => show_work(out, "response-headers", work),
+        Reply::ResponseChunk { body, end } => show_body(out, "response-body", body, *end),
+        Reply::ResponseTrailers => out.push_str("<= response-trailers\n"),
+        Reply::Answer(answer) => {
+            let _ = writeln!(out, "<= answer {} {}", answer.status, answer.details);
+            show_headers(out, &answer.headers);
+            show_metadata(out, answer.metadata.as_deref());
+            let body = answer.body.concat();
+            let _ = writeln!(out, "{}", String::from_utf8_lossy(&body));
+        }
+        Reply::StreamHead {
+            status,
+            headers,
+            metadata,
+        } => {
+            let _ = writeln!(out, "<= stream {status}");
+            show_headers(out, headers);
+            show_metadata(out, metadata.as_deref());
+        }
+        Reply::StreamChunk { body, end } => show_body(out, "stream-body", body, *end),
+    }
+}
+
+pub(super) fn show_work(out: &mut String, kind: &str, work: &HeaderWork) {
+    let _ = writeln!(out, "<= {kind}{}", if work.clear_route { " clear-route" } else { "" });
+    for (name, value) in &work.set {
+        let _ = writeln!(out, "   {name}: {}", String::from_utf8_lossy(value));
+    }
+    for name in &work.remove {
+        let _ = writeln!(out, "   - {name}");
+    }
+    show_metadata(out, work.metadata.as_deref());
+}
+
+pub(super) fn show_headers(out: &mut String, headers: &[(&'static str, Bytes)]) {
+    for (name, value) in headers {
+        let _ = writeln!(out, "   {name}: {}", String::from_utf8_lossy(value));
+    }
+}
+
+pub(super) fn show_metadata(out: &mut String, metadata: Option<&Metadata>) {
+    let Some(metadata) = metadata else { return };
+    let facts = [
+        metadata.method.as_deref().map(|value| format!("method={value}")),
+        metadata.id.as_deref().map(|value| format!("id={value}")),
+        metadata.tool.as_deref().map(|value| format!("tool={value}")),
+        metadata.upstream.as_deref().map(|value| format!("upstream={value}")),
+        metadata.session.as_deref().map(|_| "session".to_owned()),
+        metadata.era.map(|value| format!("era={value}")),
+        metadata.answered.then(|| "answered".to_owned()),
+    ];
+    let facts: Vec<String> = facts.into_iter().flatten().collect();
+    let _ = writeln!(out, "   metadata {}", facts.join(" "));
+}
+
+pub(super) fn show_body(out: &mut String, kind: &str, body: &Bytes, end: bool) {
+    let _ = writeln!(out, "<= {kind}{}", if end { " end" } else { "" });
+    if !body.is_empty() {
+        let _ = writeln!(out, "{}", String::from_utf8_lossy(body).trim_end());
+    }
+}
+
+pub(super) fn show_command(out: &mut String, command: &Command) {
+    let _ = match command {
+        Command::Ask(question) => writeln!(out, "<= ask {}", show_question(question)),
+        Command::Call(call) => {
+            let _ = writeln!(out, "<= call {} within {:?}", call.upstream, call.timeout);
+            for (name, value) in &call.headers {
+                let _ = writeln!(out, "   {name}: {}", String::from_utf8_lossy(value));
+            }
+            writeln!(out, "{}", String::from_utf8_lossy(&call.body))
+        }
+        Command::CancelCall => writeln!(out, "<= cancel-call"),
+        Command::Notify(Notice::Close { upstream, binding }) => {
+            writeln!(
+                out,
+                "<= notify close {upstream} {}",
+                binding.id.as_deref().unwrap_or("-")
+            )
+        }
+        Command::Notify(Notice::Level {
+            upstream,
+            binding,
+            level,
+        }) => {
+            let id = binding.id.as_deref().unwrap_or("-");
+            writeln!(out, "<= notify level {upstream} {id} {}", level.as_str())
+        }
+        Command::Notify(Notice::Cancelled { upstream, binding, id }) => {
+            writeln!(
+                out,
+                "<= notify cancelled {upstream} {} id={id}",
+                binding.id.as_deref().unwrap_or("-")
+            )
+        }
+        Command::Arm(duration) => writeln!(out, "<= arm {duration:?}"),
+        Command::Disarm => writeln!(out, "<= disarm"),
+    };
+}
+
+pub(super) fn show_question(question: &Question) -> String {
+    match question {
+        Question::Recall(session) => format!("recall {}", session.key.0),
+        Question::Start { session, client } => {
+            format!(
+                "start {} capabilities={} info={}",
+                session.key.0, client.capabilities, client.info
+            )
+        }
+        Question::SetLevel { session, level } => format!("set-level {} {}", session.key.0, level.as_str()),
+        Question::Bind { session, upstream } => format!("bind {} {upstream}", session.key.0),
+        Question::OneShot { upstream, version } => format!("one-shot {upstream} {}", version.as_str()),
+        Question::Recover {
+            session,
+            upstream,
+            stale,
+        } => {
+            let session = session.map_or("-".to_owned(), |session| session.key.0.to_string());
+            format!("recover {session} {upstream} {}", stale.id.as_deref().unwrap_or("-"))
+        }
+        Question::End(session) => format!("end {}", session.key.0),
+    }
+}
