@@ -1,13 +1,12 @@
-//! What does the engine cost per request? Each bench answers the question that is its name.
+//! What does the engine cost per body? Each bench answers the question that is its name.
 
+mod bodies;
+
+use bodies::{DEPTH, call, rename, text};
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mcp_manifold::engine::jsonrpc::Envelope;
-use mcp_manifold::engine::jsonrpc::splice::{Splice, quote};
 use std::hint::black_box;
-
-/// As `limits.depth` is by default.
-const DEPTH: u32 = 128;
 
 criterion_group!(benches, scan, splice);
 criterion_main!(benches);
@@ -34,43 +33,19 @@ fn splice(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What forwarding does to a body. `None` if it is no call.
-fn rename(body: &Bytes, name: &str) -> Option<Bytes> {
-    let envelope = Envelope::scan(body, DEPTH).ok()?;
-    let span = envelope.span(envelope.params.raw("name")?);
-    Some(
-        Splice {
-            edits: vec![(span, quote(name))],
-        }
-        .apply(body),
-    )
-}
-
 /// Calls with arguments from nothing to 1 MiB, as text and as nested values.
 fn mk_bodies() -> Vec<(&'static str, Bytes)> {
     let line = r#"    let x = \"caf\u00e9\";\n"#;
     let row = r#"{"id":12345,"tags":["a","b"],"ok":true,"text":"some words"},"#;
     let rows = |count: usize| format!("[{}null]", row.repeat(count));
     vec![
-        ("call of 150 B", mk_call("1")),
-        (
-            "call with 10 KB of text",
-            mk_call(&format!("\"{}\"", "x".repeat(10_000))),
-        ),
-        (
-            "call with 1 MiB of text",
-            mk_call(&format!("\"{}\"", "x".repeat(1 << 20))),
-        ),
+        ("call of 150 B", call("1")),
+        ("call with 10 KB of text", call(&text(10_000))),
+        ("call with 1 MiB of text", call(&text(1 << 20))),
         (
             "call with 1 MiB of escaped text",
-            mk_call(&format!("\"{}\"", line.repeat((1 << 20) / line.len()))),
+            call(&format!("\"{}\"", line.repeat((1 << 20) / line.len()))),
         ),
-        ("call with 1 MiB of rows", mk_call(&rows((1 << 20) / row.len()))),
+        ("call with 1 MiB of rows", call(&rows((1 << 20) / row.len()))),
     ]
-}
-
-fn mk_call(argument: &str) -> Bytes {
-    let call =
-        r#"{"jsonrpc":"2.0","id":17,"method":"tools/call","params":{"name":"github_search","arguments":{"query":"#;
-    Bytes::from(format!(r#"{call}{argument}}},"_meta":{{"progressToken":17}}}}}}"#))
 }

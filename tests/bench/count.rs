@@ -1,0 +1,66 @@
+//! Does one thing a number of times, for callgrind: `count OPERATION TIMES`. See `instructions.py`.
+//!
+//! Only what runs within [`measured`] is meant: preparing the inputs is not.
+
+#![allow(missing_docs, reason = "a program, not a library")]
+
+mod bodies;
+mod gateway;
+mod stream;
+
+use anyhow::{Context, bail};
+use gateway::{Gateway, Story};
+use std::hint::black_box;
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let operation = arguments.next().context("usage: count OPERATION TIMES")?;
+    let times: usize = arguments.next().context("usage: count OPERATION TIMES")?.parse()?;
+    match operation.split_once(' ') {
+        Some(("splice", length)) => splice(length.parse()?, times),
+        Some(("handle", method)) => handle(story(method)?, times),
+        Some(("stream", method)) => play(story(method)?, times),
+        Some(_) | None => bail!("unknown operation {operation:?}"),
+    }
+    Ok(())
+}
+
+fn story(method: &str) -> anyhow::Result<Story> {
+    let mut all = Story::ALL.into_iter();
+    all.find(|story| story.method() == method).context("unknown method")
+}
+
+/// Envelope and splice of a body of `length` bytes.
+fn splice(length: usize, times: usize) {
+    let around = bodies::call(&bodies::text(0)).len();
+    let body = bodies::call(&bodies::text(length.saturating_sub(around)));
+    for _ in 0..times {
+        measured(|| bodies::rename(&body, "search"));
+    }
+}
+
+/// The engine alone.
+fn handle(story: Story, times: usize) {
+    let gateway = Gateway::new();
+    gateway.check();
+    for _ in 0..times {
+        let events = gateway.events(story);
+        measured(|| gateway.play(events));
+    }
+}
+
+/// The whole ext_proc stream.
+fn play(story: Story, times: usize) {
+    let gateway = Gateway::new();
+    let mut front = stream::front();
+    for _ in 0..times {
+        let request = stream::request(&gateway, story);
+        measured(|| stream::play(&mut front, request));
+    }
+}
+
+/// Callgrind counts from here to its return.
+#[inline(never)]
+fn measured<T>(work: impl FnOnce() -> T) {
+    black_box(work());
+}

@@ -1,0 +1,247 @@
+//! A gateway in memory for the engine's benches: two upstreams of 20 tools, a session tied to them, and the exchanges
+//! that a client has with it.
+
+use bytes::Bytes;
+use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
+use mcp_manifold::engine::config::file;
+use mcp_manifold::engine::exchange::record::Way;
+use mcp_manifold::engine::exchange::step::Question;
+use mcp_manifold::engine::exchange::{
+    BodyMode, BodyModes, Command, Event, Exchange, Finding, Message, Record, RequestHead, ResponseHead,
+};
+use mcp_manifold::engine::mcp::Version;
+use mcp_manifold::engine::mcp::capabilities::{ClientFlags, ServerFlags};
+use mcp_manifold::engine::session::{Binding, Claims, Keys, SessionKey, Timestamp};
+use mcp_manifold::engine::snapshot::Snapshot;
+use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
+const EXPIRES: Timestamp = Timestamp(NOW.0 + 86_400_000);
+const TOOLS: usize = 20;
+const ENTROPY: u128 = 7;
+/// As the reference configurations have it.
+const MODES: BodyModes = BodyModes {
+    request: BodyMode::FullDuplex,
+    response: BodyMode::None,
+};
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Story {
+    Initialize,
+    ToolsList,
+    ToolsCall,
+    Ping,
+}
+
+impl Story {
+    pub(crate) const ALL: [Self; 4] = [Self::Initialize, Self::ToolsList, Self::ToolsCall, Self::Ping];
+
+    pub(crate) const fn method(self) -> &'static str {
+        match self {
+            Self::Initialize => "initialize",
+            Self::ToolsList => "tools/list",
+            Self::ToolsCall => "tools/call",
+            Self::Ping => "ping",
+        }
+    }
+
+    pub(crate) const fn body(self) -> &'static str {
+        match self {
+            Self::Initialize => {
+                r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"example-client","version":"1.0.0"}}}"#
+            }
+            Self::ToolsList => r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}"#,
+            Self::ToolsCall => {
+                r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"two_tool_7","arguments":{"city":"Lisbon"}}}"#
+            }
+            Self::Ping => r#"{"jsonrpc":"2.0","id":3,"method":"ping"}"#,
+        }
+    }
+
+    const fn way(self) -> Way {
+        match self {
+            Self::Initialize | Self::ToolsList | Self::Ping => Way::Answer,
+            Self::ToolsCall => Way::Forward,
+        }
+    }
+}
+
+/// The snapshot and one session.
+pub(crate) struct Gateway {
+    pub(crate) snapshot: Arc<Snapshot>,
+    session: String,
+    tie: Binding,
+}
+
+impl Gateway {
+    pub(crate) fn new() -> Self {
+        let settings = settings();
+        let inputs: Vec<UpstreamInput> = settings.config.upstreams.iter().map(input).collect();
+        let (snapshot, warnings) = Folder::default().fold(&settings, &inputs);
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let endpoint = snapshot.endpoints.first().expect("there is one endpoint");
+        let session = endpoint.keys.sign(&Claims {
+            flags: ClientFlags::default(),
+            version: Version::V2025_11_25,
+            endpoint: endpoint.hash,
+            key: SessionKey(42),
+            expires: EXPIRES,
+            principal: 0,
+        });
+        Self {
+            session,
+            tie: Binding {
+                id: Some("7c4fd5f8-7c15-4f39-8cc0-605cedc83500".into()),
+                version: Version::V2025_11_25,
+            },
+            snapshot,
+        }
+    }
+
+    /// The request as Envoy passes on what a client sent.
+    pub(crate) fn request_headers(&self, story: Story) -> Vec<(&'static str, String)> {
+        let mut headers = vec![
+            (":method", "POST".to_owned()),
+            (":authority", "127.0.0.1:8001".to_owned()),
+            (":scheme", "http".to_owned()),
+            (":path", "/mcp".to_owned()),
+            ("content-type", "application/json".to_owned()),
+            ("accept", "application/json, text/event-stream".to_owned()),
+            ("user-agent", "example-client/1.0.0".to_owned()),
+            ("content-length", story.body().len().to_string()),
+            ("x-forwarded-proto", "http".to_owned()),
+            ("x-request-id", "e9a41c0e-5e0f-4b3c-9d3e-5a3e0a6a4a55".to_owned()),
+        ];
+        if story != Story::Initialize {
+            headers.push(("mcp-session-id", self.session.clone()));
+            headers.push(("mcp-protocol-version", "2025-11-25".to_owned()));
+        }
+        headers
+    }
+
+    /// What Envoy says in the course of the exchange.
+    pub(crate) fn events(&self, story: Story) -> Vec<Event> {
+        let head = RequestHead {
+            headers: self.request_headers(story).into_iter().collect(),
+            end: false,
+            source: Some("127.0.0.1:40312".into()),
+            route: None,
+        };
+        let chunk = Bytes::from(story.body().as_bytes().to_vec());
+        let mut events = vec![
+            Event::Envoy(Message::RequestHeaders(head)),
+            Event::Envoy(Message::RequestBody { chunk, end: true }),
+        ];
+        if story.way() == Way::Forward {
+            let head = ResponseHead {
+                headers: response_headers().into_iter().collect(),
+                end: false,
+                code_details: Some("via_upstream".into()),
+            };
+            events.push(Event::Envoy(Message::ResponseHeaders(head)));
+        }
+        events
+    }
+
+    /// The whole exchange, what the session map knows included.
+    pub(crate) fn play(&self, events: Vec<Event>) -> Record {
+        let mut exchange = Exchange::new(Arc::clone(&self.snapshot), MODES, ENTROPY, NOW);
+        for event in events {
+            let mut next = Some(event);
+            while let Some(event) = next.take() {
+                let step = black_box(exchange.handle(event, NOW));
+                next = step.commands.iter().find_map(|command| self.carry_out(command));
+            }
+        }
+        exchange.finish()
+    }
+
+    fn carry_out(&self, command: &Command) -> Option<Event> {
+        match command {
+            Command::Ask(question) => Some(Event::Finding(self.finding(question))),
+            Command::Call(_) | Command::CancelCall | Command::Notify(_) | Command::Arm(_) | Command::Disarm => None,
+        }
+    }
+
+    pub(crate) fn finding(&self, question: &Question) -> Finding {
+        match question {
+            Question::Recall(_) | Question::Start { .. } | Question::SetLevel { .. } => Finding::Live,
+            Question::Bind { .. } | Question::OneShot { .. } => Finding::Bound(self.tie.clone()),
+            Question::Recover { .. } => Finding::StillThere,
+            Question::End(_) => Finding::EndWritten(true),
+        }
+    }
+
+    /// Panics where an exchange goes another way than its bench is about.
+    pub(crate) fn check(&self) {
+        for story in Story::ALL {
+            let record = self.play(self.events(story));
+            assert_eq!((record.way, record.status), (story.way(), 200), "{}", story.method());
+        }
+    }
+}
+
+/// The upstream's response as Envoy passes it on.
+pub(crate) fn response_headers() -> Vec<(&'static str, String)> {
+    let pairs = [
+        (":status", "200"),
+        ("content-type", "application/json"),
+        ("content-length", "126"),
+        ("mcp-session-id", "7c4fd5f8-7c15-4f39-8cc0-605cedc83500"),
+        ("date", "Thu, 15 Oct 2026 10:00:00 GMT"),
+        ("x-envoy-upstream-service-time", "1"),
+    ];
+    pairs.map(|(name, value)| (name, value.to_owned())).to_vec()
+}
+
+fn settings() -> EndpointSettings {
+    let yaml = "
+upstreams:
+  - { name: one, url: 'http://127.0.0.1:9001/mcp' }
+  - { name: two, url: 'http://127.0.0.1:9002/mcp', headers: { x-team: tools } }
+";
+    let config = file::parse(yaml, Path::new("/"), Path::new("/state")).expect("the configuration is valid");
+    EndpointSettings {
+        id: "default".into(),
+        keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
+        route_key: "9f8e7d6c5b4a39281706f5e4d3c2b1a0".into(),
+        config: Arc::new(config),
+    }
+}
+
+fn input(config: &mcp_manifold::engine::config::Upstream) -> UpstreamInput {
+    let listing = Listing {
+        version: Version::NEWEST_LEGACY,
+        stateful: true,
+        capabilities: r#"{"tools":{}}"#.into(),
+        flags: ServerFlags::default(),
+        instructions: None,
+        tools: (0..TOOLS).map(tool).collect(),
+        prompts: vec![],
+        resources: vec![],
+        templates: vec![],
+        ttl_ms: 0,
+        public: true,
+    };
+    UpstreamInput {
+        config: Arc::new(config.clone()),
+        credential: None,
+        catalog: Catalog {
+            legacy: Some(Arc::new(listing)),
+            modern: None,
+        },
+    }
+}
+
+/// About 250 bytes, as small real tools are.
+fn tool(number: usize) -> Item {
+    let description = format!("Looks up entry number {number} and says what is known of it");
+    let properties = r#"{"city":{"type":"string","description":"Where to look"},"limit":{"type":"integer"}}"#;
+    let schema = format!(r#"{{"type":"object","properties":{properties},"required":["city"]}}"#);
+    let raw = format!(r#"{{"name":"tool_{number}","description":"{description}","inputSchema":{schema}}}"#);
+    Item::read(Kind::Tools, &raw).expect("it has a name")
+}
