@@ -1,6 +1,7 @@
 //! Tests of the whole: Envoy, processor, servers and clients as real processes on loopback.
 
 mod bad_input;
+mod chaos;
 pub(crate) mod clients;
 pub(crate) mod conformance;
 pub(crate) mod gateway;
@@ -10,4 +11,5 @@ pub(crate) mod process;
 mod sessions;
 pub(crate) mod tools;
 mod transparency;
+mod up;
 mod upstreams;

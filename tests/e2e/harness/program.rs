@@ -4,7 +4,7 @@ use super::PATIENCE;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Runs a command until it ends or the shell's input does. A job in the background reads nothing unless told so.
@@ -23,21 +23,15 @@ pub(crate) struct Program {
     child: Child,
     out: Lines,
     err: Lines,
+    /// They end when nobody can write any more.
+    readers: [JoinHandle<()>; 2],
 }
 
 impl Program {
     /// Starts `command`.
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let (out, err) = (Lines::default(), Lines::default());
-        follow(child.stdout.take().expect("piped above"), &out);
-        follow(child.stderr.take().expect("piped above"), &err);
-        Self { child, out, err }
+        command.stdin(Stdio::null());
+        Self::spawn(command)
     }
 
     /// Starts `command` for as long as this test process lives: for what is never dropped. A shell waits for the end of
@@ -54,16 +48,27 @@ impl Program {
                 None => shell.env_remove(name),
             };
         }
-        let mut child = shell
-            .stdin(Stdio::piped())
+        shell.stdin(Stdio::piped());
+        Self::spawn(&mut shell)
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let (out, err) = (Lines::default(), Lines::default());
-        follow(child.stdout.take().expect("piped above"), &out);
-        follow(child.stderr.take().expect("piped above"), &err);
-        Self { child, out, err }
+        let readers = [
+            follow(child.stdout.take().expect("piped above"), &out),
+            follow(child.stderr.take().expect("piped above"), &err),
+        ];
+        Self {
+            child,
+            out,
+            err,
+            readers,
+        }
     }
 
     /// Waits for a line of standard output that starts so; the rest of it. Panics if the program ends before.
@@ -105,13 +110,13 @@ impl Program {
         signal(self.id(), name);
     }
 
-    /// How it ended; panics if it does not.
+    /// How it ended, its last words read; panics if it does not end.
     pub(crate) async fn ends(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("it can be asked") {
-                // Its last words may still be on their way through the pipe.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            let silent = self.readers.iter().all(JoinHandle::is_finished);
+            let ended = self.child.try_wait().expect("it can be asked").filter(|_| silent);
+            if let Some(status) = ended {
                 return status;
             }
             assert!(Instant::now() < deadline, "it does not end:\n{}", self.output());
@@ -149,13 +154,13 @@ pub(crate) fn processes(what: &str) -> Vec<u32> {
     .collect()
 }
 
-fn follow(from: impl Read + Send + 'static, lines: &Lines) {
+fn follow(from: impl Read + Send + 'static, lines: &Lines) -> JoinHandle<()> {
     let lines = Arc::clone(lines);
     thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         }
-    });
+    })
 }
 
 fn find(lines: &Lines, start: &str) -> Option<String> {
