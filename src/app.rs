@@ -99,7 +99,7 @@ impl Gateway {
     fn build(source: ConfigSource, config: Config, route_key: &str) -> anyhow::Result<Self> {
         let config = Arc::new(config);
         let store = MemoryStore::open(config.state_dir.clone(), config.limits.sessions, desk::now())
-            .context("stateDir: the session journal cannot be opened")?;
+            .context("the session journal cannot be opened")?;
         let store = Arc::new(store);
         let settings = EndpointSettings {
             id: "default".into(),
