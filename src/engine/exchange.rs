@@ -25,6 +25,7 @@ mod forward;
 mod heading;
 mod intake;
 mod odd;
+mod page;
 mod plan;
 mod reject;
 mod relay;

@@ -1,8 +1,10 @@
 //! Gateway sessions: the self-contained id, and what must be remembered of one.
 
+pub mod cursor;
 pub mod id;
 pub mod store;
 
+pub use cursor::Cursor;
 pub use id::{Claims, EndpointHash, IdError, Keys, SessionKey, fingerprint};
 pub use store::{Binding, Client, Level, Lookup, Recall, SessionStore};
 

@@ -30,6 +30,9 @@ pub(super) struct Sender {
     pub(super) version: Option<Version>,
 }
 
+/// A cursor that this gateway did not give, or not for this list.
+pub(super) const FOREIGN_CURSOR: Reject = Reject::Params("params.cursor is not one that this gateway gave");
+
 /// What to do.
 #[derive(Debug)]
 pub(super) enum Plan {
@@ -37,8 +40,8 @@ pub(super) enum Plan {
     Absorb,
     /// Answer `{}`.
     Empty,
-    /// Answer a prepared list.
-    List(Kind),
+    /// Answer a prepared list, or the page of it that this cursor names.
+    List(Kind, Option<Box<str>>),
     /// Answer the prepared discover result.
     Discover,
     /// Begin a session.
@@ -188,12 +191,13 @@ fn modern(
     }
 }
 
-/// Lists are one page, so no cursor can be one of ours. Some clients send null for none.
+/// Some clients send null for no cursor.
 fn list(envelope: &Envelope<'_>, kind: Kind) -> Result<Plan, Reject> {
-    match envelope.params.raw("cursor") {
-        None | Some("null") => Ok(Plan::List(kind)),
-        Some(_) => Err(Reject::Params("params.cursor is not one that this gateway gave")),
-    }
+    let cursor = match envelope.params.raw("cursor") {
+        None | Some("null") => None,
+        Some(_) => Some(envelope.params.string("cursor").ok_or(FOREIGN_CURSOR)?),
+    };
+    Ok(Plan::List(kind, cursor.map(Into::into)))
 }
 
 /// Negotiates with the client alone: what it asks for if we serve that with a handshake, else our newest (lifecycle, version negotiation).

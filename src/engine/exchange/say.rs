@@ -1,11 +1,12 @@
 //! What is said to the client: answers, refusals, and the facts that go with them.
 
 use super::event::Headers;
-use super::plan::{Plan, Sender};
+use super::plan::{self, Plan, Sender};
 use super::record::Way;
 use super::reject::Reject;
 use super::step::{Answer, Command, End, Metadata, Reply, Step};
-use super::{BodyMode, Exchange, Phase, Request, answer};
+use super::{BodyMode, Exchange, Phase, Request, answer, page};
+use crate::engine::catalog::Kind;
 use crate::engine::mcp::{Era, Version, headers};
 use crate::engine::session::id::fingerprint;
 use crate::engine::snapshot::Prepared;
@@ -25,16 +26,29 @@ impl Exchange {
                 request,
                 answer::result(request.id(), std::slice::from_ref(&endpoint.discover)),
             ),
-            Plan::List(kind) => {
-                let list = endpoint.face(request.era()).list(*kind);
-                if list.len > answer::LARGE && self.modes.request == BodyMode::FullDuplex {
-                    return self.stream_list(request, list);
-                }
-                self.answer(request, answer::result(request.id(), &list.segments))
-            }
+            Plan::List(kind, cursor) => self.say_list(request, *kind, cursor.as_deref()),
             Plan::Initialize { .. } | Plan::Call(_) => {
                 debug_assert!(false, "these plans need somebody else");
                 self.reject(&Reject::UnknownMethod(request.era()), request.id())
+            }
+        }
+    }
+
+    /// Lists are one page: in one piece, or streamed where that would be too large, or paged where the wiring does not
+    /// stream.
+    fn say_list(&mut self, request: &Request, kind: Kind, cursor: Option<&str>) -> Step {
+        let list = request.endpoint.face(request.era()).list(kind);
+        match (list.len > answer::LARGE, self.modes.request, cursor) {
+            (true, BodyMode::FullDuplex, None) => self.stream_list(request, list),
+            (false, _, None) => self.answer(request, answer::result(request.id(), &list.segments)),
+            (false, _, Some(_)) | (true, BodyMode::FullDuplex, Some(_)) => {
+                self.reject(&plan::FOREIGN_CURSOR, request.id())
+            }
+            (true, BodyMode::Buffered | BodyMode::BufferedPartial | BodyMode::Streamed | BodyMode::None, cursor) => {
+                match page::page(&request.endpoint, request.era(), kind, cursor) {
+                    Some(page) => self.answer(request, answer::result(request.id(), &page)),
+                    None => self.reject(&plan::FOREIGN_CURSOR, request.id()),
+                }
             }
         }
     }

@@ -117,13 +117,26 @@ impl Keys {
         let mut signed = [0; CLAIMS_LEN + SIGNATURE_LEN];
         let (head, signature) = signed.split_at_mut(CLAIMS_LEN);
         head.copy_from_slice(&packed);
-        let full = mac(&self.current, mark, &packed).finalize().into_bytes();
-        signature.copy_from_slice(full.split_at(SIGNATURE_LEN).0);
+        signature.copy_from_slice(&self.seal(mark, &packed));
 
         let mut id = String::with_capacity(ID_LEN);
         id.extend(mark.iter().copied().map(char::from));
         URL_SAFE_NO_PAD.encode_string(signed, &mut id);
         id
+    }
+
+    /// Signs something else than an id; `mark` tells what, and is no beginning of an id.
+    pub(super) fn seal(&self, mark: &[u8], bytes: &[u8]) -> [u8; SIGNATURE_LEN] {
+        let full = mac(&self.current, mark, bytes).finalize().into_bytes();
+        full.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Whether one of these keys has signed it; compared in constant time.
+    pub(super) fn has_sealed(&self, mark: &[u8], bytes: &[u8], signature: &[u8]) -> bool {
+        signature.len() == SIGNATURE_LEN
+            && std::iter::once(&self.current)
+                .chain(self.previous.iter())
+                .any(|key| mac(key, mark, bytes).verify_truncated_left(signature).is_ok())
     }
 
     /// What a presented id says.
@@ -138,10 +151,7 @@ impl Keys {
             .map_err(|_| IdError::Malformed)?;
         let (packed, signature) = signed.split_first_chunk().ok_or(IdError::Malformed)?;
 
-        let genuine = std::iter::once(&self.current)
-            .chain(self.previous.iter())
-            .any(|key| mac(key, mark, packed).verify_truncated_left(signature).is_ok());
-        if !genuine {
+        if !self.has_sealed(mark, packed, signature) {
             return Err(IdError::Forged);
         }
         let claims = unpack(packed).ok_or(IdError::Malformed)?;
@@ -173,7 +183,7 @@ fn split(id: &[u8]) -> Option<(&[u8; MARK_LEN], &[u8; ID_LEN - MARK_LEN])> {
     Some((mark, encoded.try_into().ok()?))
 }
 
-fn mac(key: &Hmac<Sha256>, mark: &[u8; MARK_LEN], packed: &[u8; CLAIMS_LEN]) -> Hmac<Sha256> {
+fn mac(key: &Hmac<Sha256>, mark: &[u8], packed: &[u8]) -> Hmac<Sha256> {
     let mut mac = key.clone();
     mac.update(mark);
     mac.update(packed);
