@@ -53,11 +53,9 @@ pub(super) fn encode(reply: &Reply, out: &mut impl Out) {
             write(out, part, metadata.as_deref());
         }
         Reply::StreamChunk { body, end } => {
-            write(
-                out,
-                Nested(field::STREAMED_IMMEDIATE, Nested(2, piece(body, *end))),
-                None,
-            );
+            // StreamedBodyResponse, as in `piece`.
+            let piece = (Pieces(1, body), Number(2, u64::from(*end)));
+            write(out, Nested(field::STREAMED_IMMEDIATE, Nested(2, piece)), None);
         }
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 /// Lists beyond this many bytes are streamed where the wiring can.
 pub(super) const LARGE: usize = 4 << 20;
-/// Segments are joined to chunks of about this many bytes.
+/// Segments are joined, or cut, to chunks of about this many bytes.
 const CHUNK: usize = 256 << 10;
 
 const JSON: Bytes = Bytes::from_static(b"application/json");
@@ -82,7 +82,7 @@ pub(super) fn result(id: Option<&[u8]>, result: &[Bytes]) -> Answer {
     }
 }
 
-/// The same for a large list, as a streamed response.
+/// The same for a large list, as a streamed response: nothing is copied before Envoy takes it.
 pub(super) fn stream(id: Option<&[u8]>, list: &Prepared, metadata: Option<Box<Metadata>>) -> (Reply, Vec<Reply>) {
     let head = Reply::StreamHead {
         status: 200,
@@ -90,23 +90,64 @@ pub(super) fn stream(id: Option<&[u8]>, list: &Prepared, metadata: Option<Box<Me
         metadata,
     };
     let mut chunks = Vec::with_capacity(list.len / CHUNK + 2);
-    let mut chunk = Vec::with_capacity(CHUNK * 2);
-    let before = [BEFORE_ID, own(id), BEFORE_RESULT];
-    for segment in before.iter().chain(&list.segments) {
-        chunk.extend_from_slice(segment);
-        if chunk.len() >= CHUNK {
-            let body = Bytes::from(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK * 2)));
-            chunks.push(Reply::StreamChunk { body, end: false });
+    let (mut body, mut len) = (vec![BEFORE_ID, own(id), BEFORE_RESULT], 0);
+    for mut segment in list.segments.iter().cloned() {
+        while !segment.is_empty() {
+            let piece = segment.split_to(segment.len().min(CHUNK));
+            len += piece.len();
+            body.push(piece);
+            if len >= CHUNK {
+                let body = std::mem::take(&mut body);
+                chunks.push(Reply::StreamChunk { body, end: false });
+                len = 0;
+            }
         }
     }
-    chunk.extend_from_slice(&AFTER_RESULT);
-    chunks.push(Reply::StreamChunk {
-        body: Bytes::from(chunk),
-        end: true,
-    });
+    body.push(AFTER_RESULT);
+    chunks.push(Reply::StreamChunk { body, end: true });
     (head, chunks)
 }
 
 fn own(id: Option<&[u8]>) -> Bytes {
     id.map_or(Bytes::from_static(b"null"), Bytes::copy_from_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_streamed_list_is_the_whole_list_in_pieces_that_fit() {
+        let item = |len: usize| Bytes::from(vec![b'x'; len]);
+        let segments = vec![
+            Bytes::from_static(b"{"),
+            item(CHUNK * 3 + 1),
+            item(5),
+            item(CHUNK),
+            Bytes::from_static(b"}"),
+        ];
+        let list = Prepared {
+            len: segments.iter().map(Bytes::len).sum(),
+            segments,
+        };
+        let (_, chunks) = stream(Some(b"7"), &list, None);
+        let mut whole = Vec::new();
+        for (at, chunk) in chunks.iter().enumerate() {
+            let Reply::StreamChunk { body, end } = chunk else {
+                panic!("{chunk:?}")
+            };
+            assert_eq!(*end, at + 1 == chunks.len());
+            let body = body.concat();
+            assert!(body.len() < CHUNK * 2 + 64, "{}", body.len());
+            whole.extend_from_slice(&body);
+        }
+        let expected = [
+            &b"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":"[..],
+            &list.segments.concat(),
+            b"}",
+        ]
+        .concat();
+        assert_eq!(whole.len(), expected.len());
+        assert!(whole == expected);
+    }
 }

@@ -226,7 +226,7 @@ impl Exchange {
             Stage::Stream(_) => {
                 self.record.bytes_out += chunk.len();
                 step.replies.push(Reply::StreamChunk {
-                    body: chunk,
+                    body: vec![chunk],
                     end: false,
                 });
             }
@@ -245,12 +245,10 @@ impl Exchange {
             step.replies.push(self.stream_head(&relay.request, media));
             if let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, Stage::Stream(media)) {
                 self.record.bytes_out += collected.len;
-                step.replies.extend(
-                    collected
-                        .pieces
-                        .into_iter()
-                        .map(|body| Reply::StreamChunk { body, end: false }),
-                );
+                step.replies.push(Reply::StreamChunk {
+                    body: collected.pieces,
+                    end: false,
+                });
             }
         }
         self.phase = Phase::Calling(relay);
@@ -263,7 +261,7 @@ impl Exchange {
             Stage::Stream(_) => self.relay_done(
                 &relay,
                 vec![Reply::StreamChunk {
-                    body: Bytes::new(),
+                    body: Vec::new(),
                     end: true,
                 }],
             ),

@@ -73,8 +73,8 @@ pub enum Reply {
     },
     /// A piece of it.
     StreamChunk {
-        /// What goes downstream.
-        body: Bytes,
+        /// What goes downstream; concatenated on the wire.
+        body: Vec<Bytes>,
         /// Nothing follows.
         end: bool,
     },

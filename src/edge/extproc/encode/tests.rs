@@ -207,11 +207,14 @@ fn a_stream_begins_with_its_status() {
         ]
     );
     let reply = read(&Reply::StreamChunk {
-        body: Bytes::from_static(b"data: {}\n\n"),
+        body: vec![Bytes::from_static(b"data: {}"), Bytes::from_static(b"\n\n")],
         end: false,
     });
     let Some(Response::StreamedImmediateResponse(streamed)) = reply.response else {
         panic!("streamed")
     };
-    assert!(matches!(streamed.response, Some(Streamed::BodyResponse(piece)) if !piece.end_of_stream));
+    let Some(Streamed::BodyResponse(piece)) = streamed.response else {
+        panic!("a piece of the body")
+    };
+    assert_eq!((&*piece.body, piece.end_of_stream), (b"data: {}\n\n".as_slice(), false));
 }

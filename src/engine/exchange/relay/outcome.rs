@@ -66,7 +66,8 @@ impl Exchange {
                 self.relay_done(
                     &relay,
                     vec![Reply::StreamChunk {
-                        body: sse::encode(&event),
+                        // Whatever was begun ends here.
+                        body: vec![Bytes::from_static(b"\n\n"), sse::encode(&event)],
                         end: true,
                     }],
                 )

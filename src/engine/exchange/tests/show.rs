@@ -32,7 +32,7 @@ pub(super) fn show_reply(out: &mut String, reply: &Reply) {
             show_headers(out, headers);
             show_metadata(out, metadata.as_deref());
         }
-        Reply::StreamChunk { body, end } => show_body(out, "stream-body", body, *end),
+        Reply::StreamChunk { body, end } => show_body(out, "stream-body", &body.concat().into(), *end),
     }
 }
 
