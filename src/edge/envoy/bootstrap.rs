@@ -136,6 +136,7 @@ fn listener(config: &Config, options: &RenderOptions) -> String {
         .inline("listen_address", tcp(config.listen))
         .block("buffer_limit", buffer_limit(config, options.body))
         .inline("receive", seconds(config.limits.receive))
+        .block("windows", windows(config, options.body))
         .block("access_log", access_log(config))
         .block("local_replies", include_str!("template/local_replies.yaml"))
         .block("routes", routes(config, options))
@@ -154,6 +155,27 @@ fn buffer_limit(config: &Config, body: BodyMode) -> String {
             .value("limit", u32::try_from(config.limits.body).unwrap_or(u32::MAX))
             .fill("# limits.body: Envoy refuses a longer body (413).\nper_connection_buffer_limit_bytes: ${limit}"),
     }
+}
+
+/// The windows of HTTP/2 clients.
+fn windows(config: &Config, body: BodyMode) -> String {
+    /// The largest that HTTP/2 knows.
+    const MAX: u32 = i32::MAX.cast_unsigned();
+    const STREAM: u32 = 256 << 10;
+    const CONNECTION: u32 = 1 << 20;
+    let (comment, stream) = match body {
+        BodyMode::FullDuplex => ("", STREAM),
+        BodyMode::Buffered => (
+            "# limits.body again: of an HTTP/2 request Envoy buffers no more than this.\n",
+            u32::try_from(config.limits.body).unwrap_or(MAX).clamp(STREAM, MAX),
+        ),
+    };
+    Fill::default()
+        .value("stream", stream)
+        .value("connection", stream.max(CONNECTION))
+        .fill(&format!(
+            "{comment}initial_stream_window_size: ${{stream}}\ninitial_connection_window_size: ${{connection}}"
+        ))
 }
 
 fn listener_tls(tls: &ListenTls) -> String {

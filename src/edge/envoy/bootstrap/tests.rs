@@ -112,6 +112,12 @@ fn buffered_bodies_are_limited_by_envoy_and_get_may_stream() {
     let bootstrap = rendered(&config, &options);
     let listener = &bootstrap["static_resources"]["listeners"][0];
     assert_eq!(listener["per_connection_buffer_limit_bytes"], 1 << 20);
+    let http2 = &manager(&bootstrap)["http2_protocol_options"];
+    assert_eq!(
+        http2["initial_stream_window_size"],
+        1 << 20,
+        "the limit of an HTTP/2 request"
+    );
     let host = &manager(&bootstrap)["route_config"]["virtual_hosts"][0];
     assert_eq!(mode(host)["request_body_mode"], "BUFFERED");
     assert_eq!(mode(route(&bootstrap, "mcp-get"))["request_body_mode"], "NONE");
