@@ -13,3 +13,4 @@ pub(crate) mod tools;
 mod transparency;
 mod up;
 mod upstreams;
+mod wire;

@@ -3,5 +3,6 @@
 mod commands;
 mod crash;
 mod drain;
+mod reference;
 mod reload;
 mod start;

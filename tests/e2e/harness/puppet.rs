@@ -91,6 +91,8 @@ pub(crate) enum Act {
     Say(Vec<u8>),
     /// These bytes, then the connection is closed.
     SayAndLeave(Vec<u8>),
+    /// These bytes, and the act once the gate is open.
+    SayThen(Vec<u8>, watch::Receiver<bool>, Box<Act>),
     /// Nothing, for ever.
     Hang,
     /// What it would do by default, once the gate is open.
@@ -289,14 +291,27 @@ async fn converse(stream: TcpStream, strings: Arc<Mutex<Strings>>) {
             id.get().clone_into(&mut seen.id);
         }
         let mut act = strings.lock().unwrap_or_else(PoisonError::into_inner).handle(seen);
-        while let Act::After(mut gate, then) = act {
+        loop {
+            let (mut gate, then) = match act {
+                Act::After(gate, then) => (gate, then),
+                Act::SayThen(bytes, gate, then) => {
+                    if stream.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                    (gate, then)
+                }
+                ended => {
+                    act = ended;
+                    break;
+                }
+            };
             let _abandoned = gate.wait_for(|open| *open).await;
             act = *then;
         }
         let (bytes, leave) = match act {
             Act::Say(bytes) => (bytes, false),
             Act::SayAndLeave(bytes) => (bytes, true),
-            Act::Hang | Act::Wait(_) | Act::After(..) => return std::future::pending().await,
+            Act::Hang | Act::Wait(_) | Act::After(..) | Act::SayThen(..) => return std::future::pending().await,
         };
         if stream.write_all(&bytes).await.is_err() || leave {
             return;

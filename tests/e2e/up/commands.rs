@@ -114,3 +114,31 @@ async fn every_exchange_leaves_one_audit_line() {
     let text = std::fs::read_to_string(&file).expect("readable");
     assert!(!text.contains(&client.session), "a session id is a secret");
 }
+
+#[test]
+fn every_command_has_help_with_examples_and_completions_exist() {
+    let setup = Setup::new();
+    let commands: [&[&str]; 8] = [
+        &["--help"],
+        &["up", "--help"],
+        &["serve", "--help"],
+        &["check", "--help"],
+        &["render", "envoy", "--help"],
+        &["status", "--help"],
+        &["tools", "--help"],
+        &["completions", "--help"],
+    ];
+    for arguments in commands {
+        let help = text(&setup.command(arguments).output().expect("it runs"));
+        assert!(help.contains("Example"), "{arguments:?}: {help}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&setup.command(&["completions", shell]).output().expect("it runs"));
+        assert!(
+            script.contains("mcp-manifold") && script.contains("completions"),
+            "{shell}"
+        );
+    }
+    let version = text(&setup.command(&["--version"]).output().expect("it runs"));
+    assert_eq!(version.trim(), concat!("mcp-manifold ", env!("CARGO_PKG_VERSION")));
+}
