@@ -300,7 +300,7 @@ async fn converse(stream: TcpStream, strings: Arc<Mutex<Strings>>) {
                     }
                     (gate, then)
                 }
-                ended => {
+                ended @ (Act::Say(_) | Act::SayAndLeave(_) | Act::Hang | Act::Wait(_)) => {
                     act = ended;
                     break;
                 }
