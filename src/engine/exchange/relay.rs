@@ -18,7 +18,11 @@ use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// An answer that can only be given whole may take so much longer than its headers: Envoy's message_timeout is the
+/// largest `timeout.call` and 30 s, and some of that has passed.
+const WHOLE: Duration = Duration::from_secs(20);
 /// A JSON answer beyond this many bytes is streamed where the wiring can.
 const COLLECT: usize = 1 << 20;
 /// An answer that must be collected may not be larger.
@@ -151,8 +155,7 @@ impl Exchange {
         let deadline = if relay.streamable {
             Command::Disarm
         } else {
-            // Envoy waits for the one whole answer no longer than its message_timeout, a little more than this.
-            Command::Arm(relay.call.upstream.call_timeout)
+            Command::Arm(relay.call.upstream.call_timeout.saturating_add(WHOLE))
         };
         let commands = vec![deadline, relay.command()];
         self.phase = Phase::Calling(Box::new(relay));
