@@ -26,3 +26,9 @@ pub(crate) fn call(argument: &str) -> Bytes {
 pub(crate) fn text(length: usize) -> String {
     format!("\"{}\"", "x".repeat(length))
 }
+
+/// A JSON array of about `length` bytes.
+pub(crate) fn rows(length: usize) -> String {
+    let row = r#"{"id":12345,"tags":["a","b"],"ok":true,"text":"some words"},"#;
+    format!("[{}null]", row.repeat(length / row.len()))
+}

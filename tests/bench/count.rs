@@ -17,7 +17,8 @@ fn main() -> anyhow::Result<()> {
     let operation = arguments.next().context("usage: count OPERATION TIMES")?;
     let times: usize = arguments.next().context("usage: count OPERATION TIMES")?.parse()?;
     match operation.split_once(' ') {
-        Some(("splice", length)) => splice(length.parse()?, times),
+        Some(("text", length)) => splice(&bodies::text(length.parse()?), times),
+        Some(("rows", length)) => splice(&bodies::rows(length.parse()?), times),
         Some(("handle", method)) => handle(story(method)?, times),
         Some(("stream", method)) => play(story(method)?, times),
         Some(_) | None => bail!("unknown operation {operation:?}"),
@@ -30,10 +31,9 @@ fn story(method: &str) -> anyhow::Result<Story> {
     all.find(|story| story.method() == method).context("unknown method")
 }
 
-/// Envelope and splice of a body of `length` bytes.
-fn splice(length: usize, times: usize) {
-    let around = bodies::call(&bodies::text(0)).len();
-    let body = bodies::call(&bodies::text(length.saturating_sub(around)));
+/// Envelope and splice of a call with this argument.
+fn splice(argument: &str, times: usize) {
+    let body = bodies::call(argument);
     for _ in 0..times {
         measured(|| bodies::rename(&body, "search"));
     }

@@ -17,8 +17,9 @@ OUTPUT = ROOT / "target/bench/instructions.md"
 METHODS = ["initialize", "tools/list", "tools/call", "ping"]
 # What is counted, N, and how it is called in the table.
 OPERATIONS = [
-    ("splice 150", 200, "envelope and splice, 150 B"),
-    ("splice 1048576", 3, "envelope and splice, 1 MiB"),
+    ("text 1", 200, "envelope and splice, call of 150 B"),
+    ("text 1048576", 3, "envelope and splice, call with 1 MiB of text"),
+    ("rows 1048576", 3, "envelope and splice, call with 1 MiB of rows"),
     *((f"handle {method}", 200, f"engine, {method}") for method in METHODS),
     *((f"stream {method}", 200, f"whole ext_proc stream, {method}") for method in METHODS),
 ]
