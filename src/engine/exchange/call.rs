@@ -4,7 +4,6 @@ use super::caller;
 use super::event::Headers;
 use super::reject::{Reject, Trouble};
 use crate::engine::jsonrpc::{Envelope, Splice};
-use crate::engine::mcp::headers::encode_value;
 use crate::engine::mcp::{Era, Method};
 use crate::engine::route::{Owner, Target};
 use crate::engine::snapshot::{Endpoint, Upstream, UpstreamIndex};
@@ -19,8 +18,8 @@ pub(super) struct Outgoing {
     pub(super) upstream: Arc<Upstream>,
     /// Spliced.
     pub(super) body: Bytes,
-    /// Modern: the new `Mcp-Name`, where the name was spliced.
-    pub(super) name_header: Option<Bytes>,
+    /// The upstream's own name, where it was spliced.
+    pub(super) renamed: Option<Arc<str>>,
 }
 
 /// Who answers, and what the client called it.
@@ -208,7 +207,7 @@ fn asked(endpoint: &Endpoint, era: Era, index: UpstreamIndex, body: &Bytes) -> O
     usable.then(|| Outgoing {
         upstream: Arc::clone(upstream),
         body: body.clone(),
-        name_header: None,
+        renamed: None,
     })
 }
 
@@ -232,7 +231,7 @@ fn outgoing(
         return Ok(Outgoing {
             upstream: Arc::clone(upstream),
             body: body.clone(),
-            name_header: None,
+            renamed: None,
         });
     };
     let splice = Splice {
@@ -241,6 +240,6 @@ fn outgoing(
     Ok(Outgoing {
         upstream: Arc::clone(upstream),
         body: splice.apply(body),
-        name_header: Some(Bytes::from(encode_value(&target.name))),
+        renamed: Some(Arc::clone(&target.name)),
     })
 }

@@ -50,9 +50,11 @@ impl Headers {
             .map(|span| self.slice(&span.value))
     }
 
-    /// Names and values, in order. A name that is no text, which HTTP does not know, is empty.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.spans.iter().map(|span| {
+    /// Name and value of those whose name is `wanted`, in order. A name that is no text, which HTTP does not know, is
+    /// empty.
+    pub fn select<'a>(&'a self, wanted: impl Fn(&[u8]) -> bool + 'a) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let selected = self.spans.iter().filter(move |span| wanted(self.slice(&span.name)));
+        selected.map(|span| {
             let name = std::str::from_utf8(self.slice(&span.name)).unwrap_or_default();
             (name, self.slice(&span.value))
         })

@@ -3,19 +3,20 @@
 use super::call::Outgoing;
 use super::event::Headers;
 use super::step::{HeaderName, HeaderWork};
-use crate::engine::mcp::{Era, headers};
+use crate::engine::mcp::Era;
+use crate::engine::mcp::headers::{self, encode_value};
 use crate::engine::session::Binding;
 use crate::engine::snapshot::Endpoint;
 use bytes::Bytes;
 use std::borrow::Cow;
 
-const TO_UPSTREAM_NEVER: [&str; 6] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "origin",
-    "last-event-id",
-    "accept-encoding",
+const TO_UPSTREAM_NEVER: [&[u8]; 6] = [
+    b"authorization",
+    b"proxy-authorization",
+    b"cookie",
+    b"origin",
+    b"last-event-id",
+    b"accept-encoding",
 ];
 const BOTH_TYPES: &[u8] = b"application/json, text/event-stream";
 
@@ -51,8 +52,8 @@ pub(super) fn request_headers(
             ));
         }
         Era::Modern => {
-            if let Some(name) = &call.name_header {
-                set.push((headers::NAME.into(), name.clone()));
+            if let Some(name) = &call.renamed {
+                set.push((headers::NAME.into(), encode_value(name).into()));
             }
         }
     }
@@ -64,9 +65,8 @@ pub(super) fn request_headers(
     for (name, value) in &call.upstream.headers {
         set.push((name.to_string().into(), Bytes::copy_from_slice(value.as_bytes())));
     }
-    for (name, _) in client.iter() {
-        let foreign = TO_UPSTREAM_NEVER.contains(&name) || name.starts_with("x-mcp-");
-        if foreign && !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
+    for (name, _) in client.select(|name| TO_UPSTREAM_NEVER.contains(&name) || name.starts_with(b"x-mcp-")) {
+        if !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
             remove.push(name.to_owned().into());
         }
     }
@@ -97,29 +97,27 @@ pub(super) fn own_headers(
         Era::Legacy => {}
         Era::Modern => {
             // Mcp-Method and Mcp-Param-* go on as they came (SEP-2243: unknown ones must be forwarded).
-            for (name, value) in client.iter() {
-                if name == headers::METHOD || name.starts_with("mcp-param-") {
-                    own.push((name.to_owned().into(), Bytes::copy_from_slice(value)));
-                }
+            let mirrors = |name: &[u8]| name == headers::METHOD.as_bytes() || name.starts_with(b"mcp-param-");
+            for (name, value) in client.select(mirrors) {
+                own.push((name.to_owned().into(), Bytes::copy_from_slice(value)));
             }
-            let name = call
-                .name_header
-                .clone()
-                .or_else(|| client.get(headers::NAME).map(Bytes::copy_from_slice));
+            let name = match &call.renamed {
+                Some(name) => Some(encode_value(name).into()),
+                None => client.get(headers::NAME).map(Bytes::copy_from_slice),
+            };
             own.extend(name.map(|name| (headers::NAME.into(), name)));
         }
     }
     own
 }
 
-const TO_CLIENT_NEVER: [&str; 3] = [headers::SESSION_ID, "set-cookie", "alt-svc"];
+const TO_CLIENT_NEVER: [&[u8]; 3] = [headers::SESSION_ID.as_bytes(), b"set-cookie", b"alt-svc"];
 
 /// What must not reach the client of an upstream's response headers.
 pub(super) fn response_headers(upstream: &Headers) -> HeaderWork {
     let mut remove: Vec<HeaderName> = Vec::new();
-    for (name, _) in upstream.iter() {
-        let foreign = TO_CLIENT_NEVER.contains(&name) || name.starts_with("access-control-");
-        if foreign && !remove.iter().any(|gone| gone == name) {
+    for (name, _) in upstream.select(|name| TO_CLIENT_NEVER.contains(&name) || name.starts_with(b"access-control-")) {
+        if !remove.iter().any(|gone| gone == name) {
             remove.push(name.to_owned().into());
         }
     }

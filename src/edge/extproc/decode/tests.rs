@@ -65,7 +65,7 @@ fn header_values_come_from_either_field_and_names_are_lower_case() {
         assert_eq!(head.headers.get("x-one"), Some(b"text".as_slice()));
         assert_eq!(head.headers.get("two"), Some(b"\xff\x00".as_slice()));
         assert_eq!(head.headers.get("empty"), Some(b"".as_slice()), "present, though empty");
-        assert_eq!(head.headers.iter().count(), 3);
+        assert_eq!(head.headers.select(|_| true).count(), 3);
     }
 }
 
@@ -210,7 +210,7 @@ proptest! {
         let borrowed: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), "", value.as_slice())).collect();
         let inbound = read(&mk_request(Request::RequestHeaders(mk_head(&borrowed)))).expect("served");
         let Some(Message::RequestHeaders(head)) = inbound.message else { panic!("headers") };
-        let arrived: Vec<_> = head.headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+        let arrived: Vec<_> = head.headers.select(|_| true).map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
         prop_assert_eq!(arrived, pairs);
     }
 }
