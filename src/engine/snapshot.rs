@@ -16,6 +16,7 @@ use crate::engine::config::{Limits, Via};
 use crate::engine::mcp::{Era, Version};
 use crate::engine::session::{EndpointHash, Keys};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ pub struct Endpoint {
     /// From the configuration.
     pub limits: Limits,
     /// The random value that only the processor knows; routes to upstreams require it (`x-mcp-route-key`).
-    pub route_key: Arc<str>,
+    pub route_key: Bytes,
     /// In the order of the configuration, disabled ones too.
     pub upstreams: Vec<Arc<Upstream>>,
     /// What legacy clients see.
@@ -66,12 +67,14 @@ pub struct Endpoint {
 /// One upstream, as calls need it.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Configured name; also the Envoy cluster (`x-mcp-upstream`).
+    /// Configured name; also the Envoy cluster.
     pub name: Arc<str>,
+    /// The same as a header value (`x-mcp-upstream`).
+    pub cluster: Bytes,
     /// `:path` of its MCP endpoint, with query.
-    pub path: Arc<str>,
-    /// Headers to set towards it, in lower case: constants and the credential.
-    pub headers: Vec<(Box<str>, Box<str>)>,
+    pub path: Bytes,
+    /// Headers to set towards it, names in lower case: constants and the credential.
+    pub headers: Vec<(Cow<'static, str>, Bytes)>,
     /// Until response headers.
     pub call_timeout: Duration,
     /// Gone from lists, calls refused.

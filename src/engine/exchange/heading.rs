@@ -29,15 +29,9 @@ pub(super) fn request_headers(
     client: &Headers,
 ) -> HeaderWork {
     let mut set: Vec<(HeaderName, Bytes)> = Vec::with_capacity(8 + call.upstream.headers.len());
-    set.push((":path".into(), Bytes::copy_from_slice(call.upstream.path.as_bytes())));
-    set.push((
-        "x-mcp-upstream".into(),
-        Bytes::copy_from_slice(call.upstream.name.as_bytes()),
-    ));
-    set.push((
-        "x-mcp-route-key".into(),
-        Bytes::copy_from_slice(endpoint.route_key.as_bytes()),
-    ));
+    set.push((":path".into(), call.upstream.path.clone()));
+    set.push(("x-mcp-upstream".into(), call.upstream.cluster.clone()));
+    set.push(("x-mcp-route-key".into(), endpoint.route_key.clone()));
     set.push(("accept".into(), Bytes::from_static(BOTH_TYPES)));
     set.push((
         "content-length".into(),
@@ -62,9 +56,7 @@ pub(super) fn request_headers(
         (None, Some(_)) => remove.push(headers::SESSION_ID.into()),
         (None, None) => {}
     }
-    for (name, value) in &call.upstream.headers {
-        set.push((name.to_string().into(), Bytes::copy_from_slice(value.as_bytes())));
-    }
+    set.extend_from_slice(&call.upstream.headers);
     for (name, _) in client.select(|name| TO_UPSTREAM_NEVER.contains(&name) || name.starts_with(b"x-mcp-")) {
         if !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
             remove.push(name.to_owned().into());

@@ -20,6 +20,7 @@ use crate::engine::catalog::{Catalog, Kind};
 use crate::engine::config;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::session::{EndpointHash, Keys};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -148,7 +149,7 @@ impl Folder {
             keys: settings.keys.clone(),
             lifetime: config.session.lifetime,
             limits: config.limits.clone(),
-            route_key: Arc::clone(&settings.route_key),
+            route_key: Bytes::copy_from_slice(settings.route_key.as_bytes()),
             upstreams: rows.made.iter().map(|made| Arc::clone(&made.upstream)).collect(),
             legacy: self.face(Era::Legacy, upstreams, &rows.legacy, freshness),
             modern: self.face(Era::Modern, upstreams, &rows.modern, freshness),

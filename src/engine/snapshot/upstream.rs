@@ -4,6 +4,8 @@ use super::fold::UpstreamInput;
 use super::{Speech, Upstream};
 use crate::engine::catalog::Listing;
 use crate::engine::config;
+use bytes::Bytes;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The upstream and what it was made of; while none of that changes it is shared between snapshots.
@@ -43,16 +45,16 @@ impl Made {
 
 fn upstream(input: &UpstreamInput) -> Upstream {
     let config = &input.config;
-    let mut headers: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(config.headers.len() + 1);
+    let mut headers: Vec<(Cow<'static, str>, Bytes)> = Vec::with_capacity(config.headers.len() + 1);
     let secret_header = config.credential.as_ref().map(|credential| credential.header.as_str());
     let constants = config
         .headers
         .iter()
         .filter(|(name, _)| Some(name.as_str()) != secret_header);
-    headers.extend(constants.map(|(name, value)| (name.as_str().into(), value.as_str().into())));
+    headers.extend(constants.map(|(name, value)| header(name, value)));
     let secret_missing = match (secret_header, &input.credential) {
         (Some(name), Some(Ok(value))) => {
-            headers.push((name.into(), value.as_ref().into()));
+            headers.push(header(name, value));
             false
         }
         (Some(_), Some(Err(())) | None) => true,
@@ -60,6 +62,7 @@ fn upstream(input: &UpstreamInput) -> Upstream {
     };
     Upstream {
         name: config.name.as_str().into(),
+        cluster: Bytes::copy_from_slice(config.name.as_bytes()),
         path: path_and_query(&config.url).into(),
         headers,
         call_timeout: config.timeout.call,
@@ -70,6 +73,10 @@ fn upstream(input: &UpstreamInput) -> Upstream {
         legacy: speech(input.catalog.legacy.as_ref()),
         modern: speech(input.catalog.modern.as_ref()),
     }
+}
+
+fn header(name: &str, value: &str) -> (Cow<'static, str>, Bytes) {
+    (name.to_owned().into(), Bytes::copy_from_slice(value.as_bytes()))
 }
 
 fn speech(listing: Option<&Arc<Listing>>) -> Option<Speech> {

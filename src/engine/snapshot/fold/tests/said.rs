@@ -83,8 +83,8 @@ fn an_upstream_carries_its_headers_and_how_it_speaks() {
         [("x-team", "tools"), ("authorization", "Bearer t")].map(|(name, value)| (name.into(), value.into()));
     assert_eq!(a.headers, expected, "the secret takes the place of a constant");
     assert_eq!(
-        (&*a.path, a.secret_missing, b.secret_missing),
-        ("/a/mcp?k=v", false, true)
+        (&a.path[..], a.secret_missing, b.secret_missing),
+        ("/a/mcp?k=v".as_bytes(), false, true)
     );
     let speech = Speech {
         version: Version::NEWEST_LEGACY,
