@@ -28,7 +28,7 @@ pub(super) struct Routed {
     /// The calls to try in turn: one, or several when an unknown resource is asked around.
     pub(super) calls: Vec<Outgoing>,
     /// Exposed name or URI, for log and messages.
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
 }
 
 /// Finds out who answers this request.

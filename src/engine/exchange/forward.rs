@@ -313,7 +313,7 @@ impl Exchange {
 
     /// Nobody is left to ask.
     pub(super) fn reject_missing(&mut self, request: &Request) -> Step {
-        let name = self.record.tool.clone().unwrap_or_default();
+        let name = self.record.tool.as_deref().unwrap_or_default().into();
         self.reject(&Reject::UnknownResource(request.era(), name), request.id())
     }
 }

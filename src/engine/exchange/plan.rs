@@ -12,6 +12,7 @@ use crate::engine::mcp::{Era, Method, Version};
 use crate::engine::session::{Client, Level, Timestamp};
 use crate::engine::snapshot::Endpoint;
 use bytes::Bytes;
+use std::borrow::Cow;
 
 /// Who sent a message and how it is told apart.
 #[derive(Debug, Default)]
@@ -23,7 +24,7 @@ pub(super) struct Sender {
     /// Verified, not yet recalled.
     pub(super) session: Option<SessionRef>,
     /// Method or notification name.
-    pub(super) method: Option<Box<str>>,
+    pub(super) method: Option<Cow<'static, str>>,
     /// The method is one we know.
     pub(super) known: Option<Method>,
     /// Legacy, without a session: the version its header names.
@@ -89,8 +90,11 @@ pub(super) fn plan(
         Shape::Notification { method } => Some(method.as_ref()),
         Shape::Response { .. } => None,
     };
-    sender.method = method.map(Into::into);
     sender.known = method.and_then(Method::parse);
+    sender.method = method.map(|method| match sender.known {
+        Some(known) => known.as_str().into(),
+        None => method.to_owned().into(),
+    });
     let era = caller::era(headers, method, envelope.meta.as_ref());
     sender.era = Some(era);
     match (era, &envelope.shape) {

@@ -1,20 +1,21 @@
 //! The facts of one exchange, for one audit line and the metrics. Plain data.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What one exchange was and how it ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// Method or notification name; `None` if the body was never understood.
-    pub method: Option<Box<str>>,
+    pub method: Option<Cow<'static, str>>,
     /// The method is one we know: safe as a metric label.
     pub known: Option<crate::engine::mcp::Method>,
     /// Exposed name of tool, prompt, or the resource URI.
-    pub tool: Option<Box<str>>,
+    pub tool: Option<Arc<str>>,
     /// Configured name.
     pub upstream: Option<Arc<str>>,
     /// First 8 bytes of the SHA-256 of the session id, hex.
-    pub session: Option<Box<str>>,
+    pub session: Option<Arc<str>>,
     /// Era of the client.
     pub era: Option<crate::engine::mcp::Era>,
     /// How it was handled.

@@ -2,6 +2,7 @@
 
 use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Timestamp};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ pub struct HeaderWork {
 }
 
 /// A header name, most of them known beforehand.
-pub type HeaderName = std::borrow::Cow<'static, str>;
+pub type HeaderName = Cow<'static, str>;
 
 /// A complete response of our own.
 #[derive(Debug, PartialEq)]
@@ -115,15 +116,15 @@ pub struct Answer {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     /// Method or notification name.
-    pub method: Option<Box<str>>,
+    pub method: Option<Cow<'static, str>>,
     /// Raw JSON id.
     pub id: Option<Box<str>>,
     /// Exposed name of tool or prompt.
-    pub tool: Option<Box<str>>,
+    pub tool: Option<Arc<str>>,
     /// Configured name.
     pub upstream: Option<Arc<str>>,
     /// First 8 bytes of the SHA-256 of the session id, hex.
-    pub session: Option<Box<str>>,
+    pub session: Option<Arc<str>>,
     /// `legacy` or `modern`.
     pub era: Option<&'static str>,
     /// We answered ourselves: Envoy's local reply mappers must leave it alone.

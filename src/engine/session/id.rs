@@ -167,14 +167,13 @@ impl Keys {
 
 /// What stands for a session id in logs, metadata and spans: the first 8 bytes of its SHA-256, in hex.
 #[must_use]
-pub fn fingerprint(id: &[u8]) -> Box<str> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    digest(id)
-        .into_iter()
-        .take(8)
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|nibble| DIGITS.get(usize::from(nibble)).copied().map(char::from))
-        .collect()
+pub fn fingerprint(id: &[u8]) -> Arc<str> {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+    let mut digits = [b'0'; 16];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(digest(id)) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    std::str::from_utf8(&digits).unwrap_or_default().into()
 }
 
 fn split(id: &[u8]) -> Option<(&[u8; MARK_LEN], &[u8; ID_LEN - MARK_LEN])> {

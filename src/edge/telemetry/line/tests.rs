@@ -77,7 +77,7 @@ proptest! {
     #[test]
     fn whatever_a_client_sends_is_one_line_of_json(method in ".*", tool in "(?s).*", elapsed in any::<u64>()) {
         let record = Record {
-            method: Some(method.as_str().into()),
+            method: Some(method.clone().into()),
             tool: Some(tool.as_str().into()),
             ..Record::default()
         };
