@@ -114,10 +114,15 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port(given=set()) -> int:
+    """A port that nobody listens on, and that was not given before."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in given:
+            given.add(port)
+            return port
 
 
 def wait_for(what: str, is_true):
@@ -189,7 +194,7 @@ def configuration(folder: Path, port: int, admin: int, stub: int, extra: str = "
 
 def render(file: Path) -> str:
     command = [MANIFOLD, "render", "envoy", "-f", file]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def noop(house: House, stub: int, name: str, extra: str = "", answer: int | None = None) -> Setup:
