@@ -47,6 +47,7 @@ class Setup:
     bodies: dict  # workload -> request body
     processes: dict  # role -> Popen
     headers: dict = field(default_factory=lambda: dict(HEADERS))
+    ready_at: float = 0
 
     @property
     def url(self) -> str:
@@ -178,16 +179,16 @@ def mcp_router(house: House, stub: int) -> Setup:
     return Setup("mcp_router", port, "/mcp", {"call": call_of("one__tool_1"), "list": LIST}, {"envoy": envoy})
 
 
-def configuration(folder: Path, port: int, admin: int, stub: int, extra: str = "") -> Path:
-    """As shipped, but for ports and folders."""
+def configuration(folder: Path, port: int, admin: int, stub: int, extra: str = "", upstreams: int = 2) -> Path:
+    """As shipped, but for ports and folders. The upstreams are `one`, `two`, `u3`, `u4`, ..."""
     state = folder / "state"
     state.mkdir(parents=True)
     file = folder / "manifold.yaml"
+    names = ["one", "two", *(f"u{number}" for number in range(3, upstreams + 1))]
+    lines = [f"  - {{ name: {name}, url: 'http://127.0.0.1:{stub}/{name}' }}\n" for name in names]
     file.write_text(
         f"listen: 127.0.0.1:{port}\nadmin: 127.0.0.1:{admin}\nstateDir: {state}\n"
-        f"audit: {{ file: {folder}/audit.jsonl }}\n{extra}upstreams:\n"
-        f"  - {{ name: one, url: 'http://127.0.0.1:{stub}/one' }}\n"
-        f"  - {{ name: two, url: 'http://127.0.0.1:{stub}/two' }}\n"
+        f"audit: {{ file: {folder}/audit.jsonl }}\n{extra}upstreams:\n" + "".join(lines)
     )
     return file
 
@@ -214,14 +215,15 @@ def noop(house: House, stub: int, name: str, extra: str = "", answer: int | None
     return Setup("no-op", port, "/mcp", bodies, {"envoy": envoy, "processor": processor}, headers)
 
 
-def ours(house: House, stub: int, name: str = "ours", extra: str = "") -> Setup:
+def ours(house: House, stub: int, name: str = "ours", extra: str = "", upstreams: int = 2) -> Setup:
     """mcp-manifold as a sidecar."""
     folder = house.folder / name
     port, admin = free_port(), free_port()
-    file = configuration(folder, port, admin, stub, extra)
+    file = configuration(folder, port, admin, stub, extra, upstreams)
     bootstrap = render(file)
     processor = house.start(name, MANIFOLD, "serve", "-f", file)
     wait_for("mcp-manifold", lambda: admits(f"http://127.0.0.1:{admin}/readyz"))
+    ready_at = time.monotonic()
     envoy = house.envoy(name, bootstrap)
     bodies = {"call": call_of("one_tool_1"), "list": LIST}
-    return Setup("mcp-manifold", port, "/mcp", bodies, {"envoy": envoy, "processor": processor})
+    return Setup("mcp-manifold", port, "/mcp", bodies, {"envoy": envoy, "processor": processor}, ready_at=ready_at)
