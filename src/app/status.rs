@@ -203,3 +203,59 @@ fn shown(url: &url::Url) -> String {
     url.set_query(None);
     url.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::catalog::Catalog;
+    use crate::engine::config::file::parse;
+    use std::path::Path;
+
+    fn mk_config(enabled: bool) -> Config {
+        let text = format!("upstreams: [{{name: a, url: 'http://a/', enabled: {enabled}}}]");
+        parse(&text, Path::new("/etc"), Path::new("/state")).expect("valid")
+    }
+
+    fn mk_report() -> Report {
+        Report {
+            upstream: "a".into(),
+            catalog: Catalog::default(),
+            ready: true,
+            reason: Reason::Ready,
+            settled: true,
+            eras: Vec::new(),
+            version: None,
+            tools: 3,
+            prompts: 0,
+            resources: 0,
+            last_listed: None,
+            last_error: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn only_row(board: &Board) -> UpstreamStatus {
+        board.status(0).upstreams.remove(0)
+    }
+
+    #[test]
+    fn what_is_known_outlives_a_reload() {
+        let board = Board::new();
+        board.configured(&mk_config(true));
+        assert_eq!(only_row(&board).reason, Reason::Pending);
+        board.reported(&mk_report());
+        board.configured(&mk_config(true));
+        assert_eq!(only_row(&board).tools, 3);
+    }
+
+    #[test]
+    fn last_words_about_an_upstream_that_is_off_are_not_heard() {
+        let board = Board::new();
+        board.configured(&mk_config(true));
+        board.reported(&mk_report());
+        board.configured(&mk_config(false));
+        board.reported(&mk_report());
+        let row = only_row(&board);
+        assert_eq!((row.ready, row.reason, row.tools), (false, Reason::Disabled, 0));
+    }
+}

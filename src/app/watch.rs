@@ -109,3 +109,63 @@ impl Watch {
 fn look(file: &Path) -> Fingerprint {
     secrets::fingerprint(&Secret::File(file.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::config::file::parse;
+    use std::fs;
+
+    const FILE: &str = "upstreams: [{name: a, url: 'http://a/', credential: {header: x-key, value: {file: key}}}]";
+
+    fn mk_folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("gateway.yaml"), FILE).expect("written");
+        fs::write(folder.path().join("key"), "one").expect("written");
+        folder
+    }
+
+    fn mk_watch(folder: &Path) -> Watch {
+        let config = parse(FILE, folder, folder).expect("valid");
+        Watch::new(Some(&folder.join("gateway.yaml")), &config)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_file_is_told_once() {
+        let folder = mk_folder();
+        let mut watch = mk_watch(folder.path());
+        fs::write(folder.path().join("gateway.yaml"), format!("{FILE}\n")).expect("written");
+        assert_eq!(watch.changed().await, Changed::File);
+        let again = tokio::time::timeout(PAUSE * 5, watch.changed()).await;
+        assert!(again.is_err(), "nothing has changed since");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_removed_file_is_a_change_and_so_is_its_return() {
+        let folder = mk_folder();
+        let mut watch = mk_watch(folder.path());
+        fs::remove_file(folder.path().join("gateway.yaml")).expect("removed");
+        assert_eq!(watch.changed().await, Changed::File);
+        fs::write(folder.path().join("gateway.yaml"), FILE).expect("written");
+        assert_eq!(watch.changed().await, Changed::File);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_secret_is_told() {
+        let folder = mk_folder();
+        let mut watch = mk_watch(folder.path());
+        fs::write(folder.path().join("key"), "another").expect("written");
+        assert_eq!(watch.changed().await, Changed::Secret);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_given_up_does_not_make_the_next_look_earlier() {
+        let folder = mk_folder();
+        let mut watch = mk_watch(folder.path());
+        let _ = tokio::time::timeout(PAUSE / 10, watch.changed()).await;
+        let before = tokio::time::Instant::now();
+        fs::write(folder.path().join("key"), "another").expect("written");
+        assert_eq!(watch.changed().await, Changed::Secret);
+        assert!(before.elapsed() > PAUSE / 2, "{:?}", before.elapsed());
+    }
+}
