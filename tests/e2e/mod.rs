@@ -7,6 +7,7 @@ pub(crate) mod conformance;
 pub(crate) mod gateway;
 mod harness;
 mod leniency;
+mod merging;
 pub(crate) mod process;
 mod sessions;
 pub(crate) mod tools;

@@ -6,6 +6,8 @@ use crate::e2e::harness::gateway::{Gateway, Setup};
 use crate::e2e::harness::http::{self, Response};
 use crate::e2e::harness::puppet::{Act, Puppet};
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -176,4 +178,65 @@ async fn limits_follow_the_file() {
         big().send(gateway.address).await.status == 413
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_reloads_under_load_cost_nobody_a_call() {
+    let (one, two, mut gateway) = two().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut callers = Vec::new();
+    for _ in 0..10 {
+        let client = gateway.client().await;
+        let stop = Arc::clone(&stop);
+        callers.push(tokio::spawn(async move {
+            let mut calls = 0;
+            while !stop.load(Ordering::Relaxed) {
+                assert_eq!(client.text_of("two_b", &json!({})).await, "b");
+                calls += 1;
+            }
+            calls
+        }));
+    }
+    let client = gateway.client().await;
+    let with = gateway.setup.clone();
+    let without = with.clone().without_upstreams().puppet("two", &two);
+    for _ in 0..4 {
+        gateway.reconfigure(without.clone());
+        until_tools(&client, &["two_b"]).await;
+        gateway.reconfigure(with.clone());
+        until_tools(&client, &["one_a", "two_b"]).await;
+        assert_eq!(client.text_of("one_a", &json!({})).await, "a");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut calls = 0;
+    for caller in callers {
+        calls += caller.await.expect("no call failed");
+    }
+    println!("{calls} calls during 8 reloads");
+    drop(one);
+}
+
+#[tokio::test]
+async fn other_prefixes_and_another_order_show_at_once() {
+    let (one, two, mut gateway) = two().await;
+    let client = gateway.client().await;
+    client.text_of("one_a", &json!({})).await;
+    let base = gateway.setup.clone().without_upstreams();
+    gateway.reconfigure(
+        base.puppet("two", &two)
+            .upstream_with("one", &one.url(), "prefix: new-"),
+    );
+    until_tools(&client, &["two_b", "new-a"]).await;
+    assert_eq!(client.text_of("new-a", &json!({})).await, "a");
+    assert_eq!(
+        client.text_of("two_b", &json!({})).await,
+        "b",
+        "positions have changed, owners have not"
+    );
+    let sessions: Vec<_> = one
+        .posted("tools/call")
+        .iter()
+        .map(|call| call.header("mcp-session-id").map(str::to_owned))
+        .collect();
+    assert_eq!(sessions[0], sessions[1], "the same upstream session");
 }

@@ -107,3 +107,15 @@ async fn upstreams_of_the_command_line_need_no_file() {
     let client = Client::connect(address_in(&ready)).await;
     assert_eq!(client.tools().await, ["one_a", "two_b"]);
 }
+
+#[tokio::test]
+async fn a_state_folder_that_cannot_be_used_is_named() {
+    let setup = Setup::new()
+        .upstream("up", "http://127.0.0.1:9/mcp")
+        .with("stateDir: manifold.yaml/state");
+    let said = fails(setup.launch()).await;
+    assert!(
+        said.contains("stateDir") && said.contains("manifold.yaml/state"),
+        "{said}"
+    );
+}
