@@ -153,7 +153,7 @@ impl Exchange {
             (Phase::Asking(request, then), Event::Finding(finding)) => self.found(request, then, finding, now),
             (Phase::Calling(relay), Event::Call(event)) => self.relayed(relay, event),
             (Phase::Calling(relay), Event::Finding(finding)) => self.relay_found(relay, finding),
-            (Phase::Calling(relay), Event::Timer) => self.relay_overdue(*relay),
+            (Phase::Calling(relay), Event::Timer) => self.relay_timer(relay),
             (Phase::Forwarded(forward), Event::Envoy(Message::ResponseHeaders(head))) => self.responded(forward, head),
             (Phase::Forwarded(forward), Event::Timer) => self.overdue(&forward),
             (Phase::Recovering(suspicion), Event::Finding(finding)) => self.recovered(*suspicion, finding),

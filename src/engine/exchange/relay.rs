@@ -23,6 +23,10 @@ use std::time::Duration;
 /// An answer that can only be given whole may take so much longer than its headers: Envoy's message_timeout is the
 /// largest `timeout.call` and 30 s, and some of that has passed.
 const WHOLE: Duration = Duration::from_secs(20);
+/// A stream that we write is never silent for longer: clients and what stands between cut silent ones.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// A comment. One line end, for it may come between the lines of an event.
+const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n");
 /// A JSON answer beyond this many bytes is streamed where the wiring can.
 const COLLECT: usize = 1 << 20;
 /// An answer that must be collected may not be larger.
@@ -56,7 +60,11 @@ enum Stage {
     /// The answer is collected to be sent whole.
     Collect(Collected),
     /// The answer is on its way to the client.
-    Stream(Media),
+    Stream {
+        media: Media,
+        /// A line is not complete yet: nothing may be put in.
+        mid_line: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -199,7 +207,8 @@ impl Exchange {
         let mut step = Step::default();
         if doubt.is_none() && media == Media::EventStream && relay.may_stream(media) {
             step.replies.push(self.stream_head(&relay.request, media));
-            relay.stage = Stage::Stream(media);
+            step.commands.push(Command::Arm(KEEP_ALIVE));
+            relay.stage = Stage::Stream { media, mid_line: false };
         } else {
             if doubt.is_some() {
                 step.commands.push(Command::Ask(Question::Recover {
@@ -226,8 +235,12 @@ impl Exchange {
         let mut begun = None;
         match &mut relay.stage {
             Stage::AwaitHead => {}
-            Stage::Stream(_) => {
+            Stage::Stream { media, mid_line } => {
                 self.record.bytes_out += chunk.len();
+                if *media == Media::EventStream {
+                    step.commands.push(Command::Arm(KEEP_ALIVE));
+                    *mid_line = chunk.last().map_or(*mid_line, |last| *last != b'\n');
+                }
                 step.replies.push(Reply::StreamChunk {
                     body: vec![chunk],
                     end: false,
@@ -246,7 +259,8 @@ impl Exchange {
         }
         if let Some(media) = begun.filter(|media| relay.may_stream(*media)) {
             step.replies.push(self.stream_head(&relay.request, media));
-            if let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, Stage::Stream(media)) {
+            let streaming = Stage::Stream { media, mid_line: false };
+            if let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, streaming) {
                 self.record.bytes_out += collected.len;
                 step.replies.push(Reply::StreamChunk {
                     body: collected.pieces,
@@ -258,24 +272,21 @@ impl Exchange {
         step
     }
 
-    fn relay_end(&mut self, mut relay: Box<Relay>) -> Step {
-        match &mut relay.stage {
-            Stage::AwaitHead => self.relay_failed(relay, UpstreamFailure::Garbage),
-            Stage::Stream(_) => self.relay_done(
-                &relay,
-                vec![Reply::StreamChunk {
-                    body: Vec::new(),
-                    end: true,
-                }],
-            ),
-            Stage::Collect(collected) => {
-                collected.complete = true;
-                if collected.doubt.is_some() {
-                    self.phase = Phase::Calling(relay);
-                    return Step::default();
-                }
-                self.relay_whole(relay)
-            }
+    /// The timer is up: the upstream is silent, or the whole answer did not come in time.
+    pub(super) fn relay_timer(&mut self, relay: Box<Relay>) -> Step {
+        let Stage::Stream { mid_line, .. } = &relay.stage else {
+            return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::TimedOut));
+        };
+        let comment = Reply::StreamChunk {
+            body: vec![COMMENT],
+            end: false,
+        };
+        let replies = if *mid_line { Vec::new() } else { vec![comment] };
+        self.phase = Phase::Calling(relay);
+        Step {
+            replies,
+            commands: vec![Command::Arm(KEEP_ALIVE)],
+            ..Step::default()
         }
     }
 

@@ -192,6 +192,7 @@ impl Stage {
             "call-head" => Event::Call(CallEvent::Head(response_head(rest, false))),
             // The blank line that ends an event is lost between blocks.
             "call-chunk" => Event::Call(CallEvent::Chunk(bytes(&format!("{rest}\n\n")))),
+            "call-part" => Event::Call(CallEvent::Chunk(bytes(rest))),
             "call-end" => Event::Call(CallEvent::End),
             "call-failed" => Event::Call(CallEvent::Failed(failure(rest_of_line[0]))),
             "timer" => Event::Timer,

@@ -13,6 +13,28 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 impl Exchange {
+    /// The upstream has said everything.
+    pub(super) fn relay_end(&mut self, mut relay: Box<Relay>) -> Step {
+        match &mut relay.stage {
+            Stage::AwaitHead => self.relay_failed(relay, UpstreamFailure::Garbage),
+            Stage::Stream { .. } => self.relay_done(
+                &relay,
+                vec![Reply::StreamChunk {
+                    body: Vec::new(),
+                    end: true,
+                }],
+            ),
+            Stage::Collect(collected) => {
+                collected.complete = true;
+                if collected.doubt.is_some() {
+                    self.phase = Phase::Calling(relay);
+                    return Step::default();
+                }
+                self.relay_whole(relay)
+            }
+        }
+    }
+
     /// The whole answer is here and stands.
     pub(super) fn relay_whole(&mut self, mut relay: Box<Relay>) -> Step {
         let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, Stage::AwaitHead) else {
@@ -54,7 +76,10 @@ impl Exchange {
     pub(super) fn relay_failed(&mut self, relay: Box<Relay>, failure: UpstreamFailure) -> Step {
         match &relay.stage {
             Stage::AwaitHead | Stage::Collect(_) => self.relay_refused(*relay, Trouble::Failed(failure)),
-            Stage::Stream(Media::EventStream) => {
+            Stage::Stream {
+                media: Media::EventStream,
+                ..
+            } => {
                 // The status is out; the caller still hears what became of its request.
                 let reject = Reject::Upstream(Trouble::Failed(failure), Arc::clone(&relay.call.upstream.name));
                 self.record.code = Some(reject.code().0);
@@ -72,7 +97,7 @@ impl Exchange {
                     }],
                 )
             }
-            Stage::Stream(Media::Json) => {
+            Stage::Stream { media: Media::Json, .. } => {
                 // Half a JSON document cannot be mended: cut the connection.
                 self.record.reason = Some("upstream_cut");
                 let mut step = self.relay_done(&relay, Vec::new());
@@ -91,11 +116,6 @@ impl Exchange {
         step.commands.insert(0, Command::CancelCall);
         step.commands.extend(cancel.into_iter().chain(close));
         step
-    }
-
-    /// The whole answer did not come in time.
-    pub(in crate::engine::exchange) fn relay_overdue(&mut self, relay: Relay) -> Step {
-        self.relay_refused(relay, Trouble::Failed(UpstreamFailure::TimedOut))
     }
 
     pub(super) fn relay_next(&mut self, relay: Relay) -> Step {
