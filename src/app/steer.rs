@@ -125,10 +125,9 @@ impl Steer {
         match folder::session_keys(&self.config.load()) {
             Ok(keys) => self.writer.set_keys(keys),
             Err(error) => {
-                error!(
-                    error = format!("{error:#}"),
-                    "Session keys cannot be read; the old ones stay in force."
-                );
+                let error = format!("{error:#}");
+                error!(error, "Session keys cannot be read; the old ones stay in force.");
+                self.board.config_error(Some(error));
             }
         }
     }
