@@ -31,6 +31,9 @@ pub(super) struct Sender {
     pub(super) version: Option<Version>,
 }
 
+/// A body of so many bytes may stay in memory for the sake of its id.
+const SMALL: usize = 4096;
+
 /// A cursor that this gateway did not give, or not for this list.
 pub(super) const FOREIGN_CURSOR: Reject = Reject::Params("params.cursor is not one that this gateway gave");
 
@@ -77,14 +80,14 @@ pub(super) fn plan(
                 EnvelopeError::Batch
                 | EnvelopeError::NotAnObject
                 | EnvelopeError::DuplicateKey(_)
-                | EnvelopeError::WrongType(_) => Envelope::readable_id(body).map(|id| body.slice_ref(id.0.as_bytes())),
+                | EnvelopeError::WrongType(_) => Envelope::readable_id(body).map(|id| kept(body, id.0)),
             };
             return Err(Reject::Envelope(error));
         }
     };
     let method = match &envelope.shape {
         Shape::Request { id, method } => {
-            sender.id = Some(body.slice_ref(id.0.as_bytes()));
+            sender.id = Some(kept(body, id.0));
             Some(method.as_ref())
         }
         Shape::Notification { method } => Some(method.as_ref()),
@@ -107,6 +110,15 @@ pub(super) fn plan(
             Ok(Plan::Absorb)
         }
         (Era::Modern, Shape::Notification { .. } | Shape::Response { .. }) => Ok(Plan::Absorb),
+    }
+}
+
+/// The id outlives the body; one of a large body is copied, so that it does not keep all of it in memory.
+fn kept(body: &Bytes, id: &str) -> Bytes {
+    if body.len() > SMALL {
+        Bytes::copy_from_slice(id.as_bytes())
+    } else {
+        body.slice_ref(id.as_bytes())
     }
 }
 
