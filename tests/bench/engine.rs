@@ -1,14 +1,16 @@
-//! What does the engine cost per body? Each bench answers the question that is its name.
+//! What does the engine cost per body and per exchange? Each bench answers the question that is its name.
 
 mod bodies;
+mod gateway;
 
 use bodies::{DEPTH, call, rename, rows, text};
 use bytes::Bytes;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use gateway::{Gateway, Story};
 use mcp_manifold::engine::jsonrpc::Envelope;
 use std::hint::black_box;
 
-criterion_group!(benches, scan, splice);
+criterion_group!(benches, scan, splice, handle);
 criterion_main!(benches);
 
 fn scan(criterion: &mut Criterion) {
@@ -28,6 +30,22 @@ fn splice(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::from_parameter(size), &body, |bencher, body| {
             bencher.iter(|| rename(black_box(body), "search"));
+        });
+    }
+    group.finish();
+}
+
+fn handle(criterion: &mut Criterion) {
+    let gateway = Gateway::new();
+    gateway.check();
+    let mut group = criterion.benchmark_group("what does the engine take for a whole exchange");
+    for story in Story::ALL {
+        group.bench_function(story.method(), |bencher| {
+            bencher.iter_batched(
+                || gateway.events(story),
+                |events| gateway.play(events),
+                BatchSize::SmallInput,
+            );
         });
     }
     group.finish();

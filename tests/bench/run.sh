@@ -8,11 +8,11 @@ export MCP_MANIFOLD_TOOLS="${MCP_MANIFOLD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}
 echo "building with optimisation (5 minutes the first time)" >&2
 cargo build --locked --quiet --release --bin mcp-manifold --example noop --example stub --example count --example sessions
 if [ $# -eq 0 ]; then
-    cargo bench --locked --quiet --bench engine --bench handle --bench fold -- --noplot
+    cargo bench --locked --quiet --bench engine --bench fold -- --noplot --warm-up-time 1 --measurement-time 2
     if command -v valgrind >/dev/null; then
         python3 -B tests/bench/instructions.py
     else
-        echo "no valgrind: instructions are not counted" >&2
+        echo "instructions are not counted: valgrind is missing (apt-get install valgrind)" >&2
     fi
     cargo run --locked --quiet --release --example sessions
     python3 -B tests/bench/scale.py
