@@ -40,7 +40,7 @@ async fn clients_go_on_after_the_gateway_was_killed() {
         &ended.ask("tools/list", &json!({})).await,
         404,
         -32001,
-        "3",
+        "2",
     );
     assert_eq!(idle.text_of("up_echo", &json!({})).await, "echo");
     puppet
