@@ -2,6 +2,9 @@
 //! compares with. It looks at nothing; it sends every request to one upstream, or answers every request itself.
 //!
 //! `noop --listen unix:/path [--runtimes N] [--upstream NAME] [--route-key KEY] [--path /mcp] [--answer-bytes N]`
+//!
+//! With `--work-stealing` it serves on one runtime that moves tasks between its threads: the arrangement that the
+//! gateway does not use, to be compared with the one it does.
 
 #![allow(missing_docs, reason = "a program, not a library")]
 
@@ -20,8 +23,8 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use futures_util::Stream;
-use futures_util::stream::unfold;
-use mcp_manifold::edge::extproc::{Health, Listen, Server};
+use futures_util::stream::{poll_fn, unfold};
+use mcp_manifold::edge::extproc::{Health, Listen, Listener, Server};
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -36,6 +39,9 @@ struct Arguments {
     listen: Listen,
     #[arg(long, default_value = "1")]
     runtimes: NonZeroUsize,
+    /// One runtime with as many threads as `--runtimes` says, instead of as many runtimes.
+    #[arg(long)]
+    work_stealing: bool,
     /// Value of `x-mcp-upstream`.
     #[arg(long, default_value = "one")]
     upstream: String,
@@ -208,12 +214,33 @@ fn verdict(arguments: &Arguments) -> Verdict {
     })
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    let mut builder = if arguments.work_stealing {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    builder.worker_threads(arguments.runtimes.get());
+    builder.enable_all().build()?.block_on(serve(arguments))
+}
+
+async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let verdict = Arc::new(verdict(&arguments));
+    let service = ExternalProcessorServer::new(Noop { verdict });
+    let listener = arguments.listen.bind().await?;
+    if arguments.work_stealing {
+        let Listener::Unix(sockets, _file) = listener else {
+            anyhow::bail!("--work-stealing serves Unix sockets")
+        };
+        let incoming = poll_fn(move |context| sockets.poll_accept(context).map_ok(|(socket, _)| socket).map(Some));
+        tonic::transport::Server::builder()
+            .serve_with_incoming(service, incoming)
+            .await?;
+        return Ok(());
+    }
     let server = Server {
-        listeners: vec![arguments.listen.bind().await?],
+        listeners: vec![listener],
         runtimes: arguments.runtimes,
         grace: Duration::from_secs(1),
         health: Health::default(),
@@ -224,8 +251,6 @@ async fn main() -> anyhow::Result<()> {
             .recv()
             .await;
     };
-    server
-        .run(ExternalProcessorServer::new(Noop { verdict }), shutdown)
-        .await?;
+    server.run(service, shutdown).await?;
     Ok(())
 }

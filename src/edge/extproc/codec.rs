@@ -7,8 +7,10 @@ use bytes::Buf;
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// Most messages fit in; allocated for each stream and direction.
-const BUFFER: usize = 2048;
+/// For each stream. Most messages from Envoy fit in.
+const READ: usize = 2048;
+/// For each stream. Most replies fit in, and the allocator keeps blocks of up to 1032 bytes at hand.
+const WRITE: usize = 1000;
 /// Written replies leave when they are this many bytes.
 const FLUSH: usize = 32 << 10;
 
@@ -41,7 +43,7 @@ impl Encoder for Wire {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(BUFFER, FLUSH)
+        BufferSettings::new(WRITE, FLUSH)
     }
 }
 
@@ -55,6 +57,6 @@ impl Decoder for Wire {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(BUFFER, FLUSH)
+        BufferSettings::new(READ, FLUSH)
     }
 }

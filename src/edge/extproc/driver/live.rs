@@ -93,12 +93,13 @@ impl<B: Backroom> Live<B> {
 
     /// One event, and all findings that are at hand.
     pub(super) fn turn(&mut self, event: Event) {
+        let now = self.backroom.now();
         let mut next = Some(event);
         while let Some(event) = next.take() {
             if self.end != End::Open {
                 return;
             }
-            let step = self.exchange.handle(event, self.backroom.now());
+            let step = self.exchange.handle(event, now);
             self.end = step.end;
             if self.end != End::Open {
                 self.elapsed = Some(self.began.elapsed());
