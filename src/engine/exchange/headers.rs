@@ -36,6 +36,13 @@ impl Headers {
             .map(|span| self.slice(&span.value))
     }
 
+    /// True if `name` stands exactly once, with exactly this value.
+    #[must_use]
+    pub fn says_only(&self, name: &str, value: &[u8]) -> bool {
+        let mut values = self.all(name);
+        values.next() == Some(value) && values.next().is_none()
+    }
+
     /// The first value of `name`, if it is UTF-8.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {

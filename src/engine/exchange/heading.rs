@@ -51,6 +51,10 @@ pub(super) fn request_headers(
             }
         }
     }
+    // What already stands so costs Envoy nothing. A client's x-mcp-* never counts, it is gone before the first route; the
+    // length is always said, since Envoy forgets it where it changes a body.
+    let is_said = |name: &str| name.starts_with("x-mcp-") || name == "content-length";
+    set.retain(|(name, value)| is_said(name) || !client.says_only(name, value));
     match (&binding.id, client.get(headers::SESSION_ID)) {
         (Some(id), _) => set.push((headers::SESSION_ID.into(), Bytes::copy_from_slice(id.as_bytes()))),
         (None, Some(_)) => remove.push(headers::SESSION_ID.into()),
