@@ -9,7 +9,7 @@ use crate::edge::extproc;
 use crate::engine::config::Config;
 use anyhow::Context;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,10 +108,21 @@ fn prepare(config: &Config, key: &str, binary: PathBuf) -> anyhow::Result<(Child
     Ok((options, clusters))
 }
 
-/// A taken port is found out before anything is started. Port 0 becomes a free one, which Envoy takes a moment later.
+/// Below those that the kernel hands to connections by itself, on Linux from 32768 on.
+const QUIET_PORTS: std::ops::Range<u16> = 20_000..32_768;
+
+/// A taken port is found out before anything is started. Port 0 becomes a free one, which Envoy takes a moment later; it
+/// is one that no connection gets meanwhile.
 fn settle_port(config: &mut Config) -> anyhow::Result<()> {
     let wanted = config.listen;
-    let bound = TcpListener::bind(wanted).and_then(|listener| listener.local_addr());
+    let free = |address: SocketAddr| TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    let quiet = (wanted.port() == 0).then(|| {
+        let ports = std::iter::repeat_with(|| rand::random_range(QUIET_PORTS)).take(32);
+        ports
+            .map(|port| free(SocketAddr::new(wanted.ip(), port)))
+            .find_map(Result::ok)
+    });
+    let bound = quiet.flatten().map_or_else(|| free(wanted), Ok);
     config.listen = bound.with_context(|| format!("listen: cannot listen on {wanted}"))?;
     if wanted.port() == 0 {
         config.public_url = config
