@@ -5,6 +5,7 @@ use super::harness::gateway::Setup;
 use super::harness::http;
 use super::harness::program::{Program, signal};
 use super::harness::puppet::Puppet;
+use super::process::free_port;
 use super::tools;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -53,12 +54,9 @@ fn assert_text(message: &Value, tool: &str, id: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_callers_survive_an_upstream_that_restarts_twice() {
-    let mut fixture = Program::start(&mut Command::new(tools::example("upstream")));
+    let port = free_port().to_string();
+    let mut fixture = Program::start(Command::new(tools::example("upstream")).args(["--port", &port]));
     let url = fixture.says("listening ").await;
-    let port = url
-        .trim_start_matches("http://127.0.0.1:")
-        .trim_end_matches("/mcp")
-        .to_owned();
     let steady = Puppet::start(&["echo"]).await;
     let gateway = Setup::new()
         .upstream("moving", &url)

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Cold Python and Node on two busy cores take their time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -132,8 +132,16 @@ pub(crate) fn everything() -> (Running, String) {
     (running, format!("http://127.0.0.1:{port}/mcp"))
 }
 
-/// A port that was free a moment ago, for programs that cannot choose one themselves.
+/// A port that was free a moment ago, for programs that cannot choose one themselves; below those that the kernel hands
+/// to connections, or another test's would take it meanwhile.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    let start = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .subsec_nanos();
+    let ports = (start..).map(|number| 10_000 + u16::try_from(number % 10_000).expect("below 10,000"));
+    ports
+        .take(10_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("loopback has a free port")
 }

@@ -5,6 +5,7 @@
 
 use super::http::{self, Closing};
 use super::{background, eventually};
+use crate::e2e::process::free_port;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -145,9 +146,9 @@ pub(crate) fn tool(name: &str) -> Value {
 }
 
 impl Puppet {
-    /// With these tools, on a free port.
+    /// With these tools, on a free port that nobody else is given when it dies.
     pub(crate) async fn start(tools: &[&str]) -> Self {
-        Self::at(([127, 0, 0, 1], 0).into(), tools).await
+        Self::at(([127, 0, 0, 1], free_port()).into(), tools).await
     }
 
     /// The same at a known address: a server that comes (back) up.

@@ -5,6 +5,7 @@ use crate::e2e::harness::client::rpc;
 use crate::e2e::harness::gateway::{Gateway, Setup, Wiring};
 use crate::e2e::harness::program::Program;
 use crate::e2e::harness::puppet::{Act, Puppet};
+use crate::e2e::process::free_port;
 use crate::e2e::tools;
 use serde_json::json;
 use std::process::Command;
@@ -87,12 +88,9 @@ async fn a_404_of_a_living_session_never_reaches_the_client() {
 
 #[tokio::test]
 async fn a_restarted_upstream_goes_on_for_its_clients() {
-    let mut fixture = Program::start(&mut Command::new(tools::example("upstream")));
+    let port = free_port().to_string();
+    let mut fixture = Program::start(Command::new(tools::example("upstream")).args(["--port", &port]));
     let url = fixture.says("listening ").await;
-    let port = url
-        .trim_start_matches("http://127.0.0.1:")
-        .trim_end_matches("/mcp")
-        .to_owned();
     let gateway = Setup::new().upstream("up", &url).up().await;
     let client = gateway.client().await;
     assert_eq!(client.text_of("up_greet", &json!({"name": "Ada"})).await, "Hello, Ada!");
