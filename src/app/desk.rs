@@ -88,14 +88,19 @@ impl Backroom for Desk {
                 }
                 Asked::Now(Finding::Live)
             }
-            Question::Bind { session, upstream } => match self.store.lookup(session.key, &upstream, now()) {
-                Lookup::Bound(binding) => Asked::Now(Finding::Bound(binding)),
-                Lookup::Ended => Asked::Now(Finding::Ended),
-                Lookup::Unbound => {
-                    let binder = Arc::clone(&self.binder);
-                    Asked::Later(Box::pin(async move { binder.bind(session, upstream).await }))
+            Question::Bind { session, upstream } => {
+                let known = self.store.lookup(session.key, &upstream, now());
+                // Released when the exchange is over, see `record`.
+                self.store.hold(session.key);
+                match known {
+                    Lookup::Bound(binding) => Asked::Now(Finding::Bound(binding)),
+                    Lookup::Ended => Asked::Now(Finding::Ended),
+                    Lookup::Unbound => {
+                        let binder = Arc::clone(&self.binder);
+                        Asked::Later(Box::pin(async move { binder.bind(session, upstream).await }))
+                    }
                 }
-            },
+            }
             Question::OneShot { upstream, version } => {
                 let binder = Arc::clone(&self.binder);
                 Asked::Later(Box::pin(async move { binder.one_shot(upstream, version).await }))
@@ -133,6 +138,9 @@ impl Backroom for Desk {
     }
 
     fn record(&self, record: &Record, elapsed: Duration) {
+        if let Some((session, asked)) = record.tied {
+            self.store.release(session, asked, now());
+        }
         self.telemetry.record(record, elapsed);
     }
 

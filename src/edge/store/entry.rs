@@ -7,7 +7,7 @@ use crate::engine::session::{Binding, Client, Level, SessionKey, Timestamp};
 use dashmap::DashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// All sessions that something must be remembered of.
 pub(super) type Sessions = DashMap<MapKey, Entry, BuildHasherDefault<PassThrough>>;
@@ -85,6 +85,8 @@ pub(super) struct Live {
     pub(super) expires: Timestamp,
     /// Milliseconds; atomic, so that a use needs no write lock.
     used: AtomicU64,
+    /// Calls under way.
+    held: AtomicU32,
     pub(super) client: Arc<Client>,
     pub(super) level: Option<Level>,
     /// Sorted by upstream.
@@ -124,6 +126,7 @@ impl Live {
         Self {
             expires,
             used: AtomicU64::new(now.0),
+            held: AtomicU32::new(0),
             client,
             level: None,
             ties: Box::default(),
@@ -139,8 +142,22 @@ impl Live {
         }
     }
 
-    pub(super) fn used(&self) -> Timestamp {
-        Timestamp(self.used.load(Ordering::Relaxed))
+    /// A call is under way.
+    pub(super) fn hold(&self) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many calls are over. Some may have been held under an entry that is gone.
+    pub(super) fn release(&self, calls: u32) {
+        let less = |held: u32| Some(held.saturating_sub(calls));
+        // Always `Some`: it cannot fail.
+        let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Since when nobody has used it; `None`: somebody does.
+    pub(super) fn idle_since(&self) -> Option<Timestamp> {
+        let idle = self.held.load(Ordering::Relaxed) == 0;
+        idle.then(|| Timestamp(self.used.load(Ordering::Relaxed)))
     }
 
     pub(super) fn ties(&self) -> &[Tie] {
@@ -177,12 +194,17 @@ impl Live {
         true
     }
 
+    /// All ties: (upstream, binding).
+    pub(super) fn bindings(&self) -> Vec<(String, Binding)> {
+        let pair = |tie: &Tie| (tie.upstream.to_string(), tie.binding());
+        self.ties.iter().map(pair).collect()
+    }
+
     /// Takes all ties.
     pub(super) fn take_ties(&mut self) -> Vec<(String, Binding)> {
-        std::mem::take(&mut self.ties)
-            .iter()
-            .map(|tie| (tie.upstream.to_string(), tie.binding()))
-            .collect()
+        let taken = self.bindings();
+        self.ties = Box::default();
+        taken
     }
 
     fn find(&self, upstream: &str) -> Result<usize, usize> {

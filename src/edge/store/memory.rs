@@ -206,6 +206,19 @@ impl SessionStore for MemoryStore {
         }
     }
 
+    fn hold(&self, key: SessionKey) {
+        if let Some(Entry::Live(live)) = self.sessions.get(&key.into()).as_deref() {
+            live.hold();
+        }
+    }
+
+    fn release(&self, key: SessionKey, calls: u32, now: Timestamp) {
+        if let Some(Entry::Live(live)) = self.sessions.get(&key.into()).as_deref() {
+            live.release(calls);
+            live.touch(now);
+        }
+    }
+
     fn client(&self, key: SessionKey) -> (Arc<Client>, Option<Level>) {
         match self.sessions.get(&key.into()).as_deref() {
             Some(Entry::Live(live)) => (Arc::clone(&live.client), live.level),
@@ -235,11 +248,7 @@ impl SessionStore for MemoryStore {
 
     fn ties(&self, key: SessionKey) -> Vec<(String, Binding)> {
         match self.sessions.get(&key.into()).as_deref() {
-            Some(Entry::Live(live)) => live
-                .ties()
-                .iter()
-                .map(|tie| (tie.upstream.to_string(), tie.binding()))
-                .collect(),
+            Some(Entry::Live(live)) => live.bindings(),
             Some(Entry::Ended(_)) | None => Vec::new(),
         }
     }
@@ -272,7 +281,7 @@ impl SessionStore for MemoryStore {
                 continue;
             };
             if let Entry::Live(live) = &mut *entry
-                && live.used() < before
+                && live.idle_since().is_some_and(|since| since < before)
             {
                 taken.append(&mut live.take_ties());
                 self.changed(key);
@@ -309,7 +318,7 @@ impl SessionStore for MemoryStore {
 
 fn idle_since(entry: &Entry, before: Timestamp) -> Option<Timestamp> {
     match entry {
-        Entry::Live(live) => Some(live.used()).filter(|used| *used < before),
+        Entry::Live(live) => live.idle_since().filter(|since| *since < before),
         Entry::Ended(_) => None,
     }
 }

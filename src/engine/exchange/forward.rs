@@ -82,14 +82,15 @@ impl Exchange {
                     version: speech.version,
                 },
             ),
-            (Era::Legacy, Some(session), true) => self.ask(
-                request,
-                Question::Bind {
+            (Era::Legacy, Some(session), true) => {
+                let asked = self.record.tied.map_or(0, |(_, asked)| asked);
+                self.record.tied = Some((session.key, asked + 1));
+                let question = Question::Bind {
                     session,
                     upstream: name,
-                },
-                Then::Call(calls),
-            ),
+                };
+                self.ask(request, question, Then::Call(calls))
+            }
             (Era::Legacy, Some(session), false) => self.ask(request, Question::Recall(session), Then::Call(calls)),
             (Era::Legacy, None, true) => {
                 let version = request

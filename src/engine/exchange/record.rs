@@ -32,6 +32,8 @@ pub struct Record {
     pub bytes_out: usize,
     /// The upstream session was lost and the call replayed.
     pub replayed: bool,
+    /// The session whose upstream sessions it used, and how often it asked for one.
+    pub tied: Option<(crate::engine::session::SessionKey, u32)>,
     /// Client address, without port.
     pub client: Option<Box<str>>,
 }

@@ -121,6 +121,10 @@ pub trait SessionStore: Send + Sync + 'static {
     fn recall(&self, key: SessionKey, now: Timestamp) -> Recall;
     /// The tie to `upstream`; counts as use at `now`. One look-up: the call path.
     fn lookup(&self, key: SessionKey, upstream: &str, now: Timestamp) -> Lookup;
+    /// A call of the session is under way: until it is released, the session is not idle.
+    fn hold(&self, key: SessionKey);
+    /// So many calls that were held are over at `now`.
+    fn release(&self, key: SessionKey, calls: u32, now: Timestamp);
     /// What is needed to open an upstream session: the client and the level it set.
     fn client(&self, key: SessionKey) -> (Arc<Client>, Option<Level>);
     /// Ties the session to `upstream`; replaces an older tie. `expires` for sessions that were not remembered. False if

@@ -36,6 +36,24 @@ fn written(ended: Ended) -> bool {
 }
 
 #[test]
+fn a_session_with_a_call_under_way_is_not_idle() {
+    let store = mk_store(1);
+    let key = mk_key(0);
+    assert!(store.bind(key, EXPIRES, "a", mk_binding("a"), NOW));
+    store.hold(key);
+    store.hold(key);
+    store.release(key, 1, NOW);
+    assert!(store.take_idle(LATER).is_empty());
+    store.release(key, 1, NOW);
+    assert_eq!(store.take_idle(LATER).len(), 1);
+    store.release(key, 5, NOW);
+    assert!(
+        store.take_idle(LATER).is_empty(),
+        "nothing is left, and nothing counts below zero"
+    );
+}
+
+#[test]
 fn a_tie_is_found_by_its_upstream() {
     let store = mk_store(1);
     let key = mk_key(0);
