@@ -86,7 +86,11 @@ fn from_upstream(era: Era, status: u16, media: Option<Media>) -> Settled {
     }
 }
 
+/// `None`: nothing that an MCP client reads, or nothing at all.
 fn media(head: &ResponseHead) -> Option<Media> {
+    if head.end {
+        return None;
+    }
     let essence = head.headers.text("content-type")?.split(';').next()?.trim();
     if essence.eq_ignore_ascii_case("application/json") {
         Some(Media::Json)
