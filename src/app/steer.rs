@@ -13,6 +13,7 @@ use crate::edge::upstream::Report;
 use crate::engine::config::{Config, change};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,6 +83,9 @@ impl Steer {
                 .config_error(Some(format!("needs a restart: {}", change.needs_restart.join(", "))));
         }
         let config = Arc::new(change::in_force(&old, config));
+        if longest_call(&config) > longest_call(&old) {
+            warn!("A timeout.call is longer than all before; Envoy's own timeouts follow at the next start.");
+        }
         if let Some(clusters) = &self.clusters {
             clusters.add(&config).await;
         }
@@ -131,4 +135,9 @@ impl Steer {
             }
         }
     }
+}
+
+/// Envoy's message and route timeouts are made of it at the start.
+fn longest_call(config: &Config) -> Option<Duration> {
+    config.upstreams.iter().map(|upstream| upstream.timeout.call).max()
 }
