@@ -55,11 +55,20 @@ impl<B: Backroom> Service<http::Request<Body>> for Processor<B> {
             return Box::pin(ready(Ok(Status::unimplemented("no such method").into_http())));
         }
         let process = Process(Arc::clone(&self.backroom));
+        // What a future captures it keeps beside what it awaits. Without the rest of the head it stays below 1032 bytes:
+        // blocks up to there the allocator has at hand.
+        let (http::request::Parts { headers, .. }, body) = request.into_parts();
         Box::pin(async move {
             let mut grpc = Grpc::new(Wire).max_decoding_message_size(LARGEST_MESSAGE);
-            Ok(grpc.streaming(process, request).await)
+            Ok(grpc.streaming(process, with_headers(headers, body)).await)
         })
     }
+}
+
+fn with_headers(headers: http::HeaderMap, body: Body) -> http::Request<Body> {
+    let mut request = http::Request::new(body);
+    *request.headers_mut() = headers;
+    request
 }
 
 type Messages = Streaming<Result<Inbound, DecodeError>>;
