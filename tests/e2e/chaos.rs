@@ -105,7 +105,7 @@ async fn two_hundred_callers_survive_an_upstream_that_restarts_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_processor_killed_under_load_is_back_for_the_same_clients() {
     let puppet = Puppet::start(&["echo"]).await;
-    let mut gateway = Setup::new().puppet("up", &puppet).serve_beside(&[]).await;
+    let mut gateway = Setup::new().puppet("up", &puppet).serve_beside(&[], &[]).await;
     let client = Arc::new(gateway.client().await);
     client.text_of("up_echo", &json!({})).await;
     let stop = Arc::new(AtomicBool::new(false));

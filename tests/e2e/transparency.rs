@@ -1,7 +1,7 @@
 //! What goes through goes through byte for byte: bodies both ways, headers but for those that must change.
 
 use super::harness::check::answered;
-use super::harness::client::{Request, modern, rpc};
+use super::harness::client::{Client, Request, modern, rpc};
 use super::harness::gateway::{Gateway, Setup, Wiring};
 use super::harness::http::Response;
 use super::harness::program::Program;
@@ -263,4 +263,67 @@ async fn bodies_of_all_sizes_pass() {
 #[tokio::test]
 async fn bodies_of_all_sizes_pass_under_buffered() {
     bodies_of_all_sizes(Wiring::Buffered).await;
+}
+
+/// What is sent to an upstream alone and through the gateway must be answered alike.
+#[tokio::test]
+async fn a_gateway_in_front_of_one_upstream_answers_as_the_upstream_does() {
+    let mut fixture = Program::start(&mut Command::new(tools::example("upstream")));
+    let url = fixture.says("listening ").await;
+    let direct = super::harness::gateway::address_in(&url);
+    let gateway = Setup::new().upstream_with("up", &url, "prefix: ''").up().await;
+    let (alone, through) = (Client::connect(direct).await, gateway.client().await);
+    let all = alone.tools().await;
+    assert_eq!(all, through.tools().await);
+    // Those that would ask the client, take time, or answer what differs from call to call.
+    let odd = [
+        "sampling",
+        "elicitation",
+        "task",
+        "slow",
+        "job",
+        "confirm",
+        "multi_input",
+        "headers",
+        "trigger",
+    ];
+    let calm = all.iter().filter(|name| !odd.iter().any(|word| name.contains(word)));
+    for name in calm {
+        let params =
+            json!({"name": name, "arguments": {"name": "Ada", "region": "eu", "bytes": 5, "ms": 1, "n": 1.50}});
+        let (expected, found) = (
+            alone.ask("tools/call", &params).await,
+            through.ask("tools/call", &params).await,
+        );
+        assert_alike(name, &expected, &found);
+        let request = modern(1, "tools/call", &params).with("mcp-param-region", "eu");
+        assert_alike(name, &request.send(direct).await, &request.send(gateway.address).await);
+    }
+    for (method, params) in [
+        ("prompts/list", json!({})),
+        ("resources/list", json!({})),
+        ("resources/templates/list", json!({})),
+        ("prompts/get", json!({"name": "test_simple_prompt"})),
+        (
+            "prompts/get",
+            json!({"name": "test_prompt_with_arguments", "arguments": {"arg1": "a", "arg2": "b"}}),
+        ),
+        ("resources/read", json!({"uri": "test://static-text"})),
+        ("resources/read", json!({"uri": "test://static-binary"})),
+        ("resources/read", json!({"uri": "test://template/1/data"})),
+    ] {
+        let (expected, found) = (alone.rpc(method, &params).await, through.rpc(method, &params).await);
+        assert_eq!(expected["result"], found["result"], "{method} {params}");
+    }
+}
+
+fn assert_alike(what: &str, expected: &Response, found: &Response) {
+    assert_eq!(
+        (expected.status, expected.media()),
+        (found.status, found.media()),
+        "{what}: {found:?}"
+    );
+    let (expected, found) = (expected.message(), found.message());
+    assert_eq!(expected["result"], found["result"], "{what}");
+    assert_eq!(expected["error"], found["error"], "{what}");
 }

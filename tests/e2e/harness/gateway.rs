@@ -172,12 +172,12 @@ impl Setup {
     pub(crate) async fn start(self, wiring: Wiring) -> Gateway {
         match wiring {
             Wiring::FullDuplex => self.up().await,
-            Wiring::Buffered => self.serve_beside(&["--body-mode", "buffered"]).await,
+            Wiring::Buffered => self.serve_beside(&["--body-mode", "buffered"], &[]).await,
         }
     }
 
-    /// `serve`, and an Envoy with what `render envoy` prints.
-    pub(crate) async fn serve_beside(self, render: &[&str]) -> Gateway {
+    /// `serve`, and an Envoy with what `render envoy` prints; with these further arguments each.
+    pub(crate) async fn serve_beside(self, render: &[&str], serve: &[&str]) -> Gateway {
         self.write();
         let mut rendered = self.command(&["render", "envoy", "-f"]);
         let rendered = rendered.arg(self.file()).args(render).output().expect("it runs");
@@ -188,9 +188,9 @@ impl Setup {
         );
         let bootstrap = self.folder.path().join("envoy.yaml");
         std::fs::write(&bootstrap, &rendered.stdout).expect("written");
-        let mut serve = self.command(&["serve", "-f"]);
-        serve.arg(self.file());
-        let mut processor = self.run(serve);
+        let mut command = self.command(&["serve", "-f"]);
+        command.arg(self.file()).args(serve);
+        let mut processor = self.run(command);
         let ready = processor.says("ready ").await;
         let admin = address_in(ready.split("status ").nth(1).expect("the line names the admin port"));
         let mut envoy = Command::new(tools::envoy());

@@ -105,3 +105,62 @@ async fn a_level_set_before_is_told_to_an_upstream_session_opened_later() {
         "warning"
     );
 }
+
+#[tokio::test]
+async fn a_handshake_is_complete_before_the_first_call() {
+    let (puppet, gateway) = one().await;
+    gateway.client().await.text_of("up_echo", &json!({})).await;
+    let seen = puppet.seen();
+    let call = seen
+        .iter()
+        .position(|seen| seen.method == "tools/call")
+        .expect("called");
+    let session = seen[call].header("mcp-session-id");
+    let initialized = seen
+        .iter()
+        .position(|seen| seen.method == "notifications/initialized" && seen.header("mcp-session-id") == session);
+    assert!(initialized.is_some_and(|at| at < call), "{seen:?}");
+    assert_eq!(seen[call].header("mcp-protocol-version"), Some("2025-11-25"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_speaks_an_older_version_is_spoken_to_in_it() {
+    let (puppet, gateway) = one().await;
+    let result = json!({"protocolVersion": "2025-03-26", "capabilities": {"tools": {}},
+        "serverInfo": {"name": "old", "version": "1"}});
+    // As an event stream, with something else in front.
+    puppet.play(move |seen| {
+        let old = seen.method == "initialize";
+        let note = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#;
+        let message = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, seen.id);
+        let events = format!(": hi\n\ndata: {note}\n\nevent: message\ndata: {message}\n\n");
+        let headers = [("content-type", "text/event-stream"), ("mcp-session-id", "old-session")];
+        let known = seen.header("mcp-session-id") == Some("old-session");
+        match seen.method.as_str() {
+            _ if old => Some(Act::reply(200, &headers, events.as_bytes())),
+            "notifications/initialized" if known => Some(Act::reply(202, &[], b"")),
+            "tools/call" if known => Some(seen.result(&json!({"content": [{"type": "text", "text": "old"}]}))),
+            _ => None,
+        }
+    });
+    let client = gateway.client().await;
+    assert_eq!(client.text_of("up_echo", &json!({})).await, "old");
+    let call = puppet.posted("tools/call").pop().expect("called");
+    assert_eq!(
+        call.header("mcp-protocol-version"),
+        Some("2025-03-26"),
+        "the upstream session's, not the client's"
+    );
+}
+
+#[tokio::test]
+async fn a_version_that_nobody_knows_is_an_error_of_the_call() {
+    let (puppet, gateway) = one().await;
+    puppet.play(|seen| {
+        let result =
+            json!({"protocolVersion": "1999-01-01", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}});
+        (seen.method == "initialize").then(|| seen.result(&result))
+    });
+    let message = gateway.client().await.call("up_echo", &json!({})).await;
+    assert_eq!(message["error"]["code"], -31010, "{message}");
+}

@@ -99,3 +99,51 @@ async fn a_restarted_upstream_goes_on_for_its_clients() {
     fixture.says("listening ").await;
     assert_eq!(client.text_of("up_greet", &json!({"name": "Bob"})).await, "Hello, Bob!");
 }
+
+#[tokio::test]
+async fn twenty_calls_that_lose_one_session_share_one_new_one() {
+    let (puppet, gateway) = one(Wiring::FullDuplex).await;
+    let client = gateway.client().await;
+    client.text_of("up_echo", &json!({})).await;
+    puppet.lose_sessions(404);
+    puppet.forget_requests();
+    let calls = (0..20).map(async |number| client.text_of("up_echo", &json!({"number": number})).await);
+    let texts = futures_util::future::join_all(calls).await;
+    assert!(texts.iter().all(|text| text == "echo"));
+    let opened = puppet.posted("initialize");
+    // The gateway's own session for lists is lost as well, and may be found out meanwhile.
+    let for_client = opened
+        .iter()
+        .filter(|seen| seen.text().contains(r#""name":"test""#))
+        .count();
+    assert_eq!(for_client, 1, "{opened:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_kept_for_a_replay_is_an_error_and_the_next_call_recovers() {
+    let puppet = Puppet::start(&["echo"]).await;
+    let gateway = Setup::new()
+        .puppet("up", &puppet)
+        .with("limits: { replay: 1KiB }")
+        .up()
+        .await;
+    let client = gateway.client().await;
+    client.text_of("up_echo", &json!({})).await;
+    puppet.lose_sessions(404);
+    let message = client.call("up_echo", &json!({"x": "y".repeat(10_000)})).await;
+    assert_eq!(message["error"]["code"], -31010, "{message}");
+    assert_eq!(client.text_of("up_echo", &json!({})).await, "echo");
+}
+
+#[tokio::test]
+async fn a_session_lost_for_good_is_an_error_of_the_call_and_never_404() {
+    let (puppet, gateway) = one(Wiring::FullDuplex).await;
+    let client = gateway.client().await;
+    client.text_of("up_echo", &json!({})).await;
+    puppet.lose_sessions(404);
+    puppet.play_for("initialize", Act::reply(503, &[], b"no more"));
+    let message = client.call("up_echo", &json!({})).await;
+    assert_eq!(message["error"]["code"], -31010, "{message}");
+    puppet.behave();
+    assert_eq!(client.text_of("up_echo", &json!({})).await, "echo");
+}

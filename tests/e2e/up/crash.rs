@@ -62,7 +62,7 @@ async fn a_gateway_killed_hard_leaves_no_envoy_behind() {
 #[tokio::test]
 async fn without_the_processor_nothing_passes_and_the_answer_is_json_rpc() {
     let puppet = Puppet::start(&["echo"]).await;
-    let mut gateway = Setup::new().puppet("up", &puppet).serve_beside(&[]).await;
+    let mut gateway = Setup::new().puppet("up", &puppet).serve_beside(&[], &[]).await;
     let client = gateway.client().await;
     client.text_of("up_echo", &json!({})).await;
     puppet.forget_requests();
@@ -79,7 +79,7 @@ async fn without_the_processor_nothing_passes_and_the_answer_is_json_rpc() {
 #[tokio::test]
 async fn a_processor_that_was_killed_under_its_envoy_goes_on_where_it_was() {
     let puppet = Puppet::start(&["echo"]).await;
-    let mut gateway = Setup::new().puppet("up", &puppet).serve_beside(&[]).await;
+    let mut gateway = Setup::new().puppet("up", &puppet).serve_beside(&[], &[]).await;
     let client = gateway.client().await;
     client.text_of("up_echo", &json!({})).await;
     let other = gateway.client().await;

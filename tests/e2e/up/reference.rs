@@ -71,3 +71,27 @@ async fn the_reference_configuration_serves_calls() {
 async fn the_buffered_reference_configuration_serves_calls() {
     serves("envoy-buffered.yaml").await;
 }
+
+#[tokio::test]
+async fn envoy_may_reach_the_processor_over_tcp() {
+    let puppet = Puppet::start(&["echo"]).await;
+    let processor = format!("127.0.0.1:{}", crate::e2e::process::free_port());
+    let setup = Setup::new().puppet("up", &puppet);
+    let gateway = setup
+        .serve_beside(&["--processor", &processor], &["--listen", &processor])
+        .await;
+    assert_eq!(gateway.client().await.text_of("up_echo", &json!({})).await, "echo");
+}
+
+#[tokio::test]
+async fn what_is_secret_in_the_state_folder_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let puppet = Puppet::start(&["echo"]).await;
+    let gateway = Setup::new().puppet("up", &puppet).up().await;
+    let state = gateway.setup.folder.path().join("state");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    for name in ["session.key", "route-key", "envoy.yaml", "ext-proc.sock"] {
+        assert_eq!(mode(&state.join(name)) & 0o077, 0, "{name}");
+    }
+}
