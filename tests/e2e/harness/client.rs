@@ -170,6 +170,16 @@ impl Client {
         }
     }
 
+    /// A session that was begun before, at the newest legacy version.
+    pub(crate) fn known(address: SocketAddr, session: &str) -> Self {
+        Self {
+            address,
+            session: session.to_owned(),
+            version: "2025-11-25".to_owned(),
+            next: AtomicU64::new(1),
+        }
+    }
+
     /// The same session at another address.
     pub(crate) fn moved_to(self, address: SocketAddr) -> Self {
         Self { address, ..self }

@@ -107,3 +107,29 @@ async fn a_processor_that_was_killed_under_its_envoy_goes_on_where_it_was() {
         "the upstream session is the old one"
     );
 }
+
+#[tokio::test]
+async fn a_processor_that_hangs_is_noticed_and_forgiven() {
+    let puppet = Puppet::start(&["echo"]).await;
+    let mut gateway = Setup::new().puppet("up", &puppet).serve_beside(&[], &[]).await;
+    let client = gateway.client().await;
+    client.text_of("up_echo", &json!({})).await;
+    gateway.program().signal("STOP");
+    let begun = Instant::now();
+    let response = client
+        .ask("tools/call", &json!({"name": "up_echo", "arguments": {}}))
+        .await;
+    assert_eq!(response.status, 503, "{response:?}");
+    assert_eq!(response.message()["error"]["code"], -31014);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    gateway.program().signal("CONT");
+    eventually("it goes on", async || {
+        client
+            .ask("tools/call", &json!({"name": "up_echo", "arguments": {}}))
+            .await
+            .status
+            == 200
+    })
+    .await;
+    assert_eq!(client.text_of("up_echo", &json!({})).await, "echo");
+}
