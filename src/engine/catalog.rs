@@ -124,9 +124,9 @@ impl Listing {
 /// What is known of one upstream, per era.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalog {
-    /// As legacy clients see it.
+    /// What it said with a handshake.
     pub legacy: Option<Arc<Listing>>,
-    /// As modern clients see it.
+    /// What it said without one.
     pub modern: Option<Arc<Listing>>,
 }
 
@@ -138,6 +138,12 @@ impl Catalog {
             Era::Legacy => self.legacy.as_ref(),
             Era::Modern => self.modern.as_ref(),
         }
+    }
+
+    /// What clients of `client` era see: the listing of their own era, else the other one.
+    #[must_use]
+    pub fn seen_by(&self, client: Era) -> Option<&Arc<Listing>> {
+        self.listing(client).or_else(|| self.listing(client.other()))
     }
 
     /// True if no era was listed.

@@ -17,6 +17,7 @@ pub mod step;
 
 mod answer;
 mod arrive;
+mod bridge;
 mod call;
 mod caller;
 mod calls;

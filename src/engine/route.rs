@@ -3,7 +3,7 @@
 //! Names are resolved exactly, never by stripping a prefix. A name belongs to the first upstream in configuration order
 //! that lists it, for as long as that is configured: while it is down, and even while it is disabled or its items have
 //! expired. So a target may be found whose upstream cannot be called at the moment; the caller looks at
-//! `Upstream::enabled` and `Upstream::speech`.
+//! `Upstream::enabled` and `Upstream::spoken_to`.
 
 pub(crate) mod index;
 pub(crate) mod template;
@@ -102,7 +102,7 @@ impl Routes {
     }
 
     /// An enabled upstream that was listed in no era so far, whose prefix `exposed` starts with (the longest one): a
-    /// call is "unavailable" rather than "unknown". An upstream that speaks only the other era is not meant.
+    /// call is "unavailable" rather than "unknown".
     #[must_use]
     pub fn unlisted(&self, exposed: &str) -> Option<UpstreamIndex> {
         let mut all = self.unlisted.iter();

@@ -100,6 +100,20 @@ impl Upstream {
             Era::Modern => self.modern,
         }
     }
+
+    /// It was listed in some era.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        self.legacy.is_some() || self.modern.is_some()
+    }
+
+    /// In which era a client of `client` era is served by this upstream, and how it speaks there: the client's own if the
+    /// upstream was listed in it, else the other one. `None`: it was listed in neither.
+    #[must_use]
+    pub fn spoken_to(&self, client: Era) -> Option<(Era, Speech)> {
+        let in_era = |era| self.speech(era).map(|speech| (era, speech));
+        in_era(client).or_else(|| in_era(client.other()))
+    }
 }
 
 /// How an upstream speaks in one era.
@@ -111,7 +125,8 @@ pub struct Speech {
     pub stateful: bool,
 }
 
-/// Everything that clients of one era see and call.
+/// Everything that clients of one era see and call: of each upstream what it listed in that era, else what it listed in
+/// the other one.
 #[derive(Debug)]
 pub struct Face {
     /// `result` of tools/list.

@@ -33,7 +33,7 @@ pub struct UpstreamStatus {
     pub last_listed: Option<String>,
     /// The last failure, if the last attempt failed.
     pub last_error: Option<String>,
-    /// Hidden items, odd cursors, eras that clients cannot use yet, ...
+    /// Hidden items, odd cursors, an era that could not be listed, ...
     pub warnings: Vec<String>,
 }
 
@@ -111,7 +111,7 @@ pub struct Tool {
     pub upstream: String,
     /// Its name there.
     pub upstream_name: String,
-    /// In whose lists it stands.
+    /// In which eras its upstream lists it; clients of both see it.
     pub eras: Vec<Era>,
     /// As the upstream wrote it.
     #[serde(default)]

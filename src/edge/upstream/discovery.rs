@@ -199,17 +199,17 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// What two eras mean together: the reason, the last error, and what clients of one era will miss.
+/// What two eras mean together: the reason, the last error, and what is odd about one of them.
 fn judge(legacy: &State, modern: &State) -> (Reason, Option<String>, Vec<String>) {
     match (legacy, modern) {
         (State::Fresh { .. }, State::Fresh { .. } | State::Pending(_)) | (State::Pending(_), State::Fresh { .. }) => {
             (Reason::Ready, None, Vec::new())
         }
         (State::Fresh { .. }, State::Failing { failure, kept }) => {
-            (Reason::Ready, None, vec![one_era(Era::Legacy, failure, kept.is_some())])
+            (Reason::Ready, None, one_era(Era::Legacy, failure, kept.is_some()))
         }
         (State::Failing { failure, kept }, State::Fresh { .. }) => {
-            (Reason::Ready, None, vec![one_era(Era::Modern, failure, kept.is_some())])
+            (Reason::Ready, None, one_era(Era::Modern, failure, kept.is_some()))
         }
         (State::Failing { failure: old, .. }, State::Failing { failure: new, .. }) => {
             let telling = more_telling(old, new);
@@ -223,19 +223,17 @@ fn judge(legacy: &State, modern: &State) -> (Reason, Option<String>, Vec<String>
     }
 }
 
-/// The other era failed, this one is listed.
-fn one_era(fresh: Era, failure: &Failure, kept: bool) -> String {
-    let (this, other) = match fresh {
-        Era::Legacy => ("legacy", "modern"),
-        Era::Modern => ("modern", "legacy"),
-    };
-    if kept {
+/// The other era failed, this one is listed: worth a word unless the upstream simply does not speak it.
+fn one_era(fresh: Era, failure: &Failure, kept: bool) -> Vec<String> {
+    let (this, other) = (fresh.as_str(), fresh.other().as_str());
+    let text = if kept {
         format!("{other}: {failure}; what it listed before is still shown")
     } else if failure.not_spoken() {
-        format!("speaks only {this}: {other} clients do not see its items yet")
+        return Vec::new();
     } else {
-        format!("listed only as {this}: {other} clients do not see its items ({other}: {failure})")
-    }
+        format!("listed only as {this}: calls of {other} clients are translated ({other}: {failure})")
+    };
+    vec![text]
 }
 
 /// "Does not speak this era" says less than anything else; initialize is known to every server that is old enough.

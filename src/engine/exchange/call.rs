@@ -174,7 +174,7 @@ fn owned(
         Owner::Ask(candidates) => {
             let calls: Vec<Outgoing> = candidates
                 .iter()
-                .filter_map(|index| asked(endpoint, era, *index, body))
+                .filter_map(|index| asked(endpoint, *index, body))
                 .collect();
             if calls.is_empty() {
                 return Err(unanswered(endpoint, era, &candidates, &uri));
@@ -191,7 +191,7 @@ fn owned(
 fn unanswered(endpoint: &Endpoint, era: Era, candidates: &[UpstreamIndex], uri: &str) -> Reject {
     match candidates {
         [only] => match endpoint.upstream(*only) {
-            Some(upstream) if upstream.enabled && upstream.legacy.is_none() && upstream.modern.is_none() => {
+            Some(upstream) if upstream.enabled && !upstream.is_listed() => {
                 Reject::Upstream(Trouble::NotListed, Arc::clone(&upstream.name))
             }
             Some(_) | None => Reject::UnknownResource(era, uri.into()),
@@ -201,9 +201,9 @@ fn unanswered(endpoint: &Endpoint, era: Era, candidates: &[UpstreamIndex], uri: 
 }
 
 /// An upstream that may be asked for a resource nobody claims: it must be usable, its troubles are not the client's.
-fn asked(endpoint: &Endpoint, era: Era, index: UpstreamIndex, body: &Bytes) -> Option<Outgoing> {
+fn asked(endpoint: &Endpoint, index: UpstreamIndex, body: &Bytes) -> Option<Outgoing> {
     let upstream = endpoint.upstream(index)?;
-    let usable = upstream.enabled && !upstream.secret_missing && upstream.speech(era).is_some();
+    let usable = upstream.enabled && !upstream.secret_missing && upstream.is_listed();
     usable.then(|| Outgoing {
         upstream: Arc::clone(upstream),
         body: body.clone(),

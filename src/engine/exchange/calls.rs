@@ -44,8 +44,9 @@ impl Calls {
         self.current.as_ref().map_or(0, |call| call.body.len())
     }
 
-    pub(super) fn speech(&self, era: Era) -> Option<Speech> {
-        self.current.as_ref().and_then(|call| call.upstream.speech(era))
+    /// How the upstream in turn speaks to a client of `client` era.
+    pub(super) fn spoken_to(&self, client: Era) -> Option<(Era, Speech)> {
+        self.current.as_ref().and_then(|call| call.upstream.spoken_to(client))
     }
 
     /// Nobody is left after the current one.

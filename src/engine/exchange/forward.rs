@@ -12,6 +12,7 @@ use super::{Accepts, BodyMode, Exchange, Phase, Request, Then, heading};
 use crate::engine::config::Via;
 use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
+use crate::engine::snapshot::Speech;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -65,24 +66,39 @@ impl Exchange {
         };
         let upstream = Arc::clone(&call.upstream);
         self.record.upstream = Some(Arc::clone(&upstream.name));
-        let era = request.era();
-        let Some(speech) = upstream.speech(era) else {
+        let client = request.era();
+        let Some((spoken, speech)) = upstream.spoken_to(client) else {
             return self.reject(
                 &Reject::Upstream(Trouble::NotListed, Arc::clone(&upstream.name)),
                 request.id(),
             );
         };
-        let name = Arc::clone(&upstream.name);
-        match (era, request.sender.session, speech.stateful) {
-            (Era::Modern, _, _) | (Era::Legacy, None, false) => self.go(
-                request,
-                calls,
-                Binding {
+        match (client, spoken) {
+            (Era::Legacy, Era::Legacy) => self.tie_legacy(request, calls, &upstream.name, speech),
+            (Era::Modern, Era::Modern) => {
+                let binding = Binding {
                     id: None,
                     version: speech.version,
-                },
-            ),
-            (Era::Legacy, Some(session), true) => {
+                };
+                self.go(request, calls, binding)
+            }
+            (Era::Legacy, Era::Modern) => self.bridge_up(request, calls),
+            (Era::Modern, Era::Legacy) => self.bridge_down(request, calls),
+        }
+    }
+
+    /// Client and upstream are both legacy: the call may need an upstream session.
+    fn tie_legacy(&mut self, request: Box<Request>, mut calls: Calls, upstream: &Arc<str>, speech: Speech) -> Step {
+        let name = Arc::clone(upstream);
+        match (request.sender.session, speech.stateful) {
+            (None, false) => {
+                let binding = Binding {
+                    id: None,
+                    version: speech.version,
+                };
+                self.go(request, calls, binding)
+            }
+            (Some(session), true) => {
                 let asked = self.record.tied.map_or(0, |(_, asked)| asked);
                 self.record.tied = Some((session.key, asked + 1));
                 let question = Question::Bind {
@@ -91,8 +107,8 @@ impl Exchange {
                 };
                 self.ask(request, question, Then::Call(calls))
             }
-            (Era::Legacy, Some(session), false) => self.ask(request, Question::Recall(session), Then::Call(calls)),
-            (Era::Legacy, None, true) => {
+            (Some(session), false) => self.ask(request, Question::Recall(session), Then::Call(calls)),
+            (None, true) => {
                 let version = request
                     .sender
                     .version
@@ -115,7 +131,7 @@ impl Exchange {
         match finding {
             Finding::Bound(binding) => self.go(request, calls, binding),
             Finding::Live => {
-                let version = calls.speech(request.era()).map(|speech| speech.version);
+                let version = calls.spoken_to(request.era()).map(|(_, speech)| speech.version);
                 let binding = Binding {
                     id: None,
                     version: version.unwrap_or(crate::engine::mcp::Version::NEWEST_LEGACY),

@@ -21,6 +21,15 @@ impl Era {
             Self::Modern => "modern",
         }
     }
+
+    /// The one that this is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Legacy => Self::Modern,
+            Self::Modern => Self::Legacy,
+        }
+    }
 }
 
 /// A revision of the specification.

@@ -1,4 +1,4 @@
-//! Merges the parts of one era into what its clients see: lists in segments, and routes.
+//! Merges the parts of all upstreams into what clients of one era see: lists in segments, and routes.
 //!
 //! Order is the configuration's, then each upstream's own; when which listing arrived does not matter.
 
@@ -19,7 +19,7 @@ pub(super) const SERVER_INFO: &str = concat!(
     r#""}"#
 );
 
-/// One upstream in one era.
+/// One upstream as clients of one era see it.
 #[derive(Clone, Debug)]
 pub(super) struct Side {
     pub(super) part: Arc<Part>,
@@ -131,7 +131,7 @@ impl Merged {
 }
 
 impl Side {
-    /// Renders what changed. `twin`: the same upstream in the other era; equal bytes are kept once.
+    /// Renders what changed. `twin`: the same upstream for clients of the other era; equal bytes are kept once.
     pub(super) fn render(&mut self, merged: &Merged, place: usize, twin: Option<&Self>) {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             let hidden = merged.hidden(kind, place).iter().map(|hidden| hidden.item);
@@ -146,8 +146,13 @@ impl Side {
                 continue;
             }
             let hidden: Vec<u32> = hidden.collect();
-            let bytes = self.part.render(kind, &hidden);
+            let same_part = twin.is_some_and(|twin| Arc::ptr_eq(&twin.part, &self.part));
             let twin = twin.and_then(|twin| twin.rendered.get(at));
+            if let Some(twin) = twin.filter(|twin| same_part && twin.hidden.as_ref() == Some(&hidden)) {
+                rendered.clone_from(twin);
+                continue;
+            }
+            let bytes = self.part.render(kind, &hidden);
             *rendered = Rendered {
                 hidden: Some(hidden),
                 bytes: twin

@@ -1,9 +1,10 @@
 //! Folds configuration, resolved secrets and catalogs into a snapshot, incrementally per upstream.
 //!
 //! ```text
-//! per upstream and era:  listing -> Part (names) ---+--> merged names (who owns what) -> Routes
+//! per upstream and face: listing -> Part (names) ---+--> merged names (who owns what) -> Routes
 //!                                                   +--> segment (without what is hidden) -> Prepared
 //! ```
+//! There is a face for clients of either era; an upstream that was listed in one era only shows that listing on both.
 //! What did not change is shared with the last snapshot: a change of one upstream renders that upstream's bytes, and
 //! merges names again only if its names changed.
 //!
@@ -167,7 +168,7 @@ impl Folder {
             era,
             sides,
             freshness,
-            merged.routes(ask(era, upstreams), unlisted(upstreams)),
+            merged.routes(ask(upstreams), unlisted(upstreams)),
         )
     }
 
@@ -209,7 +210,7 @@ impl Folder {
     }
 }
 
-/// One upstream in one era: its listing, or the names it still owns.
+/// One upstream as clients of one era see it: its listing, or the names it still owns.
 fn side(
     era: Era,
     input: &UpstreamInput,
@@ -218,12 +219,12 @@ fn side(
     old: Option<Side>,
     twin: Option<&Side>,
 ) -> Option<Side> {
-    let (listing, shown) = match (input.catalog.listing(era), &old) {
+    let (listing, shown) = match (input.catalog.seen_by(era), &old) {
         (Some(listing), _) => (Arc::clone(listing), input.config.enabled),
-        (None, Some(old)) if input.catalog.is_empty() => (Arc::clone(&old.part.listing), false),
-        (None, _) => return None,
+        (None, Some(old)) => (Arc::clone(&old.part.listing), false),
+        (None, None) => return None,
     };
-    let twin = twin.map(|twin| &*twin.part);
+    let twin = twin.map(|twin| &twin.part);
     let part = Part::next(&listing, naming, place, old.as_ref().map(|old| &old.part), twin);
     let rendered = old
         .filter(|old| old.part.is_of(&listing, naming))
@@ -264,11 +265,11 @@ fn freshness(upstreams: &[UpstreamInput], voices: &[Voice<'_>]) -> Freshness {
 }
 
 /// Who may be asked for a URI that nobody claims: the only enabled upstream, or those that are to be probed.
-fn ask(era: Era, upstreams: &[UpstreamInput]) -> Vec<UpstreamIndex> {
+fn ask(upstreams: &[UpstreamInput]) -> Vec<UpstreamIndex> {
     let single = upstreams.iter().filter(|input| input.config.enabled).count() == 1;
     let asked = |(place, input): (u32, &UpstreamInput)| {
         let allowed = input.config.enabled && (single || input.config.resources_probe);
-        let able = input.catalog.listing(era).is_some() || single && input.catalog.is_empty();
+        let able = single || !input.catalog.is_empty();
         (allowed && able).then_some(UpstreamIndex(place))
     };
     (0u32..).zip(upstreams).filter_map(asked).collect()

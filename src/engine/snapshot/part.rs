@@ -1,4 +1,4 @@
-//! One upstream's items in one era: under which names they are exposed, and their bytes in a list.
+//! One upstream's items as clients of one era see them: under which names they are exposed, and their bytes in a list.
 //!
 //! Parts are shared between snapshots for as long as the listing and the naming stay the same.
 
@@ -23,7 +23,7 @@ pub(super) struct Naming {
     pub(super) verbatim: bool,
 }
 
-/// One upstream's items in one era.
+/// One upstream's items out of one listing.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) listing: Arc<Listing>,
@@ -38,20 +38,23 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The part for this listing. What is equal in `old`, or in the other era (`twin`), is taken from there.
+    /// The part for this listing. What is equal in `old`, or for clients of the other era (`twin`), is taken from there.
     pub(super) fn next(
         listing: &Arc<Listing>,
         naming: &Naming,
         upstream: UpstreamIndex,
         old: Option<&Arc<Self>>,
-        twin: Option<&Self>,
+        twin: Option<&Arc<Self>>,
     ) -> Arc<Self> {
+        if let Some(twin) = twin.filter(|twin| twin.is_of(listing, naming) && twin.upstream == upstream) {
+            return Arc::clone(twin);
+        }
         let mut part = match old.filter(|old| old.is_of(listing, naming)) {
             Some(old) if old.upstream == upstream => return Arc::clone(old),
             Some(old) => old.moved(upstream),
             None => Self::new(listing, naming, upstream),
         };
-        for known in [old.map(|old| &**old), twin].into_iter().flatten() {
+        for known in [old, twin].into_iter().flatten() {
             part.share(known);
         }
         Arc::new(part)

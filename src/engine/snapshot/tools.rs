@@ -1,4 +1,6 @@
 //! The merged tools, for the admin port and the command line.
+//!
+//! Clients of both eras see every tool; its eras are those in which its upstream lists it.
 
 use super::Endpoint;
 use crate::engine::mcp::Era;
@@ -6,7 +8,7 @@ use crate::engine::route::index::Entry;
 use crate::engine::status::Tool;
 
 impl Endpoint {
-    /// Every listed tool, in the order of the lists; those that only modern clients see come last of their upstream.
+    /// Every listed tool, in the order of the lists; those listed only as modern come last of their upstream.
     pub fn tools(&self) -> impl Iterator<Item = Tool> {
         (0..self.upstreams.len()).flat_map(|place| self.tools_of(place))
     }
@@ -27,6 +29,9 @@ impl Endpoint {
         let (Some(Some(listing)), Some(upstream)) = (face.listings.get(place), self.upstreams.get(place)) else {
             return Vec::new();
         };
+        if listing.version.era() != era {
+            return Vec::new();
+        }
         let row = |(item, entry): (usize, &Entry)| Tool {
             name: entry.exposed.to_string(),
             upstream: upstream.name.to_string(),

@@ -99,19 +99,40 @@ fn a_modern_list_says_how_long_it_may_be_kept() {
 }
 
 #[test]
-fn clients_see_only_items_of_upstreams_that_speak_their_era() {
+fn clients_of_both_eras_see_the_items_of_all_upstreams() {
     let endpoint = mk_endpoint(&[
         mk_upstream("a").legacy(mk_listing(&["x"])),
         mk_upstream("b").modern(mk_modern(&["x"])),
+        mk_upstream("c")
+            .legacy(mk_listing(&["old"]))
+            .modern(mk_modern(&["new"])),
     ]);
-    assert_eq!(names(&endpoint.legacy.tools), ["a_x"]);
-    assert_eq!(names(&endpoint.modern.tools), ["b_x"]);
-    assert_eq!(endpoint.legacy.routes.tool("b_x"), None);
+    assert_eq!(names(&endpoint.legacy.tools), ["a_x", "b_x", "c_old"]);
     assert_eq!(
-        endpoint.legacy.routes.unlisted("b_x"),
-        None,
-        "it is listed, in the other era"
+        names(&endpoint.modern.tools),
+        ["a_x", "b_x", "c_new"],
+        "their own era where there is a choice"
     );
+    let spoken = |client: Era| {
+        let era = |upstream: &Arc<crate::engine::snapshot::Upstream>| upstream.spoken_to(client).unwrap().0;
+        endpoint.upstreams.iter().map(era).collect::<Vec<_>>()
+    };
+    assert_eq!(spoken(Era::Legacy), [Era::Legacy, Era::Modern, Era::Legacy]);
+    assert_eq!(spoken(Era::Modern), [Era::Legacy, Era::Modern, Era::Modern]);
+    let modern = value(&endpoint.modern.tools);
+    assert_eq!(
+        (&modern["ttlMs"], &modern["cacheScope"]),
+        (&Value::from(0), &Value::from("private")),
+        "nobody promised anything for the legacy part"
+    );
+    assert_eq!(value(&endpoint.legacy.tools).as_object().unwrap().len(), 1);
+}
+
+#[test]
+fn a_listing_that_both_faces_show_is_rendered_once() {
+    let endpoint = mk_endpoint(&[mk_upstream("a").legacy(mk_listing(&["x"]))]);
+    let segment = |era| endpoint.face(era).tools.segments[1].as_ptr();
+    assert_eq!(segment(Era::Legacy), segment(Era::Modern));
 }
 
 #[test]

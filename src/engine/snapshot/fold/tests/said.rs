@@ -43,11 +43,11 @@ fn the_only_upstream_declares_what_it_can_do_itself_as_far_as_that_is_delivered(
     assert!(text.contains(&long), "its own instructions are not cut");
     let discover: Value = serde_json::from_slice(&endpoint.discover).unwrap();
     assert_eq!(
-        discover["capabilities"].as_object().unwrap().len(),
-        5,
-        "not known in this era"
+        discover["capabilities"],
+        json!({"resources": {}, "tools": {"x": 12_345_678_901_234_567_890_u64}}),
+        "modern clients hear of a legacy upstream what it said with a handshake"
     );
-    assert_eq!(discover.get("instructions"), None);
+    assert_eq!(discover["instructions"], *long);
 }
 
 #[test]
