@@ -1,4 +1,11 @@
 //! Server-sent events (WHATWG HTML, 9.2), incremental.
+//!
+//! [`Decoder`] gives events; [`Framer`] gives them with the bytes they came in, so that what needs no change goes on as
+//! it came.
+
+mod frame;
+
+pub use frame::{Framed, Framer};
 
 use bytes::Bytes;
 
@@ -113,18 +120,20 @@ impl Open {
         self.data.len() + self.event.event.len() + self.event.id.as_ref().map_or(0, String::len)
     }
 
+    fn data_line(&mut self, value: &[u8]) {
+        if std::mem::replace(&mut self.has_data, true) {
+            self.data.push(b'\n');
+        }
+        self.data.extend_from_slice(value);
+    }
+
     fn field(&mut self, line: &[u8]) {
         let at = memchr::memchr(b':', line).unwrap_or(line.len());
         let (name, value) = line.split_at_checked(at).unwrap_or_default();
         let value = value.strip_prefix(b":").unwrap_or(value);
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match name {
-            b"data" => {
-                if std::mem::replace(&mut self.has_data, true) {
-                    self.data.push(b'\n');
-                }
-                self.data.extend_from_slice(value);
-            }
+            b"data" => self.data_line(value),
             b"event" => self.event.event = String::from_utf8_lossy(value).into_owned(),
             b"id" if !value.contains(&0) => self.event.id = Some(String::from_utf8_lossy(value).into_owned()),
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
