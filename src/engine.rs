@@ -7,6 +7,8 @@ pub mod sse;
 
 pub mod mcp;
 
+pub mod call;
+
 pub mod config;
 
 pub mod catalog;

@@ -15,6 +15,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("jsonrpc", &[]),
     ("sse", &[]),
     ("mcp", &["jsonrpc"]),
+    ("call", &["jsonrpc", "sse", "mcp"]),
     ("config", &["mcp"]),
     ("catalog", &["jsonrpc", "mcp", "config"]),
     ("session", &["mcp"]),
@@ -27,7 +28,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     (
         "exchange",
         &[
-            "jsonrpc", "sse", "mcp", "config", "catalog", "session", "route", "status", "snapshot",
+            "jsonrpc", "sse", "mcp", "call", "config", "catalog", "session", "route", "status", "snapshot",
         ],
     ),
 ];
@@ -62,7 +63,9 @@ const IMPURE: &[&str] = &[
 ];
 
 /// The rooms that a request passes: no tree of values there.
-const REQUEST_PATH: &[&str] = &["jsonrpc", "sse", "mcp", "route", "session", "snapshot", "exchange"];
+const REQUEST_PATH: &[&str] = &[
+    "jsonrpc", "sse", "mcp", "call", "route", "session", "snapshot", "exchange",
+];
 
 /// One source file: its place in the module tree, and its text without comments and literals.
 struct Source {

@@ -19,6 +19,12 @@ impl Splice {
         if self.edits.is_empty() {
             return body.clone();
         }
+        self.copied(body)
+    }
+
+    /// The same for a body that is only borrowed: always a copy.
+    #[must_use]
+    pub fn copied(&self, body: &[u8]) -> Bytes {
         let place = |(range, _): &&(Range<usize>, Bytes)| (range.start, range.end);
         if self.edits.iter().is_sorted_by_key(|edit| place(&edit)) {
             return copy(body, self.edits.iter());

@@ -1,0 +1,131 @@
+//! What an upstream says to a legacy client of its own era, with ids that say whose they are.
+//!
+//! Rewritten: the id of a request, the progress token it asks for, the request that a cancellation names. All the rest
+//! passes, byte by byte; results, errors and most notifications are not even read to their end.
+
+use super::id::expose;
+use super::message::{Kind, Message};
+use crate::engine::jsonrpc::Splice;
+use bytes::Bytes;
+use memchr::memmem;
+
+/// What becomes of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It goes on as it came.
+    Pass,
+    /// This goes on in its place.
+    Replace(Bytes),
+}
+
+/// True if `data` may hold a message that [`to_client`] changes: it has a method. What is false need not be read.
+#[must_use]
+pub fn concerns(data: &[u8]) -> bool {
+    // The key can be spelled in another way only with escapes.
+    memmem::find(data, b"\"method\"").is_some() || memmem::find(data, b"\\u").is_some()
+}
+
+/// What a client sees of a message of `upstream`.
+#[must_use]
+pub fn to_client(upstream: &str, message: &Message<'_>) -> Outcome {
+    let mut edits = Vec::new();
+    let mut expose = |raw: &str| {
+        if is_token(raw) {
+            edits.push((message.span(raw), expose(upstream, raw)));
+        }
+    };
+    match &message.kind {
+        Kind::Request { id, .. } => {
+            expose(id);
+            if let Some(token) = message.meta().and_then(|meta| meta.raw("progressToken")) {
+                expose(token);
+            }
+        }
+        Kind::Notification { method } if method == "notifications/cancelled" => {
+            if let Some(id) = message.params.raw("requestId") {
+                expose(id);
+            }
+        }
+        Kind::Notification { .. } | Kind::Response { .. } => {}
+    }
+    if edits.is_empty() {
+        return Outcome::Pass;
+    }
+    Outcome::Replace(Splice { edits }.copied(message.text.as_bytes()))
+}
+
+/// A string or a number: anything else is no id, and nobody can answer it.
+fn is_token(raw: &str) -> bool {
+    let begins = |byte: &u8| *byte == b'"' || *byte == b'-' || byte.is_ascii_digit();
+    raw.as_bytes().first().is_some_and(begins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seen(text: &str) -> String {
+        let message = Message::read(text.as_bytes()).expect("a message");
+        match to_client("up", &message) {
+            Outcome::Pass => text.to_owned(),
+            Outcome::Replace(new) => String::from_utf8(new.to_vec()).expect("text"),
+        }
+    }
+
+    #[test]
+    fn a_request_says_whose_it_is() {
+        let text = r#"{ "method":"sampling/createMessage", "id": 0, "params":{"_meta":{"progressToken":"t"},"id":0} }"#;
+        let expected = r#"{ "method":"sampling/createMessage", "id": "mm:up:0", "params":{"_meta":{"progressToken":"mm:up:\"t\""},"id":0} }"#;
+        assert_eq!(seen(text), expected);
+    }
+
+    #[test]
+    fn a_cancelled_request_is_the_one_the_client_knows() {
+        let text = r#"{"method":"notifications/cancelled","params":{"requestId":0,"reason":"late"}}"#;
+        let expected = r#"{"method":"notifications/cancelled","params":{"requestId":"mm:up:0","reason":"late"}}"#;
+        assert_eq!(seen(text), expected);
+    }
+
+    #[test]
+    fn everything_else_passes() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1,"result":{"method":"x","requestId":1}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32042,"message":"m","data":{"elicitations":[{"elicitationId":"e"}]}}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e"}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":{}}}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","id":null}"#,
+        ] {
+            let message = Message::read(text.as_bytes()).expect("a message");
+            assert_eq!(to_client("up", &message), Outcome::Pass, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_method_need_not_be_read() {
+        assert!(!concerns(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
+        assert!(concerns(br#"{"id":1,"method":"ping"}"#));
+        assert!(concerns(br#"{"id":1,"m\u0065thod":"ping"}"#));
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_ids_differ(method in "[a-z/]{1,12}", id in 0_u32..100, token in ".{0,8}", other in ".{0,12}") {
+            let tree = serde_json::json!({
+                "jsonrpc": "2.0", "id": id, "method": method,
+                "params": {"other": other, "_meta": {"progressToken": token, "x": other}},
+            });
+            let mut seen: serde_json::Value = serde_json::from_str(&seen(&tree.to_string())).unwrap();
+            let back = |value: &serde_json::Value| {
+                let (_, raw) = super::super::id::reveal(&value.to_string()).unwrap();
+                serde_json::from_str::<serde_json::Value>(&raw).unwrap()
+            };
+            seen["id"] = back(&seen["id"]);
+            let token = back(&seen["params"]["_meta"]["progressToken"]);
+            seen["params"]["_meta"]["progressToken"] = token;
+            prop_assert_eq!(seen, tree);
+        }
+    }
+}
