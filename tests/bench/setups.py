@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,7 +18,9 @@ ROOT = BENCH.parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 MANIFOLD = TARGET / "release" / "mcp-manifold"
 EXAMPLES = TARGET / "release" / "examples"
-ENVOY = Path(os.environ["MCP_MANIFOLD_TOOLS"]) / "envoy"
+VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+ENVOY = Path(os.environ.get("MCP_MANIFOLD_TOOLS", CACHE / "mcp-manifold" / VERSION)) / "envoy"
 PATIENCE = 30
 TICKS = os.sysconf("SC_CLK_TCK")
 HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}

@@ -54,6 +54,13 @@ impl<'a> Fields<'a> {
     }
 
     fn varint(&mut self) -> Result<u64, Malformed> {
+        // Nearly all tags and lengths are below 128: one byte.
+        if let Some(byte @ 0..0x80) = self.bytes.get(self.rest.start)
+            && !self.rest.is_empty()
+        {
+            self.rest.start += 1;
+            return Ok(u64::from(*byte));
+        }
         let bytes = self.bytes.get(self.rest.clone()).ok_or(Malformed)?;
         let mut value = 0;
         for (index, byte) in bytes.iter().take(10).enumerate() {
