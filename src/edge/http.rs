@@ -8,6 +8,7 @@ mod connect;
 mod error;
 mod response;
 mod target;
+mod wire;
 
 pub use error::HttpError;
 pub use response::{Media, Response};

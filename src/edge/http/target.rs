@@ -1,26 +1,18 @@
-//! One upstream as the wire sees it: address, constant headers, credential, timeouts, trust, and its connections.
+//! One upstream as it is called: address, constant headers, credential, timeouts, trust; its connections are in `wire`.
 
-use super::connect::{self, Connector, Trust};
+use super::connect::{self, Trust};
+use super::wire::Wire;
 use super::{HttpError, Response};
 use crate::engine::config;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime;
-
-/// Node's servers close a connection that was idle for 5 s; a request must not meet that moment.
-const IDLE: Duration = Duration::from_secs(4);
 
 /// The upstreams that can be called now, by configured name. One writer: `app`.
 pub type Targets = ArcSwap<HashMap<String, Arc<Target>>>;
-
-type Pool = Client<Connector, Full<Bytes>>;
 
 /// One upstream, ready to be called.
 #[derive(Debug)]
@@ -28,12 +20,8 @@ pub struct Target {
     name: Arc<str>,
     url: String,
     uri: Uri,
-    headers: HeaderMap,
-    /// Where the credential's value should be and is not: nothing goes out without it.
-    missing: Option<String>,
     timeout: config::Timeouts,
-    trust: Trust,
-    pools: ArcSwap<Vec<(runtime::Id, Pool)>>,
+    wire: Wire,
 }
 
 /// Why an upstream cannot be called with this configuration.
@@ -75,11 +63,13 @@ impl Target {
             name: upstream.name.as_str().into(),
             url: url.into(),
             uri,
-            headers: headers(upstream, credential)?,
-            missing: missing(upstream, credential),
             timeout: upstream.timeout.clone(),
-            trust: trust(upstream)?,
-            pools: ArcSwap::default(),
+            wire: Wire::new(
+                headers(upstream, credential)?,
+                missing(upstream, credential),
+                upstream.timeout.connect,
+                trust(upstream)?,
+            ),
         })
     }
 
@@ -135,59 +125,12 @@ impl Target {
     async fn send(
         &self,
         method: Method,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
         body: Bytes,
         limit: Duration,
     ) -> Result<Response, HttpError> {
-        if let Some(place) = &self.missing {
-            return Err(HttpError::SecretMissing(place.clone()));
-        }
-        for (name, value) in &self.headers {
-            if value.is_sensitive() || !headers.contains_key(name) {
-                headers.insert(name, value.clone());
-            }
-        }
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = headers;
-        match tokio::time::timeout(limit, self.pool().request(request)).await {
-            Ok(Ok(response)) => Ok(Response::new(response)),
-            Ok(Err(error)) => Err(HttpError::of_request(&error)),
-            Err(_) => Err(HttpError::TimedOut(limit)),
-        }
+        self.wire.send(method, self.uri.clone(), headers, body, limit).await
     }
-
-    /// The pool of the calling runtime.
-    fn pool(&self) -> Pool {
-        let runtime = runtime::Handle::current().id();
-        if let Some(pool) = find(&self.pools.load(), runtime) {
-            return pool;
-        }
-        let fresh = self.fresh_pool();
-        self.pools.rcu(|pools| {
-            let mut pools = Vec::clone(pools);
-            if find(&pools, runtime).is_none() {
-                pools.push((runtime, fresh.clone()));
-            }
-            pools
-        });
-        find(&self.pools.load(), runtime).unwrap_or(fresh)
-    }
-
-    fn fresh_pool(&self) -> Pool {
-        Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE)
-            .pool_timer(TokioTimer::new())
-            // A request that an idle connection refused before its first byte went out is sent again.
-            .retry_canceled_requests(true)
-            .build(Connector::new(&self.trust, self.timeout.connect))
-    }
-}
-
-fn find(pools: &[(runtime::Id, Pool)], runtime: runtime::Id) -> Option<Pool> {
-    let found = pools.iter().find(|(id, _)| *id == runtime);
-    found.map(|(_, pool)| pool.clone())
 }
 
 /// Constant headers, and the credential marked sensitive.
