@@ -4,11 +4,13 @@ mod metadata;
 
 use super::wire::{Nested, Number, Out, Part, Pieces, Text, each};
 use crate::engine::exchange::Reply;
-use crate::engine::exchange::step::{Answer, HeaderWork, Metadata};
+use crate::engine::exchange::step::{Answer, HeaderName, HeaderWork, Metadata};
 use bytes::Bytes;
 
 /// `HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD`
 const OVERWRITE: u64 = 2;
+/// `HeaderValueOption.HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD`
+const APPEND: u64 = 0;
 
 /// The oneof `response` of a `ProcessingResponse`.
 mod field {
@@ -77,7 +79,7 @@ fn headers(field: u64, work: &HeaderWork) -> impl Part {
 
 /// `CommonResponse {2: HeaderMutation {1: set_headers, 2: remove_headers}, 5: clear_route_cache}`
 fn common(work: &HeaderWork) -> impl Part {
-    let set = each(&work.set, |(name, value)| overwrite(name, value));
+    let set = each(&work.set, |(name, value)| set(name, value, OVERWRITE));
     let remove = each(&work.remove, |name| Text(2, name.as_bytes()));
     (Nested(2, (set, remove)), Number(5, u64::from(work.clear_route)))
 }
@@ -95,14 +97,27 @@ fn piece(body: &Bytes, end: bool) -> impl Part {
 /// `ImmediateResponse {1: HttpStatus {1: code}, 2: HeaderMutation, 3: body, 5: details}`
 fn immediate(answer: &Answer) -> impl Part {
     let status = Nested(1, Number(1, u64::from(answer.status)));
-    let headers = each(&answer.headers, |(name, value)| overwrite(name, value));
+    let headers = each(&answer.headers, |header| option(&answer.headers, header));
     let body = (Pieces(3, &answer.body), Text(5, answer.details.as_bytes()));
     Nested(field::IMMEDIATE, ((status, Nested(2, headers)), body))
 }
 
+/// One header of an answer. Envoy has some there already, content-type among them: the first of a name takes its place,
+/// each further one is added.
+fn option<'a>(all: &'a [(HeaderName, Bytes)], one: &'a (HeaderName, Bytes)) -> impl Part + use<'a> {
+    let (name, value) = one;
+    let mut before = all.iter().take_while(|other| !std::ptr::eq(*other, one));
+    let action = if before.any(|(other, _)| other == name) {
+        APPEND
+    } else {
+        OVERWRITE
+    };
+    set(name, value, action)
+}
+
 /// An entry of `HeaderMutation.set_headers`: `HeaderValueOption {1: HeaderValue, 3: append_action}`
-fn overwrite<'a>(name: &'a str, value: &'a [u8]) -> impl Part + use<'a> {
-    Nested(1, (Nested(1, header(name, value)), Number(3, OVERWRITE)))
+fn set<'a>(name: &'a str, value: &'a [u8], action: u64) -> impl Part + use<'a> {
+    Nested(1, (Nested(1, header(name, value)), Number(3, action)))
 }
 
 /// `HeaderValue {1: key, 3: raw_value}`; Envoy refuses one that has a `value` too.

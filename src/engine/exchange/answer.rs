@@ -75,7 +75,7 @@ pub(super) fn result(id: Option<&[u8]>, result: &[Bytes]) -> Answer {
     body.push(AFTER_RESULT);
     Answer {
         status: 200,
-        headers: vec![("content-type", JSON)],
+        headers: vec![("content-type".into(), JSON)],
         body,
         details: "answered",
         metadata: None,
@@ -86,7 +86,7 @@ pub(super) fn result(id: Option<&[u8]>, result: &[Bytes]) -> Answer {
 pub(super) fn stream(id: Option<&[u8]>, list: &Prepared, metadata: Option<Box<Metadata>>) -> (Reply, Vec<Reply>) {
     let head = Reply::StreamHead {
         status: 200,
-        headers: vec![("content-type", JSON)],
+        headers: vec![("content-type".into(), JSON)],
         metadata,
     };
     let mut chunks = Vec::with_capacity(list.len / CHUNK + 2);

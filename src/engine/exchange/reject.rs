@@ -326,12 +326,12 @@ impl Reject {
 
     /// The whole answer.
     pub(super) fn answer(&self, id: Option<&[u8]>, metadata: Option<Box<Metadata>>) -> Answer {
-        let mut headers = vec![("content-type", Bytes::from_static(b"application/json"))];
+        let mut headers = vec![("content-type".into(), Bytes::from_static(b"application/json"))];
         if self.status() == 503 {
-            headers.push(("retry-after", Bytes::from_static(b"1")));
+            headers.push(("retry-after".into(), Bytes::from_static(b"1")));
         }
         if let Self::MethodNotAllowed = self {
-            headers.push(("allow", Bytes::from_static(b"POST, DELETE")));
+            headers.push(("allow".into(), Bytes::from_static(b"POST, DELETE")));
         }
         Answer {
             status: self.status(),

@@ -333,9 +333,9 @@ impl Exchange {
             Media::Json => b"application/json",
             Media::EventStream => b"text/event-stream",
         };
-        let mut headers = vec![("content-type", Bytes::from_static(content_type))];
+        let mut headers = vec![("content-type".into(), Bytes::from_static(content_type))];
         if media == Media::EventStream {
-            headers.push(("cache-control", Bytes::from_static(b"no-cache")));
+            headers.push(("cache-control".into(), Bytes::from_static(b"no-cache")));
         }
         Reply::StreamHead {
             status: 200,

@@ -57,7 +57,7 @@ impl Exchange {
         let result = answer::initialize(&request.endpoint, version);
         let mut answer = answer::result(request.id(), &[result]);
         self.record.session = Some(fingerprint(id.as_bytes()));
-        answer.headers.push((headers::SESSION_ID, Bytes::from(id)));
+        answer.headers.push((headers::SESSION_ID.into(), Bytes::from(id)));
         self.answer(request, answer)
     }
 

@@ -67,8 +67,8 @@ pub enum Reply {
     StreamHead {
         /// HTTP status.
         status: u16,
-        /// Lower-case names.
-        headers: Vec<(&'static str, Bytes)>,
+        /// Lower-case names; one that stands twice is sent twice.
+        headers: Vec<(HeaderName, Bytes)>,
         /// For access log and later filters.
         metadata: Option<Box<Metadata>>,
     },
@@ -102,8 +102,8 @@ pub type HeaderName = Cow<'static, str>;
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Lower-case names; content-type among them if there is a body.
-    pub headers: Vec<(&'static str, Bytes)>,
+    /// Lower-case names; content-type among them if there is a body. One that stands twice is sent twice.
+    pub headers: Vec<(HeaderName, Bytes)>,
     /// Concatenated on the wire.
     pub body: Vec<Bytes>,
     /// Shows in Envoy's access log (`response.code_details`).

@@ -160,7 +160,7 @@ fn chunks_are_streamed_in_both_directions() {
 fn an_answer_is_one_immediate_response() {
     let reply = read(&Reply::Answer(Answer {
         status: 404,
-        headers: vec![("content-type", Bytes::from_static(b"application/json"))],
+        headers: vec![("content-type".into(), Bytes::from_static(b"application/json"))],
         body: vec![
             Bytes::from_static(b"{\"id\":"),
             Bytes::from_static(b"1"),
@@ -179,10 +179,33 @@ fn an_answer_is_one_immediate_response() {
 }
 
 #[test]
+fn a_header_that_an_answer_has_twice_is_there_twice() {
+    let headers = [("link", "<a>"), ("content-type", "application/json"), ("link", "<b>")];
+    let headers = headers.map(|(name, value)| (name.into(), Bytes::from_static(value.as_bytes())));
+    let reply = read(&Reply::Answer(Answer {
+        status: 200,
+        headers: headers.into(),
+        body: Vec::new(),
+        details: "relayed",
+        metadata: None,
+    }));
+    let Some(Response::ImmediateResponse(immediate)) = reply.response else {
+        panic!("immediate")
+    };
+    let set = immediate.headers.unwrap_or_default().set_headers;
+    let actions: Vec<_> = set.iter().map(|option| option.append_action()).collect();
+    let (first, further) = (
+        HeaderAppendAction::OverwriteIfExistsOrAdd,
+        HeaderAppendAction::AppendIfExistsOrAdd,
+    );
+    assert_eq!(actions, [first, first, further]);
+}
+
+#[test]
 fn a_stream_begins_with_its_status() {
     let reply = read(&Reply::StreamHead {
         status: 200,
-        headers: vec![("content-type", Bytes::from_static(b"text/event-stream"))],
+        headers: vec![("content-type".into(), Bytes::from_static(b"text/event-stream"))],
         metadata: None,
     });
     let Some(Response::StreamedImmediateResponse(streamed)) = reply.response else {

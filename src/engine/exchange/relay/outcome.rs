@@ -63,7 +63,7 @@ impl Exchange {
         };
         let answer = Answer {
             status,
-            headers: vec![("content-type", Bytes::from_static(content_type))],
+            headers: vec![("content-type".into(), Bytes::from_static(content_type))],
             body: pieces,
             details: "relayed",
             metadata: Some(Box::new(self.metadata(relay.request.id(), true))),

@@ -1,6 +1,6 @@
 //! Writes the `<=` lines of a transcript.
 
-use crate::engine::exchange::step::{Command, HeaderWork, Metadata, Notice, Question, Reply};
+use crate::engine::exchange::step::{Command, HeaderName, HeaderWork, Metadata, Notice, Question, Reply};
 use bytes::Bytes;
 use std::fmt::Write;
 
@@ -47,7 +47,7 @@ pub(super) fn show_work(out: &mut String, kind: &str, work: &HeaderWork) {
     show_metadata(out, work.metadata.as_deref());
 }
 
-pub(super) fn show_headers(out: &mut String, headers: &[(&'static str, Bytes)]) {
+pub(super) fn show_headers(out: &mut String, headers: &[(HeaderName, Bytes)]) {
     for (name, value) in headers {
         let _ = writeln!(out, "   {name}: {}", String::from_utf8_lossy(value));
     }
