@@ -14,6 +14,7 @@ pub(crate) use members::Members;
 pub use page::{ListPage, PageError};
 
 use crate::engine::mcp::capabilities::ServerFlags;
+use crate::engine::mcp::params::{ParamError, ParamHeaders};
 use crate::engine::mcp::{Era, Version};
 use std::ops::Range;
 use std::sync::Arc;
@@ -79,6 +80,8 @@ pub struct Item {
     pub key_span: Range<u32>,
     /// `_meta.ui.resourceUri` of a tool: a resource that this upstream owns without listing it.
     pub ui_resource: Option<Box<str>>,
+    /// The arguments of a tool that are mirrored into headers; an error if its `x-mcp-header` annotations break a rule.
+    pub params: Result<ParamHeaders, ParamError>,
 }
 
 /// What one upstream said of itself in one era: the outcome of one complete discovery.

@@ -1,9 +1,10 @@
-//! The words of the Model Context Protocol: versions, methods, headers, names, capabilities.
+//! The words of the Model Context Protocol: versions, methods, headers, mirrored parameters, names, capabilities.
 
 pub mod capabilities;
 pub mod headers;
 pub mod method;
 pub mod names;
+pub mod params;
 pub mod version;
 
 pub use method::Method;

@@ -8,6 +8,7 @@
 pub(crate) mod index;
 pub(crate) mod template;
 
+use crate::engine::mcp::params::ParamHeaders;
 use bytes::Bytes;
 use index::Index;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Target {
     pub name: Arc<str>,
     /// The same as a JSON string token, ready to be spliced in; `None`: the exposed name is the upstream's own, nothing to splice.
     pub token: Option<Bytes>,
+    /// Of a tool: the arguments that a modern upstream wants mirrored into headers.
+    pub params: ParamHeaders,
 }
 
 /// Who owns a resource URI.
@@ -81,6 +84,7 @@ impl Routes {
                 upstream: target.upstream,
                 name: uri.into(),
                 token: None,
+                params: None,
             });
         }
         if let Some(target) = self.shown_by_tools.get(uri) {

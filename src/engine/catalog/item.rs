@@ -1,6 +1,7 @@
 //! Reads one item: decodes its key, remembers where it stands, keeps every byte.
 
 use super::{Item, Kind, Members};
+use crate::engine::mcp::params;
 
 /// Deeper items are skipped: within a list they would exceed the 128 levels at which clients give up on the whole list.
 const MAX_DEPTH: usize = 120;
@@ -54,6 +55,10 @@ impl Item {
             ui_resource: match kind {
                 Kind::Tools => ui_resource(&members),
                 Kind::Prompts | Kind::Resources | Kind::Templates => None,
+            },
+            params: match (kind, members.last("inputSchema")) {
+                (Kind::Tools, Some(schema)) => params::read(schema),
+                (Kind::Tools, None) | (Kind::Prompts | Kind::Resources | Kind::Templates, _) => Ok(None),
             },
         })
     }

@@ -4,6 +4,7 @@ use super::caller;
 use super::event::Headers;
 use super::reject::{Reject, Trouble};
 use crate::engine::jsonrpc::{Envelope, Splice};
+use crate::engine::mcp::params::ParamHeaders;
 use crate::engine::mcp::{Era, Method};
 use crate::engine::route::{Owner, Target};
 use crate::engine::snapshot::{Endpoint, Upstream, UpstreamIndex};
@@ -20,6 +21,9 @@ pub(super) struct Outgoing {
     pub(super) body: Bytes,
     /// The upstream's own name, where it was spliced.
     pub(super) renamed: Option<Arc<str>>,
+    /// The arguments of a tool that a modern upstream wants mirrored into headers; who translates computes them.
+    #[expect(dead_code, reason = "read by the bridge to modern upstreams, which comes next")]
+    pub(super) params: ParamHeaders,
 }
 
 /// Who answers, and what the client called it.
@@ -208,6 +212,7 @@ fn asked(endpoint: &Endpoint, index: UpstreamIndex, body: &Bytes) -> Option<Outg
         upstream: Arc::clone(upstream),
         body: body.clone(),
         renamed: None,
+        params: None,
     })
 }
 
@@ -232,6 +237,7 @@ fn outgoing(
             upstream: Arc::clone(upstream),
             body: body.clone(),
             renamed: None,
+            params: target.params.clone(),
         });
     };
     let splice = Splice {
@@ -241,5 +247,6 @@ fn outgoing(
         upstream: Arc::clone(upstream),
         body: splice.apply(body),
         renamed: Some(Arc::clone(&target.name)),
+        params: target.params.clone(),
     })
 }

@@ -165,6 +165,7 @@ mod tests {
                 upstream: UpstreamIndex(part),
                 name: Arc::from(*name),
                 token: None,
+                params: None,
             };
             Entry::new(Arc::from(*name), target)
         };

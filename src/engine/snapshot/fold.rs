@@ -180,7 +180,7 @@ impl Folder {
                 let Some(side) = side.as_ref().filter(|side| side.shown) else {
                     continue;
                 };
-                own.extend_from_slice(&side.part.renamed);
+                own.extend_from_slice(&side.part.remarks);
                 own.extend(
                     Kind::ALL
                         .into_iter()
@@ -221,13 +221,13 @@ fn side(
 ) -> Option<Side> {
     let (listing, shown) = match (input.catalog.seen_by(era), &old) {
         (Some(listing), _) => (Arc::clone(listing), input.config.enabled),
-        (None, Some(old)) => (Arc::clone(&old.part.listing), false),
+        (None, Some(old)) => (Arc::clone(&old.part.said), false),
         (None, None) => return None,
     };
     let twin = twin.map(|twin| &twin.part);
-    let part = Part::next(&listing, naming, place, old.as_ref().map(|old| &old.part), twin);
+    let part = Part::next(&listing, era, naming, place, old.as_ref().map(|old| &old.part), twin);
     let rendered = old
-        .filter(|old| old.part.is_of(&listing, naming))
+        .filter(|old| old.part.is_of(&listing, era, naming))
         .map(|old| old.rendered);
     Some(Side {
         part,

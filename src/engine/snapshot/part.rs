@@ -5,7 +5,8 @@
 use super::UpstreamIndex;
 use crate::engine::catalog::{Item, Kind, Listing};
 use crate::engine::jsonrpc::splice::quote;
-use crate::engine::mcp::names;
+use crate::engine::mcp::params::ParamHeaders;
+use crate::engine::mcp::{Era, names};
 use crate::engine::route::Target;
 use crate::engine::route::index::{Entries, Entry};
 use bytes::Bytes;
@@ -26,33 +27,39 @@ pub(super) struct Naming {
 /// One upstream's items out of one listing.
 #[derive(Debug)]
 pub(super) struct Part {
+    /// What the upstream said.
+    pub(super) said: Arc<Listing>,
+    /// What of it is shown.
     pub(super) listing: Arc<Listing>,
+    /// To clients of which era; `None`: to both.
+    client: Option<Era>,
     naming: Naming,
     upstream: UpstreamIndex,
     /// By kind, each in the listing's order.
     entries: [Entries; 4],
     /// Resources that tools name.
     pub(super) shown_by_tools: Entries,
-    /// Names that are not simply prefix and name.
-    pub(super) renamed: Arc<[String]>,
+    /// Tools that are left out, or whose name is not simply prefix and name.
+    pub(super) remarks: Arc<[String]>,
 }
 
 impl Part {
-    /// The part for this listing. What is equal in `old`, or for clients of the other era (`twin`), is taken from there.
+    /// The part of this listing for clients of `client` era. What is equal in `old`, or for clients of the other era (`twin`), is taken from there.
     pub(super) fn next(
         listing: &Arc<Listing>,
+        client: Era,
         naming: &Naming,
         upstream: UpstreamIndex,
         old: Option<&Arc<Self>>,
         twin: Option<&Arc<Self>>,
     ) -> Arc<Self> {
-        if let Some(twin) = twin.filter(|twin| twin.is_of(listing, naming) && twin.upstream == upstream) {
+        if let Some(twin) = twin.filter(|twin| twin.is_of(listing, client, naming) && twin.upstream == upstream) {
             return Arc::clone(twin);
         }
-        let mut part = match old.filter(|old| old.is_of(listing, naming)) {
+        let mut part = match old.filter(|old| old.is_of(listing, client, naming)) {
             Some(old) if old.upstream == upstream => return Arc::clone(old),
             Some(old) => old.moved(upstream),
-            None => Self::new(listing, naming, upstream),
+            None => Self::new(listing, client, naming, upstream),
         };
         for known in [old, twin].into_iter().flatten() {
             part.share(known);
@@ -60,19 +67,27 @@ impl Part {
         Arc::new(part)
     }
 
-    fn new(listing: &Arc<Listing>, naming: &Naming, upstream: UpstreamIndex) -> Self {
+    fn new(said: &Arc<Listing>, client: Era, naming: &Naming, upstream: UpstreamIndex) -> Self {
+        let Screened {
+            listing,
+            client,
+            mut remarks,
+        } = screen(said, client);
+        remarks.extend(naming.renamed(&listing));
         let entries = |kind| {
             let items = listing.items(kind).iter();
             items.map(|item| naming.entry(kind, item, upstream)).collect()
         };
         let shown = listing.tools.iter().filter_map(|tool| tool.ui_resource.as_deref());
         Self {
-            listing: Arc::clone(listing),
-            renamed: naming.renamed(listing),
+            said: Arc::clone(said),
+            client,
+            remarks: remarks.into(),
             naming: naming.clone(),
             upstream,
             entries: Kind::ALL.map(entries),
-            shown_by_tools: shown.map(|uri| plain_entry(uri, upstream)).collect(),
+            shown_by_tools: shown.map(|uri| plain_entry(uri, upstream, None)).collect(),
+            listing,
         }
     }
 
@@ -80,8 +95,10 @@ impl Part {
     fn moved(&self, upstream: UpstreamIndex) -> Self {
         let moved = |entries: &Entries| entries.iter().map(|entry| entry.moved(upstream)).collect();
         Self {
+            said: Arc::clone(&self.said),
             listing: Arc::clone(&self.listing),
-            renamed: Arc::clone(&self.renamed),
+            client: self.client,
+            remarks: Arc::clone(&self.remarks),
             naming: self.naming.clone(),
             upstream,
             entries: self.entries.each_ref().map(moved),
@@ -109,9 +126,10 @@ impl Part {
         }
     }
 
-    /// True if its items and names are those of this listing.
-    pub(super) fn is_of(&self, listing: &Arc<Listing>, naming: &Naming) -> bool {
-        Arc::ptr_eq(&self.listing, listing) && self.naming == *naming
+    /// True if its items and names are those of this listing for clients of `client` era.
+    pub(super) fn is_of(&self, listing: &Arc<Listing>, client: Era, naming: &Naming) -> bool {
+        let shown_so = self.client.is_none_or(|own| own == client);
+        shown_so && Arc::ptr_eq(&self.said, listing) && self.naming == *naming
     }
 
     /// The items but the hidden ones (places, ascending), each behind a comma.
@@ -154,19 +172,21 @@ impl Naming {
 
     fn entry(&self, kind: Kind, item: &Item, upstream: UpstreamIndex) -> Entry {
         let exposed = self.exposed(kind, &item.key);
+        let params = item.params.clone().unwrap_or_default();
         if *exposed == *item.key {
-            return plain_entry(&item.key, upstream);
+            return plain_entry(&item.key, upstream, params);
         }
         let target = Target {
             upstream,
             name: item.key.as_ref().into(),
             token: Some(quote(&item.key)),
+            params,
         };
         Entry::new(exposed.into(), target)
     }
 
     /// Tools whose exposed name clients would not guess.
-    fn renamed(&self, listing: &Listing) -> Arc<[String]> {
+    fn renamed(&self, listing: &Listing) -> Vec<String> {
         let text = |item: &Item| {
             let exposed = self.exposed(Kind::Tools, &item.key);
             let guess = [&*self.prefix, &*item.key].concat();
@@ -186,13 +206,58 @@ impl Naming {
     }
 }
 
+/// What of a listing is shown.
+struct Screened {
+    listing: Arc<Listing>,
+    /// To clients of which era; `None`: to both.
+    client: Option<Era>,
+    /// What is not, and why.
+    remarks: Vec<String>,
+}
+
+/// Leaves out tools whose `x-mcp-header` annotations break a rule: nobody could call them at a modern upstream, and modern
+/// clients must not see them (SEP-2243). Of a legacy upstream the annotation means nothing to legacy clients.
+fn screen(said: &Arc<Listing>, client: Era) -> Screened {
+    let mut screened = Screened {
+        listing: Arc::clone(said),
+        client: None,
+        remarks: Vec::new(),
+    };
+    if said.tools.iter().all(|tool| tool.params.is_ok()) {
+        return screened;
+    }
+    let from = said.version.era();
+    if from == Era::Legacy {
+        screened.client = Some(client);
+    }
+    if from == Era::Legacy && client == Era::Legacy {
+        return screened;
+    }
+    let audience = match from {
+        Era::Legacy => " for modern clients",
+        Era::Modern => "",
+    };
+    let mut listing = Listing::clone(said);
+    listing.tools.retain(|tool| match &tool.params {
+        Ok(_) => true,
+        Err(error) => {
+            let text = format!("tool {:?} is left out{audience}: {error}", tool.key);
+            screened.remarks.push(text);
+            false
+        }
+    });
+    screened.listing = Arc::new(listing);
+    screened
+}
+
 /// Exposed under its own name.
-fn plain_entry(key: &str, upstream: UpstreamIndex) -> Entry {
+fn plain_entry(key: &str, upstream: UpstreamIndex, params: ParamHeaders) -> Entry {
     let name: Arc<str> = key.into();
     let target = Target {
         upstream,
         name: Arc::clone(&name),
         token: None,
+        params,
     };
     Entry::new(name, target)
 }

@@ -129,6 +129,48 @@ fn clients_of_both_eras_see_the_items_of_all_upstreams() {
 }
 
 #[test]
+fn a_tool_whose_mirrored_parameters_break_a_rule_is_left_out_where_it_matters() {
+    let tool = |name: &str, header: &str| {
+        let schema = format!(r#"{{"properties":{{"r":{{"type":"string","x-mcp-header":{header:?}}}}}}}"#);
+        let raw = format!(r#"{{"name":{name:?},"inputSchema":{schema}}}"#);
+        crate::engine::catalog::Item::read(Kind::Tools, &raw).unwrap()
+    };
+    let both = |listing: ListingBuilder| {
+        listing.with(|listing| listing.tools.extend([tool("good", "Region"), tool("bad", "no header")]))
+    };
+    let upstreams = [
+        mk_upstream("old").legacy(both(mk_listing(&["x"]))),
+        mk_upstream("new").modern(both(mk_modern(&["x"]))),
+    ];
+    let mut folder = Folder::default();
+    for _ in 0..2 {
+        let (snapshot, warnings) = folder.fold(&mk_settings(), &mk_inputs(&upstreams));
+        let endpoint = endpoint(&snapshot);
+        assert_eq!(
+            names(&endpoint.legacy.tools),
+            ["old_x", "old_good", "old_bad", "new_x", "new_good"],
+            "it means nothing between a legacy client and a legacy upstream"
+        );
+        assert_eq!(
+            names(&endpoint.modern.tools),
+            ["old_x", "old_good", "new_x", "new_good"]
+        );
+        let params = |name| endpoint.legacy.routes.tool(name).unwrap().params.clone();
+        assert_eq!(&*params("new_good").unwrap()[0].header, "mcp-param-region");
+        assert_eq!(params("new_x"), None);
+        let texts: Vec<_> = warnings
+            .iter()
+            .map(|(upstream, text)| format!("{upstream}: {text}"))
+            .collect();
+        let expected = [
+            r#"old: tool "bad" is left out for modern clients: x-mcp-header must be the end of a header name"#,
+            r#"new: tool "bad" is left out: x-mcp-header must be the end of a header name"#,
+        ];
+        assert_eq!(texts, expected);
+    }
+}
+
+#[test]
 fn a_listing_that_both_faces_show_is_rendered_once() {
     let endpoint = mk_endpoint(&[mk_upstream("a").legacy(mk_listing(&["x"]))]);
     let segment = |era| endpoint.face(era).tools.segments[1].as_ptr();
