@@ -2,13 +2,20 @@
 //!
 //! Messages name the exposed tool and the upstream's configured name, never a secret, an address or a stack.
 
-use super::event::{Refusal, UpstreamFailure};
+mod trouble;
+
+pub(super) use trouble::Trouble;
+
+use super::event::Refusal;
 use super::step::{Answer, Metadata};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Code, EnvelopeError};
 use crate::engine::mcp::{Era, Version};
 use bytes::Bytes;
 use std::sync::Arc;
+
+/// Bytes of a name that nobody knows: it is the client's, not ours.
+const NAMED: usize = 128;
 
 /// Why an exchange ends with an error of ours.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,60 +85,6 @@ impl Looking {
             Self::ForMetadata
         } else {
             Self::ForMcp
-        }
-    }
-}
-
-/// What is wrong with an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// While calling it.
-    Failed(UpstreamFailure),
-    /// Never listed in the client's era.
-    NotListed,
-    /// Switched off.
-    Disabled,
-    /// Its credential is missing.
-    SecretMissing,
-    /// It answered an HTTP error that says nothing to an MCP client.
-    Status(u16),
-}
-
-impl Trouble {
-    const fn code(self) -> Code {
-        match self {
-            Self::Failed(UpstreamFailure::TimedOut) => Code::UPSTREAM_TIMEOUT,
-            Self::Failed(UpstreamFailure::Unreachable | UpstreamFailure::Unauthorized | UpstreamFailure::Garbage)
-            | Self::NotListed
-            | Self::Disabled
-            | Self::SecretMissing
-            | Self::Status(_) => Code::UPSTREAM_UNAVAILABLE,
-        }
-    }
-
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Failed(UpstreamFailure::Unreachable) => "is unreachable",
-            Self::Failed(UpstreamFailure::TimedOut) => "did not answer in time",
-            Self::Failed(UpstreamFailure::Unauthorized) => "refused the gateway's credential",
-            Self::Failed(UpstreamFailure::Garbage) => "answered something that is not MCP",
-            Self::NotListed => "is not available yet",
-            Self::Disabled => "is disabled",
-            Self::SecretMissing => "is not available: its credential is missing at the gateway",
-            Self::Status(_) => "answered with an error",
-        }
-    }
-
-    const fn reason(self) -> &'static str {
-        match self {
-            Self::Failed(UpstreamFailure::Unreachable) => "upstream_unreachable",
-            Self::Failed(UpstreamFailure::TimedOut) => "upstream_timeout",
-            Self::Failed(UpstreamFailure::Unauthorized) => "upstream_unauthorized",
-            Self::Failed(UpstreamFailure::Garbage) => "upstream_garbage",
-            Self::NotListed => "upstream_not_listed",
-            Self::Disabled => "upstream_disabled",
-            Self::SecretMissing => "upstream_secret_missing",
-            Self::Status(_) => "upstream_status",
         }
     }
 }
@@ -264,6 +217,36 @@ impl Reject {
             Self::Refused(Refusal::Draining) => "the gateway is shutting down".to_owned(),
             Self::Refused(Refusal::TooManyStreams) => "the gateway serves too many requests at once".to_owned(),
             Self::Wiring(setting) => format!("Envoy is configured in a way that cannot serve this: {setting}"),
+        }
+    }
+
+    /// The tool, prompt or resource that was asked for in vain, for log and metadata; cut where it is long.
+    pub(super) fn named(&self) -> Option<Arc<str>> {
+        match self {
+            Self::UnknownTool(name) | Self::UnknownPrompt(name) | Self::UnknownResource(_, name) => {
+                Some(name[..name.floor_char_boundary(NAMED)].into())
+            }
+            Self::Envelope(_)
+            | Self::Params(_)
+            | Self::Meta(_)
+            | Self::BodyTooLarge(_)
+            | Self::TooSlow
+            | Self::NoRoom
+            | Self::MediaType(_)
+            | Self::Forbidden(_)
+            | Self::NoEndpoint(_)
+            | Self::MethodNotAllowed
+            | Self::SessionIdMissing
+            | Self::SessionNotFound(_)
+            | Self::VersionHeader
+            | Self::Version(_)
+            | Self::HeaderMismatch(_)
+            | Self::UnknownMethod(_)
+            | Self::Upstream(..)
+            | Self::SessionsFull
+            | Self::NotWritten
+            | Self::Refused(_)
+            | Self::Wiring(_) => None,
         }
     }
 

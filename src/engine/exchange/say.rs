@@ -91,6 +91,7 @@ impl Exchange {
     }
 
     pub(super) fn reject(&mut self, reject: &Reject, id: Option<&[u8]>) -> Step {
+        self.record.tool = self.record.tool.take().or_else(|| reject.named());
         let answer = reject.answer(id, Some(Box::new(self.metadata(id, true))));
         self.record.way = Way::Reject;
         self.record.status = answer.status;

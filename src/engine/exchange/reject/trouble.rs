@@ -1,0 +1,58 @@
+//! What may be wrong with an upstream, and how that is told.
+
+use crate::engine::exchange::event::UpstreamFailure;
+use crate::engine::jsonrpc::Code;
+
+/// What is wrong with an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine::exchange) enum Trouble {
+    /// While calling it.
+    Failed(UpstreamFailure),
+    /// Never listed in the client's era.
+    NotListed,
+    /// Switched off.
+    Disabled,
+    /// Its credential is missing.
+    SecretMissing,
+    /// It answered an HTTP error that says nothing to an MCP client.
+    Status(u16),
+}
+
+impl Trouble {
+    pub(super) const fn code(self) -> Code {
+        match self {
+            Self::Failed(UpstreamFailure::TimedOut) => Code::UPSTREAM_TIMEOUT,
+            Self::Failed(UpstreamFailure::Unreachable | UpstreamFailure::Unauthorized | UpstreamFailure::Garbage)
+            | Self::NotListed
+            | Self::Disabled
+            | Self::SecretMissing
+            | Self::Status(_) => Code::UPSTREAM_UNAVAILABLE,
+        }
+    }
+
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Failed(UpstreamFailure::Unreachable) => "is unreachable",
+            Self::Failed(UpstreamFailure::TimedOut) => "did not answer in time",
+            Self::Failed(UpstreamFailure::Unauthorized) => "refused the gateway's credential",
+            Self::Failed(UpstreamFailure::Garbage) => "answered something that is not MCP",
+            Self::NotListed => "is not available yet",
+            Self::Disabled => "is disabled",
+            Self::SecretMissing => "is not available: its credential is missing at the gateway",
+            Self::Status(_) => "answered with an error",
+        }
+    }
+
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::Failed(UpstreamFailure::Unreachable) => "upstream_unreachable",
+            Self::Failed(UpstreamFailure::TimedOut) => "upstream_timeout",
+            Self::Failed(UpstreamFailure::Unauthorized) => "upstream_unauthorized",
+            Self::Failed(UpstreamFailure::Garbage) => "upstream_garbage",
+            Self::NotListed => "upstream_not_listed",
+            Self::Disabled => "upstream_disabled",
+            Self::SecretMissing => "upstream_secret_missing",
+            Self::Status(_) => "upstream_status",
+        }
+    }
+}
