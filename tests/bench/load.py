@@ -1,12 +1,13 @@
 """Load by an established tool: wrk where it is installed (Debian's package, it costs least), else oha."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+import setups
 
 
 @dataclass
@@ -33,7 +34,7 @@ def tool() -> str:
 
 
 def oha() -> str:
-    return str(Path(os.environ["MCP_MANIFOLD_TOOLS"]) / "bin" / "oha")
+    return str(setups.TOOLS / "bin" / "oha")
 
 
 def run(url: str, headers: dict, body: str, connections: int, seconds: float, folder: Path) -> Result:

@@ -20,7 +20,8 @@ MANIFOLD = TARGET / "release" / "mcp-manifold"
 EXAMPLES = TARGET / "release" / "examples"
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-ENVOY = Path(os.environ.get("MCP_MANIFOLD_TOOLS", CACHE / "mcp-manifold" / VERSION)) / "envoy"
+TOOLS = Path(os.environ.get("MCP_MANIFOLD_TOOLS", CACHE / "mcp-manifold" / VERSION))
+ENVOY = TOOLS / "envoy"
 PATIENCE = 30
 TICKS = os.sysconf("SC_CLK_TCK")
 HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
