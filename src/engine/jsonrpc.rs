@@ -2,8 +2,10 @@
 
 pub mod code;
 pub mod envelope;
+pub mod members;
 pub mod splice;
 
 pub use code::Code;
 pub use envelope::{Envelope, EnvelopeError, Id, Object, Shape};
+pub use members::Members;
 pub use splice::Splice;
