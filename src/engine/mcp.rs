@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod headers;
+pub mod meta;
 pub mod method;
 pub mod names;
 pub mod params;
