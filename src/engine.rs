@@ -16,6 +16,8 @@ pub mod route;
 pub mod session;
 pub mod status;
 
+pub mod era;
+
 pub mod snapshot;
 
 pub mod exchange;

@@ -21,6 +21,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("session", &["mcp"]),
     ("route", &["mcp", "config", "catalog"]),
     ("status", &["mcp", "config"]),
+    ("era", &["jsonrpc", "sse", "mcp", "call", "catalog"]),
     (
         "snapshot",
         &["jsonrpc", "mcp", "config", "catalog", "session", "route", "status"],
@@ -28,7 +29,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     (
         "exchange",
         &[
-            "jsonrpc", "sse", "mcp", "call", "config", "catalog", "session", "route", "status", "snapshot",
+            "jsonrpc", "sse", "mcp", "call", "config", "catalog", "session", "route", "status", "era", "snapshot",
         ],
     ),
 ];
@@ -64,7 +65,7 @@ const IMPURE: &[&str] = &[
 
 /// The rooms that a request passes: no tree of values there.
 const REQUEST_PATH: &[&str] = &[
-    "jsonrpc", "sse", "mcp", "call", "route", "session", "snapshot", "exchange",
+    "jsonrpc", "sse", "mcp", "call", "route", "session", "era", "snapshot", "exchange",
 ];
 
 /// One source file: its place in the module tree, and its text without comments and literals.

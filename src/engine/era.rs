@@ -1,0 +1,7 @@
+//! What the eras say differently, and how one is said in the words of the other. Pure: bytes in, bytes out.
+//!
+//! `modern` knows the words of 2026-07-28 on the wire; `bridge` puts one era's messages into the other's. Nothing here
+//! knows an exchange: who waits for whom is `exchange::bridge`.
+
+pub mod bridge;
+pub mod modern;

@@ -1,0 +1,5 @@
+//! One era's messages in the words of the other.
+//!
+//! `up`: the client is legacy, the upstream modern.
+
+pub mod up;
