@@ -10,6 +10,7 @@
 mod clusters;
 mod desk;
 mod folder;
+pub mod options;
 mod panel;
 mod roster;
 mod serve;
@@ -21,7 +22,6 @@ mod up;
 mod watch;
 mod writer;
 
-use crate::cli::{ServeOptions, UpOptions};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::extproc::{Budget, Gate, Health, Listener, Processor, Server};
 use crate::edge::http::Targets;
@@ -37,6 +37,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use clusters::Clusters;
 use desk::Desk;
+use options::{ServeOptions, UpOptions};
 use panel::Panel;
 use roster::Roster;
 use status::Board;

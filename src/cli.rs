@@ -9,8 +9,6 @@ mod check;
 mod render;
 mod table;
 
-pub use arguments::{Listen, ServeOptions, UpOptions};
-
 use arguments::{Arguments, Command, Render};
 use clap::{CommandFactory, Parser};
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! `serve`: the processor alone, beside an Envoy that somebody else runs.
 
+use super::options::{Listen, ServeOptions};
 use super::{GRACE, Gateway, Signals, folder};
-use crate::cli::{Listen, ServeOptions};
 use crate::edge::envoy::route_key;
 use crate::edge::extproc::{self, Gate};
 use anyhow::Context;

@@ -1,9 +1,9 @@
 //! `up`: the whole gateway on one machine, with Envoy as its child.
 
 use super::clusters::Clusters;
+use super::options::UpOptions;
 use super::status::Board;
 use super::{GRACE, Gateway, Signals, Tasks, folder};
-use crate::cli::UpOptions;
 use crate::edge::envoy::{self, Admin, CdsFile, ChildOptions, RenderOptions};
 use crate::edge::extproc;
 use crate::engine::config::Config;

@@ -1,9 +1,9 @@
 //! The grammar of the command line. Nothing is done here; `clap` ends the process with 2 where the grammar is broken.
 
+use crate::app::options::{Listen, ServeOptions, UpOptions};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::telemetry::log::{self, LogFormat};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Many MCP servers behind one endpoint, on the Envoy you already run.
@@ -201,33 +201,6 @@ pub(super) struct AskArguments {
 
 // === what app gets ===
 
-/// What `up` was asked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UpOptions {
-    /// The configuration; loaded again when its file changes.
-    pub source: ConfigSource,
-    /// `--envoy` or `$MCP_MANIFOLD_ENVOY`; `None`: `envoy` in PATH.
-    pub envoy: Option<PathBuf>,
-}
-
-/// What `serve` was asked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ServeOptions {
-    /// The configuration; loaded again when its file changes.
-    pub source: ConfigSource,
-    /// `None`: `ext-proc.sock` in the state folder.
-    pub listen: Option<Listen>,
-}
-
-/// Where the processor listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// `unix:/path`
-    Unix(PathBuf),
-    /// `host:port`
-    Tcp(SocketAddr),
-}
-
 impl UpArguments {
     pub(super) fn into_options(self) -> UpOptions {
         UpOptions {
@@ -248,20 +221,6 @@ impl ServeArguments {
                 upstreams: Vec::new(),
             },
             listen: self.listen,
-        }
-    }
-}
-
-impl std::str::FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err("no path after unix:".to_owned()),
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| {
-                "write unix:/path or IP:port, such as unix:/run/mcp-manifold.sock or 127.0.0.1:9002".to_owned()
-            }),
         }
     }
 }

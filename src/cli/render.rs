@@ -3,7 +3,8 @@
 //! The route key in it is the one of the state folder, made there if need be, so that `serve` beside this Envoy has the
 //! same.
 
-use super::arguments::{self, Listen, RenderEnvoyArguments};
+use super::arguments::{self, RenderEnvoyArguments};
+use crate::app::options::Listen;
 use crate::edge::config_file::ConfigSource;
 use crate::edge::envoy::{Address, BodyMode, RenderOptions, render, route_key};
 use anyhow::Context;

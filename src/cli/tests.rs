@@ -1,6 +1,7 @@
 //! The grammar, the completions, the tables of `status` and `tools`.
 
 use super::*;
+use crate::app::options::Listen;
 use crate::edge::config_file::ConfigSource;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::status::{GatewayStatus, Reason, Tool, UpstreamStatus};

@@ -225,6 +225,17 @@ fn only_app_and_cli_know_the_edge() {
 }
 
 #[test]
+fn app_does_not_know_the_command_line() {
+    let mut found = Vec::new();
+    for source in sources() {
+        if source.module.first().is_some_and(|place| place == "app") {
+            found.extend(foreign(source, |path| path.first().is_none_or(|side| side != "cli")));
+        }
+    }
+    assert_none(&found, "src/cli.rs calls src/app.rs, never the other way round:");
+}
+
+#[test]
 fn no_arrow_that_waits_to_be_removed_has_already_gone() {
     let all = sources();
     let stale: Vec<String> = WAITING
