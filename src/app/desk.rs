@@ -7,11 +7,12 @@ use crate::edge::telemetry::Telemetry;
 use crate::edge::upstream::Binder;
 use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Call, Notice, Question};
+use crate::engine::exchange::step::{Addressee, Call, Notice, Question};
 use crate::engine::exchange::{Finding, Record};
-use crate::engine::session::{Lookup, Recall, SessionStore, Timestamp};
+use crate::engine::session::{Binding, Lookup, Recall, SessionKey, SessionStore, Timestamp};
 use crate::engine::snapshot::Snapshot;
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +36,48 @@ impl Desk {
         self.replay.set_limit(limits.replay);
         self.store.set_limit(limits.sessions);
     }
+}
+
+impl Desk {
+    /// Finds out who hears a client's message, and passes it on.
+    fn tell(&self, session: SessionKey, to: Addressee, message: Bytes) -> Asked {
+        if self.store.recall(session, now()) == Recall::Ended {
+            return Asked::Now(Finding::Ended);
+        }
+        let tie = match to {
+            Addressee::Stateless(upstream, binding) => Some((upstream, binding)),
+            Addressee::Upstream(upstream) => match self.store.lookup(session, &upstream, now()) {
+                Lookup::Bound(binding) => Some((upstream, binding)),
+                Lookup::Unbound | Lookup::Ended => None,
+            },
+            Addressee::Owner(call) => self.store.owner(session, call.as_bytes()).map(named),
+            Addressee::Only => match <[_; 1]>::try_from(self.store.ties(session)) {
+                Ok([only]) => Some(named(only)),
+                Err(_) => None,
+            },
+            Addressee::All => {
+                for (upstream, binding) in self.store.ties(session).into_iter().map(named) {
+                    let message = message.clone();
+                    self.binder.notify(Notice::Tell {
+                        upstream,
+                        binding,
+                        message,
+                    });
+                }
+                return Asked::Now(Finding::Told(true));
+            }
+        };
+        let Some((upstream, binding)) = tie else {
+            tracing::debug!("Message of a client for an upstream session that is gone.");
+            return Asked::Now(Finding::Told(false));
+        };
+        let binder = Arc::clone(&self.binder);
+        Asked::Later(Box::pin(async move { binder.tell(upstream, binding, message).await }))
+    }
+}
+
+fn named((upstream, binding): (String, Binding)) -> (Arc<str>, Binding) {
+    (upstream.into(), binding)
 }
 
 /// Milliseconds since the epoch, now.
@@ -88,10 +131,14 @@ impl Backroom for Desk {
                 }
                 Asked::Now(Finding::Live)
             }
-            Question::Bind { session, upstream } => {
+            Question::Bind {
+                session,
+                upstream,
+                call,
+            } => {
                 let known = self.store.lookup(session.key, &upstream, now());
                 // Released when the exchange is over, see `record`.
-                self.store.hold(session.key);
+                self.store.hold(session.key, &upstream, &call);
                 match known {
                     Lookup::Bound(binding) => Asked::Now(Finding::Bound(binding)),
                     Lookup::Ended => Asked::Now(Finding::Ended),
@@ -126,6 +173,7 @@ impl Backroom for Desk {
                 }
                 Asked::Later(Box::pin(async move { Finding::EndWritten(ended.written.await) }))
             }
+            Question::Tell { session, to, message } => self.tell(session.key, to, message),
         }
     }
 

@@ -7,6 +7,7 @@
 //! The call path touches memory only. The journal learns which sessions changed, reads what they are by then and
 //! writes that in batches; it never holds a queue of changes, so a slow disk costs no memory.
 
+mod calls;
 mod entry;
 mod intern;
 mod journal;

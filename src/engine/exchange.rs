@@ -31,6 +31,7 @@ mod plan;
 mod reject;
 mod relay;
 mod say;
+mod tell;
 mod verdict;
 
 pub use event::{CallEvent, Event, Finding, Message, RequestHead, ResponseHead};

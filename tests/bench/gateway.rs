@@ -173,6 +173,7 @@ impl Gateway {
             Question::Bind { .. } | Question::OneShot { .. } => Finding::Bound(self.tie.clone()),
             Question::Recover { .. } => Finding::StillThere,
             Question::End(_) => Finding::EndWritten(true),
+            Question::Tell { .. } => Finding::Told(true),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Small on purpose: a session without ties costs one map slot, one box and a share of an interned client.
 
+use super::calls::Calls;
 use crate::engine::mcp::Version;
 use crate::engine::session::{Binding, Client, Level, SessionKey, Timestamp};
 use dashmap::DashMap;
@@ -89,6 +90,7 @@ pub(super) struct Live {
     held: AtomicU32,
     pub(super) client: Arc<Client>,
     pub(super) level: Option<Level>,
+    calls: Calls,
     /// Sorted by upstream.
     ties: Box<[Tie]>,
 }
@@ -129,6 +131,7 @@ impl Live {
             held: AtomicU32::new(0),
             client,
             level: None,
+            calls: Calls::default(),
             ties: Box::default(),
         }
     }
@@ -142,9 +145,17 @@ impl Live {
         }
     }
 
-    /// A call is under way.
-    pub(super) fn hold(&self) {
+    /// A call to `upstream` is under way.
+    pub(super) fn hold(&self, upstream: &str, call: &[u8]) {
         self.held.fetch_add(1, Ordering::Relaxed);
+        self.calls.remember(upstream, call);
+    }
+
+    /// The tie to the upstream that `call` went to.
+    pub(super) fn owner(&self, call: &[u8]) -> Option<(String, Binding)> {
+        let is_owner = self.calls.owner(call)?;
+        let tie = self.ties.iter().find(|tie| is_owner(&tie.upstream))?;
+        Some((tie.upstream.to_string(), tie.binding()))
     }
 
     /// So many calls are over. Some may have been held under an entry that is gone.

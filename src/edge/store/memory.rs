@@ -206,9 +206,9 @@ impl SessionStore for MemoryStore {
         }
     }
 
-    fn hold(&self, key: SessionKey) {
+    fn hold(&self, key: SessionKey, upstream: &str, call: &[u8]) {
         if let Some(Entry::Live(live)) = self.sessions.get(&key.into()).as_deref() {
-            live.hold();
+            live.hold(upstream, call);
         }
     }
 
@@ -250,6 +250,13 @@ impl SessionStore for MemoryStore {
         match self.sessions.get(&key.into()).as_deref() {
             Some(Entry::Live(live)) => live.bindings(),
             Some(Entry::Ended(_)) | None => Vec::new(),
+        }
+    }
+
+    fn owner(&self, key: SessionKey, call: &[u8]) -> Option<(String, Binding)> {
+        match self.sessions.get(&key.into()).as_deref() {
+            Some(Entry::Live(live)) => live.owner(call),
+            Some(Entry::Ended(_)) | None => None,
         }
     }
 

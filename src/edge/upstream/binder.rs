@@ -12,13 +12,17 @@ use crate::engine::exchange::event::{Finding, UpstreamFailure};
 use crate::engine::exchange::step::{Notice, SessionRef};
 use crate::engine::mcp::Version;
 use crate::engine::session::{Binding, Client, Lookup, SessionKey, SessionStore, Timestamp};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+
+/// How long a message of a client may take: it waits for 202.
+const TELLING: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Clone)]
@@ -108,6 +112,23 @@ impl Binder {
             Outcome::Ended => Finding::Ended,
             Outcome::Failed(failure) => Finding::Unbindable(failure),
         }
+    }
+
+    /// Sends a message of a client that has no answer. A client that leaves meanwhile does not take it back. -> Told
+    pub async fn tell(&self, upstream: Arc<str>, binding: Binding, message: Bytes) -> Finding {
+        let Some(target) = self.inner.target(&upstream) else {
+            return Finding::Told(false);
+        };
+        let line = Line::new(target, Tie::Session(binding));
+        let saying = self
+            .inner
+            .runtime
+            .spawn(async move { line.say(message, TELLING).await });
+        let told = saying.await.unwrap_or(false);
+        if !told {
+            tracing::debug!(%upstream, "Message of a client was not taken.");
+        }
+        Finding::Told(told)
     }
 
     /// Does something in the background; see [`Notices`].

@@ -5,6 +5,7 @@ use super::answer::{self, Reply};
 use crate::edge::http::{HttpError, Response, Target};
 use crate::engine::mcp::{Version, headers};
 use crate::engine::session::Binding;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -106,9 +107,10 @@ impl Line {
         Err(answer::refusal(method, response, time).await)
     }
 
-    /// Sends any JSON-RPC message and forgets the answer.
-    pub(super) async fn say(&self, body: String, time: Duration) {
-        let _ = self.target.post(self.headers(""), body.into(), time).await;
+    /// Sends any JSON-RPC message that has no answer. True if the upstream took it: any 2xx.
+    pub(super) async fn say(&self, body: impl Into<Bytes>, time: Duration) -> bool {
+        let response = self.target.post(self.headers(""), body.into(), time).await;
+        response.is_ok_and(|response| response.is_success())
     }
 
     /// Opens the event stream of the session (GET).

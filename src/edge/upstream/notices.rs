@@ -53,7 +53,8 @@ impl Notices {
 async fn carry_out(targets: &Targets, notice: Notice) {
     let (Notice::Close { upstream, binding }
     | Notice::Level { upstream, binding, .. }
-    | Notice::Cancelled { upstream, binding, .. }) = &notice;
+    | Notice::Cancelled { upstream, binding, .. }
+    | Notice::Tell { upstream, binding, .. }) = &notice;
     let Some(target) = targets.load().get(&**upstream).map(Arc::clone) else {
         return;
     };
@@ -65,6 +66,11 @@ async fn carry_out(targets: &Targets, notice: Notice) {
             // Many upstreams know no levels.
             if let Err(failure) = line.request("logging/setLevel", &members, SMALL, TIME).await {
                 tracing::debug!(upstream = %line.target().name(), %failure, "Log level was not taken.");
+            }
+        }
+        Notice::Tell { message, .. } => {
+            if !line.say(message.clone(), TIME).await {
+                tracing::debug!(upstream = %line.target().name(), "Message of a client was not taken.");
             }
         }
         Notice::Cancelled { id, .. } => {

@@ -123,7 +123,9 @@ impl Watch {
                 }
                 Stage::Open(stream) => match stream.next().await {
                     Some(Heard::Changed) => return News::Changed,
-                    Some(Heard::Asked(answer)) => self.line.say(answer, ANSWERING).await,
+                    Some(Heard::Asked(answer)) => {
+                        self.line.say(answer, ANSWERING).await;
+                    }
                     None => {
                         if self.close() {
                             return News::Changed;

@@ -38,6 +38,7 @@ pub(super) fn new_session(
         endpoint: claims.endpoint,
         expires: claims.expires,
         version,
+        flags,
     };
     (session, endpoint.keys.sign(&claims))
 }

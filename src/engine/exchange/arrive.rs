@@ -6,7 +6,8 @@ use super::intake::Intake;
 use super::modes::unserved;
 use super::plan::{self, Plan, Sender};
 use super::reject::Reject;
-use super::step::{Command, HeaderWork, Question, Reply, Step};
+use super::step::{Addressee, Command, HeaderWork, Question, Reply, SessionRef, Step};
+use super::tell::Errand;
 use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller};
 use crate::engine::mcp::Era;
 use crate::engine::session::Timestamp;
@@ -146,9 +147,19 @@ impl Exchange {
             (Plan::SetLevel(level), Some(session)) => {
                 self.ask(request, Question::SetLevel { session, level }, Then::Do(Plan::Empty))
             }
+            (Plan::Tell(errand), Some(session)) => self.tell(request, session, errand),
             (plan, Some(session)) => self.ask(request, Question::Recall(session), Then::Do(plan)),
             (plan, None) => self.say(&request, &plan),
         }
+    }
+
+    /// Passes a message on; its sender hears 202 whatever becomes of it.
+    fn tell(&mut self, request: Box<Request>, session: SessionRef, errand: Errand) -> Step {
+        if let Addressee::Upstream(name) | Addressee::Stateless(name, _) = &errand.to {
+            self.record.upstream = Some(Arc::clone(name));
+        }
+        let Errand { to, message } = errand;
+        self.ask(request, Question::Tell { session, to, message }, Then::Do(Plan::Absorb))
     }
 
     pub(super) fn ask(&mut self, request: Box<Request>, question: Question, then: Then) -> Step {
@@ -164,7 +175,7 @@ impl Exchange {
         match (then, finding) {
             (_, Finding::Ended) => self.reject(&Reject::SessionNotFound("session_ended"), request.id()),
             (_, Finding::SessionsFull) => self.reject(&Reject::SessionsFull, request.id()),
-            (Then::Do(plan), Finding::Live) => self.say(&request, &plan),
+            (Then::Do(plan), Finding::Live | Finding::Told(_)) => self.say(&request, &plan),
             (Then::Welcome { id, version }, Finding::Live) => self.welcome(&request, id, version),
             (Then::Get, Finding::Live) => self.reject(&Reject::MethodNotAllowed, None),
             (Then::Delete, Finding::EndWritten(true)) => self.answer(&request, answer::empty(200)),

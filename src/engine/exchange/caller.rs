@@ -57,6 +57,7 @@ pub(super) fn session(endpoint: &Endpoint, headers: &Headers, now: Timestamp) ->
             endpoint: claims.endpoint,
             expires: claims.expires,
             version: claims.version,
+            flags: claims.flags,
         })),
         Err(error) => Err(Reject::SessionNotFound(match error {
             IdError::Malformed => "session_malformed",

@@ -102,6 +102,8 @@ pub enum Finding {
     Reopened(Binding),
     /// Asked to end a session: it is written down. False: it could not be.
     EndWritten(bool),
+    /// Asked to pass on a message: somebody has it. False: nobody was there to take it.
+    Told(bool),
 }
 
 /// Why an upstream could not be used. One word each for logs; all of them are -31010 or -31013 to the client.

@@ -104,6 +104,7 @@ impl Exchange {
                 let question = Question::Bind {
                     session,
                     upstream: name,
+                    call: request.sender.id.clone().unwrap_or_default(),
                 };
                 self.ask(request, question, Then::Call(calls))
             }
@@ -143,7 +144,8 @@ impl Exchange {
             | Finding::SessionsFull
             | Finding::StillThere
             | Finding::Reopened(_)
-            | Finding::EndWritten(_) => self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage)),
+            | Finding::EndWritten(_)
+            | Finding::Told(_) => self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage)),
         }
     }
 
@@ -286,7 +288,7 @@ impl Exchange {
             Finding::Reopened(_) => self.replace(&forward, Trouble::Status(verdict::status(&head))),
             Finding::Unbindable(failure) => self.replace(&forward, Trouble::Failed(failure)),
             Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), forward.request.id()),
-            Finding::Live | Finding::SessionsFull | Finding::Bound(_) | Finding::EndWritten(_) => {
+            Finding::Live | Finding::SessionsFull | Finding::Bound(_) | Finding::EndWritten(_) | Finding::Told(_) => {
                 self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage))
             }
         }

@@ -5,6 +5,7 @@ use super::caller;
 use super::event::Headers;
 use super::reject::Reject;
 use super::step::SessionRef;
+use super::tell::{self, Errand};
 use crate::engine::catalog::Kind;
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
 use crate::engine::mcp::capabilities::ClientFlags;
@@ -59,6 +60,8 @@ pub(super) enum Plan {
     },
     /// Remember a level.
     SetLevel(Level),
+    /// Answer 202 once somebody else was told.
+    Tell(Errand),
     /// Ask an upstream.
     Call(Routed),
 }
@@ -107,7 +110,11 @@ pub(super) fn plan(
         }
         (Era::Legacy, Shape::Notification { .. } | Shape::Response { .. }) => {
             admit_legacy(endpoint, headers, sender, now)?;
-            Ok(Plan::Absorb)
+            match sender.session {
+                Some(_) => Ok(tell::plan(endpoint, &envelope, body)),
+                // Its upstream session, if it has one, is for one call only.
+                None => Ok(Plan::Absorb),
+            }
         }
         (Era::Modern, Shape::Notification { .. } | Shape::Response { .. }) => Ok(Plan::Absorb),
     }

@@ -17,7 +17,7 @@ impl Exchange {
     pub(super) fn say(&mut self, request: &Request, plan: &Plan) -> Step {
         let endpoint = &request.endpoint;
         match plan {
-            Plan::Absorb => self.answer(request, answer::empty(202)),
+            Plan::Absorb | Plan::Tell(_) => self.answer(request, answer::empty(202)),
             Plan::Empty | Plan::SetLevel(_) => {
                 let result = answer::empty_result(request.era());
                 self.answer(request, answer::result(request.id(), &[result]))

@@ -1,5 +1,6 @@
 //! What an exchange wants done: replies to Envoy, in its order, and commands to the edge rooms.
 
+use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Timestamp};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -159,6 +160,8 @@ pub struct SessionRef {
     pub expires: Timestamp,
     /// Negotiated with the client.
     pub version: crate::engine::mcp::Version,
+    /// What its client can; any of them makes it an inspected session.
+    pub flags: ClientFlags,
 }
 
 /// Something to find out.
@@ -186,6 +189,8 @@ pub enum Question {
         session: SessionRef,
         /// To whom: configured name.
         upstream: Arc<str>,
+        /// Raw JSON id of the call that needs it, remembered for a cancellation.
+        call: Bytes,
     },
     /// A tie for this exchange alone: the client has no session. -> Bound, Unbindable
     OneShot {
@@ -205,6 +210,30 @@ pub enum Question {
     },
     /// End the session, durably. -> EndWritten, Ended
     End(SessionRef),
+    /// Pass on a message that has no answer; at most 10 s. -> Told, Ended
+    Tell {
+        /// Whose client sends it.
+        session: SessionRef,
+        /// Who hears it.
+        to: Addressee,
+        /// As the upstream hears it.
+        message: Bytes,
+    },
+}
+
+/// Who hears a client's message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Addressee {
+    /// The upstream of this name, in the session's tie to it.
+    Upstream(Arc<str>),
+    /// The upstream of this name, which knows no sessions.
+    Stateless(Arc<str>, Binding),
+    /// The only upstream that the session is tied to; nobody, if there are several.
+    Only,
+    /// Whoever was asked by the call with this raw JSON id.
+    Owner(Box<str>),
+    /// All that the session is tied to, in the background.
+    All,
 }
 
 /// A call made by the processor itself.
@@ -247,5 +276,14 @@ pub enum Notice {
         binding: Binding,
         /// Raw JSON id of the request.
         id: Box<str>,
+    },
+    /// Send a message of a client.
+    Tell {
+        /// To whom.
+        upstream: Arc<str>,
+        /// In which session.
+        binding: Binding,
+        /// As the upstream hears it.
+        message: Bytes,
     },
 }

@@ -121,8 +121,9 @@ pub trait SessionStore: Send + Sync + 'static {
     fn recall(&self, key: SessionKey, now: Timestamp) -> Recall;
     /// The tie to `upstream`; counts as use at `now`. One look-up: the call path.
     fn lookup(&self, key: SessionKey, upstream: &str, now: Timestamp) -> Lookup;
-    /// A call of the session is under way: until it is released, the session is not idle.
-    fn hold(&self, key: SessionKey);
+    /// A call of the session to `upstream` is under way: until it is released, the session is not idle. Its raw JSON id
+    /// is remembered for [`SessionStore::owner`], of the last 64 calls.
+    fn hold(&self, key: SessionKey, upstream: &str, call: &[u8]);
     /// So many calls that were held are over at `now`.
     fn release(&self, key: SessionKey, calls: u32, now: Timestamp);
     /// What is needed to open an upstream session: the client and the level it set.
@@ -136,6 +137,8 @@ pub trait SessionStore: Send + Sync + 'static {
     fn set_level(&self, key: SessionKey, expires: Timestamp, level: Level) -> bool;
     /// The ties of a session: (upstream, binding).
     fn ties(&self, key: SessionKey) -> Vec<(String, Binding)>;
+    /// The upstream that the call with this raw JSON id went to, and the tie to it.
+    fn owner(&self, key: SessionKey, call: &[u8]) -> Option<(String, Binding)>;
     /// Ends a session until `expires`: its ties, to be closed upstream, and a promise that it is on disk.
     fn end(&self, key: SessionKey, expires: Timestamp) -> Ended;
     /// Takes the ties of sessions not used since `before`, to be closed upstream. The sessions stay.

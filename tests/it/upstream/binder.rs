@@ -9,6 +9,7 @@ use mcp_manifold::engine::exchange::Finding;
 use mcp_manifold::engine::exchange::event::UpstreamFailure;
 use mcp_manifold::engine::exchange::step::{Notice, SessionRef};
 use mcp_manifold::engine::mcp::Version;
+use mcp_manifold::engine::mcp::capabilities::ClientFlags;
 use mcp_manifold::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, SessionStore, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,6 +44,7 @@ fn mk_session(key: u128) -> SessionRef {
         endpoint: EndpointHash(7),
         expires: LATER,
         version: Version::V2025_06_18,
+        flags: ClientFlags::default(),
     }
 }
 

@@ -40,8 +40,8 @@ fn a_session_with_a_call_under_way_is_not_idle() {
     let store = mk_store(1);
     let key = mk_key(0);
     assert!(store.bind(key, EXPIRES, "a", mk_binding("a"), NOW));
-    store.hold(key);
-    store.hold(key);
+    store.hold(key, "a", b"1");
+    store.hold(key, "a", b"2");
     store.release(key, 1, NOW);
     assert!(store.take_idle(LATER).is_empty());
     store.release(key, 1, NOW);

@@ -67,6 +67,8 @@ pub(super) fn finding(words: &[&str]) -> Finding {
         ["reopened", id, version] => Finding::Reopened(binding(id, version)),
         ["still-there"] => Finding::StillThere,
         ["unbindable", why] => Finding::Unbindable(failure(why)),
+        ["told"] => Finding::Told(true),
+        ["not-told"] => Finding::Told(false),
         ["end-written"] => Finding::EndWritten(true),
         ["end-not-written"] => Finding::EndWritten(false),
         other => panic!("unknown: => found {other:?}"),

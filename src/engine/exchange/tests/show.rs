@@ -1,6 +1,6 @@
 //! Writes the `<=` lines of a transcript.
 
-use crate::engine::exchange::step::{Command, HeaderName, HeaderWork, Metadata, Notice, Question, Reply};
+use crate::engine::exchange::step::{Addressee, Command, HeaderName, HeaderWork, Metadata, Notice, Question, Reply};
 use bytes::Bytes;
 use std::fmt::Write;
 
@@ -108,6 +108,18 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
                 binding.id.as_deref().unwrap_or("-")
             )
         }
+        Command::Notify(Notice::Tell {
+            upstream,
+            binding,
+            message,
+        }) => {
+            let id = binding.id.as_deref().unwrap_or("-");
+            writeln!(
+                out,
+                "<= notify tell {upstream} {id}\n{}",
+                String::from_utf8_lossy(message)
+            )
+        }
         Command::Arm(duration) => writeln!(out, "<= arm {duration:?}"),
         Command::Disarm => writeln!(out, "<= disarm"),
     };
@@ -123,7 +135,7 @@ pub(super) fn show_question(question: &Question) -> String {
             )
         }
         Question::SetLevel { session, level } => format!("set-level {} {}", session.key.0, level.as_str()),
-        Question::Bind { session, upstream } => format!("bind {} {upstream}", session.key.0),
+        Question::Bind { session, upstream, .. } => format!("bind {} {upstream}", session.key.0),
         Question::OneShot { upstream, version } => format!("one-shot {upstream} {}", version.as_str()),
         Question::Recover {
             session,
@@ -134,5 +146,19 @@ pub(super) fn show_question(question: &Question) -> String {
             format!("recover {session} {upstream} {}", stale.id.as_deref().unwrap_or("-"))
         }
         Question::End(session) => format!("end {}", session.key.0),
+        Question::Tell { session, to, message } => {
+            let message = String::from_utf8_lossy(message);
+            format!("tell {} {}\n{message}", session.key.0, show_addressee(to))
+        }
+    }
+}
+
+fn show_addressee(to: &Addressee) -> String {
+    match to {
+        Addressee::Upstream(name) => name.to_string(),
+        Addressee::Stateless(name, binding) => format!("stateless {name} {}", binding.version.as_str()),
+        Addressee::Only => "the only one".to_owned(),
+        Addressee::Owner(id) => format!("the owner of {id}"),
+        Addressee::All => "all".to_owned(),
     }
 }

@@ -119,6 +119,7 @@ impl Backroom for Scripted {
             Question::Bind { .. } | Question::OneShot { .. } => "bind",
             Question::Recover { .. } => "recover",
             Question::End(_) => "end",
+            Question::Tell { .. } => "tell",
         });
         if let Some(finding) = script.at_once.pop_front() {
             return Asked::Now(finding);

@@ -136,7 +136,7 @@ impl World {
                     .swap_remove(at.expect("opened for this exchange, and closed once"));
             }
             Command::Notify(Notice::Cancelled { .. }) => assert!(self.made > 0, "nobody was asked"),
-            Command::Notify(Notice::Level { .. }) => {}
+            Command::Notify(Notice::Level { .. } | Notice::Tell { .. }) => {}
             Command::Arm(_) => self.armed = true,
             Command::Disarm => self.armed = false,
         }
@@ -151,10 +151,10 @@ impl World {
         };
         let failed = Finding::Unbindable(UpstreamFailure::Unreachable);
         Some(match (question, choice % 8) {
-            (Question::Recall(_) | Question::SetLevel { .. }, 0) | (Question::Bind { .. } | Question::End(_), 0) => {
-                Finding::Ended
-            }
+            (Question::Recall(_) | Question::SetLevel { .. } | Question::Tell { .. }, 0)
+            | (Question::Bind { .. } | Question::End(_), 0) => Finding::Ended,
             (Question::Recall(_) | Question::SetLevel { .. }, _) => Finding::Live,
+            (Question::Tell { .. }, choice) => Finding::Told(choice.is_multiple_of(2)),
             (Question::Start { .. }, 0) => Finding::SessionsFull,
             (Question::Start { .. }, _) => Finding::Live,
             (Question::Bind { .. } | Question::OneShot { .. }, 1) => failed,

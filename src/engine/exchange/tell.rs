@@ -1,0 +1,100 @@
+//! What a client says without asking: responses to requests of upstreams, and notifications. Decides who hears it.
+//!
+//! A response names its upstream by its id (`call::id`). One whose id is not ours answers a request that went to the client
+//! untouched, on a session whose client takes none but `ping`: it is believed where only one upstream can have asked.
+//! Whatever becomes of it, the client gets 202: it has no way to hear of a failure.
+
+use super::plan::Plan;
+use super::step::Addressee;
+use crate::engine::call::id::reveal;
+use crate::engine::jsonrpc::{Envelope, Shape, Splice};
+use crate::engine::mcp::Era;
+use crate::engine::session::Binding;
+use crate::engine::snapshot::Endpoint;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// A message that is passed on, and to whom.
+#[derive(Debug, PartialEq)]
+pub(super) struct Errand {
+    pub(super) to: Addressee,
+    pub(super) message: Bytes,
+}
+
+/// What to do with a legacy notification or response of a client that has a session.
+pub(super) fn plan(endpoint: &Endpoint, envelope: &Envelope<'_>, body: &Bytes) -> Plan {
+    let errand = match &envelope.shape {
+        Shape::Notification { method } => notification(endpoint, envelope, method, body),
+        Shape::Response { id } => response(endpoint, envelope, id.0, body),
+        Shape::Request { .. } => None,
+    };
+    errand.map_or(Plan::Absorb, Plan::Tell)
+}
+
+fn response(endpoint: &Endpoint, envelope: &Envelope<'_>, id: &str, body: &Bytes) -> Option<Errand> {
+    // Answers a request of the gateway itself; who made it waits elsewhere.
+    if id.starts_with("\"mg:") {
+        return None;
+    }
+    let Some((upstream, raw)) = reveal(id) else {
+        let to = only(endpoint);
+        let message = body.clone();
+        return Some(Errand { to, message });
+    };
+    let message = replaced(envelope, id, &raw, body);
+    named(endpoint, &upstream).map(|to| Errand { to, message })
+}
+
+fn notification(endpoint: &Endpoint, envelope: &Envelope<'_>, method: &str, body: &Bytes) -> Option<Errand> {
+    let message = body.clone();
+    match method {
+        // Each upstream session was told so when it was opened.
+        "notifications/initialized" => None,
+        "notifications/cancelled" => {
+            let id = envelope.params.raw("requestId")?;
+            let to = Addressee::Owner(id.into());
+            Some(Errand { to, message })
+        }
+        "notifications/progress" => {
+            let token = envelope.params.raw("progressToken")?;
+            let Some((upstream, raw)) = reveal(token) else {
+                let to = only(endpoint);
+                return Some(Errand { to, message });
+            };
+            let message = replaced(envelope, token, &raw, body);
+            named(endpoint, &upstream).map(|to| Errand { to, message })
+        }
+        // The client's roots, its tasks, what later revisions or vendors add: whoever knows the client may hear it.
+        _ => Some(Errand {
+            to: Addressee::All,
+            message,
+        }),
+    }
+}
+
+fn replaced(envelope: &Envelope<'_>, token: &str, raw: &str, body: &Bytes) -> Bytes {
+    let edits = vec![(envelope.span(token), Bytes::copy_from_slice(raw.as_bytes()))];
+    Splice { edits }.apply(body)
+}
+
+/// The upstream of this name; `None`: it is not configured (any more).
+fn named(endpoint: &Endpoint, name: &str) -> Option<Addressee> {
+    let upstream = endpoint.upstreams.iter().find(|upstream| &*upstream.name == name)?;
+    let name = Arc::clone(&upstream.name);
+    match upstream.speech(Era::Legacy) {
+        // It issues no session ids: there is no tie, and none is needed.
+        Some(speech) if !speech.stateful => {
+            let (id, version) = (None, speech.version);
+            Some(Addressee::Stateless(name, Binding { id, version }))
+        }
+        Some(_) | None => Some(Addressee::Upstream(name)),
+    }
+}
+
+/// Whoever sent a message that bears no name.
+fn only(endpoint: &Endpoint) -> Addressee {
+    match endpoint.upstreams.as_slice() {
+        [only] => named(endpoint, &only.name).unwrap_or(Addressee::Only),
+        _ => Addressee::Only,
+    }
+}
