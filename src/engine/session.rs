@@ -2,10 +2,12 @@
 
 pub mod cursor;
 pub mod id;
+pub mod state;
 pub mod store;
 
 pub use cursor::Cursor;
 pub use id::{Claims, EndpointHash, IdError, Keys, SessionKey, fingerprint};
+pub use state::{RequestState, StateError};
 pub use store::{Binding, Client, Level, Lookup, Recall, SessionStore};
 
 /// Milliseconds since the Unix epoch. The engine never asks for the time; it is given.

@@ -21,6 +21,8 @@ impl Code {
     pub const RESOURCE_NOT_FOUND: Self = Self(-32002);
     /// MCP 2026-07-28 (SEP-2243): header and body disagree.
     pub const HEADER_MISMATCH: Self = Self(-32020);
+    /// MCP 2026-07-28: the request needs a capability that its client did not declare.
+    pub const MISSING_CAPABILITY: Self = Self(-32021);
     /// MCP 2026-07-28: the protocol version is not supported.
     pub const UNSUPPORTED_VERSION: Self = Self(-32022);
     /// Ours: the upstream cannot be reached, or answered something that is not MCP.
