@@ -1,4 +1,5 @@
-//! HTTP/1.1 towards upstreams. Knows no MCP: what an answer means is for `upstream` and `relay` to say.
+//! HTTP/1.1 towards upstreams. What an answer means is for `upstream` and `relay` to say: nothing here knows MCP but
+//! `sse`, which makes servers of the old transport look like those of today.
 //!
 //! A [`Target`] is one upstream as the wire sees it, and it owns its connections: one pool for each tokio runtime that
 //! calls it, because a connection dies with the runtime that opened it. A changed configuration is a new target; the old
@@ -7,6 +8,7 @@
 mod connect;
 mod error;
 mod response;
+mod sse;
 mod target;
 mod wire;
 

@@ -24,6 +24,9 @@ pub enum HttpError {
     /// The response body exceeds this many bytes.
     #[error("answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// What was to be an HTTP+SSE server does not behave like one.
+    #[error("{0}")]
+    NotSse(String),
     /// Nothing was sent: the credential's value is not at this place.
     #[error("its credential is missing: {0}")]
     SecretMissing(String),
@@ -36,7 +39,7 @@ impl HttpError {
         match self {
             Self::Unreachable(_) | Self::BrokenOff(_) => UpstreamFailure::Unreachable,
             Self::ConnectTimedOut(_) | Self::TimedOut(_) => UpstreamFailure::TimedOut,
-            Self::TooLarge(_) => UpstreamFailure::Garbage,
+            Self::TooLarge(_) | Self::NotSse(_) => UpstreamFailure::Garbage,
             Self::SecretMissing(_) => UpstreamFailure::Unauthorized,
         }
     }
@@ -47,7 +50,7 @@ impl HttpError {
         match self {
             Self::Unreachable(_) | Self::BrokenOff(_) => Reason::Unreachable,
             Self::ConnectTimedOut(_) | Self::TimedOut(_) => Reason::Timeout,
-            Self::TooLarge(_) => Reason::ProtocolError,
+            Self::TooLarge(_) | Self::NotSse(_) => Reason::ProtocolError,
             Self::SecretMissing(_) => Reason::SecretMissing,
         }
     }

@@ -1,8 +1,11 @@
 //! A response whose body is read piece by piece, or whole within a limit.
 
 use super::HttpError;
+use super::sse::Outlet;
+use crate::engine::mcp::headers::SESSION_ID;
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::time::Duration;
@@ -12,7 +15,17 @@ use std::time::Duration;
 pub struct Response {
     status: u16,
     headers: HeaderMap,
-    body: Incoming,
+    body: Body,
+}
+
+/// Where the body comes from.
+#[derive(Debug)]
+enum Body {
+    Wire(Incoming),
+    /// Once.
+    Whole(Option<Bytes>),
+    /// The first event, and the others; `None`: that was the last.
+    Events(Option<Bytes>, Option<Outlet>),
 }
 
 /// What a response body is, as its Content-Type says.
@@ -32,8 +45,36 @@ impl Response {
         Self {
             status: head.status.as_u16(),
             headers: head.headers,
-            body,
+            body: Body::Wire(body),
         }
+    }
+
+    /// One that no server sent as it is.
+    pub(super) fn made(status: u16, media: Option<&'static str>, body: Bytes) -> Self {
+        let media = media.map(|media| (CONTENT_TYPE, HeaderValue::from_static(media)));
+        Self {
+            status,
+            headers: media.into_iter().collect(),
+            body: Body::Whole(Some(body)),
+        }
+    }
+
+    /// An event stream that begins with `first`.
+    pub(super) fn relayed(first: Option<Bytes>, rest: Outlet) -> Self {
+        let media = (CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        Self {
+            status: 200,
+            headers: HeaderMap::from_iter([media]),
+            body: Body::Events(first, Some(rest)),
+        }
+    }
+
+    /// The same, with the id of the session that it begins.
+    pub(super) fn with_session(mut self, id: &str) -> Self {
+        if let Ok(id) = HeaderValue::from_str(id) {
+            self.headers.insert(SESSION_ID, id);
+        }
+        self
     }
 
     /// HTTP status.
@@ -85,16 +126,13 @@ impl Response {
     /// # Errors
     /// [`HttpError::BrokenOff`].
     pub async fn chunk(&mut self) -> Option<Result<Bytes, HttpError>> {
-        loop {
-            match self.body.frame().await? {
-                Ok(frame) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => {}
-                    Ok(data) => return Some(Ok(data)),
-                    // Trailers say nothing to us.
-                    Err(_) => {}
-                },
-                Err(error) => return Some(Err(HttpError::of_body(&error))),
-            }
+        match &mut self.body {
+            Body::Wire(body) => from_wire(body).await,
+            Body::Whole(body) => body.take().filter(|body| !body.is_empty()).map(Ok),
+            Body::Events(first, rest) => match first.take() {
+                Some(first) => Some(Ok(first)),
+                None => from_outlet(rest).await,
+            },
         }
     }
 
@@ -118,4 +156,26 @@ impl Response {
             .await
             .unwrap_or(Err(HttpError::TimedOut(time)))
     }
+}
+
+async fn from_wire(body: &mut Incoming) -> Option<Result<Bytes, HttpError>> {
+    loop {
+        match body.frame().await? {
+            Ok(frame) => match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => return Some(Ok(data)),
+                // Trailers say nothing to us.
+                Err(_) => {}
+            },
+            Err(error) => return Some(Err(HttpError::of_body(&error))),
+        }
+    }
+}
+
+async fn from_outlet(rest: &mut Option<Outlet>) -> Option<Result<Bytes, HttpError>> {
+    let event = rest.as_mut()?.event().await;
+    if !matches!(event, Ok((_, false))) {
+        *rest = None;
+    }
+    Some(event.map(|(event, _)| event))
 }

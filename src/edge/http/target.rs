@@ -1,6 +1,7 @@
 //! One upstream as it is called: address, constant headers, credential, timeouts, trust; its connections are in `wire`.
 
 use super::connect::{self, Trust};
+use super::sse::Sessions;
 use super::wire::Wire;
 use super::{HttpError, Response};
 use crate::engine::config;
@@ -21,7 +22,9 @@ pub struct Target {
     url: String,
     uri: Uri,
     timeout: config::Timeouts,
-    wire: Wire,
+    wire: Arc<Wire>,
+    /// `protocol: sse`
+    sse: Option<Sessions>,
 }
 
 /// Why an upstream cannot be called with this configuration.
@@ -58,18 +61,24 @@ impl Target {
         let _ = url.set_password(None);
         url.set_fragment(None);
         let uri: Uri = url.as_str().parse()?;
+        let wire = Arc::new(Wire::new(
+            headers(upstream, credential)?,
+            missing(upstream, credential),
+            upstream.timeout.connect,
+            trust(upstream)?,
+        ));
+        let sse = match upstream.protocol {
+            config::Protocol::Streamable => None,
+            config::Protocol::Sse => Some(Sessions::new(url.clone(), Arc::clone(&wire))),
+        };
         url.set_query(None);
         Ok(Self {
             name: upstream.name.as_str().into(),
             url: url.into(),
             uri,
             timeout: upstream.timeout.clone(),
-            wire: Wire::new(
-                headers(upstream, credential)?,
-                missing(upstream, credential),
-                upstream.timeout.connect,
-                trust(upstream)?,
-            ),
+            wire,
+            sse,
         })
     }
 
@@ -103,7 +112,10 @@ impl Target {
     /// # Errors
     /// See [`HttpError`]. An answer of any status is no error.
     pub async fn post(&self, headers: HeaderMap, body: Bytes, limit: Duration) -> Result<Response, HttpError> {
-        self.send(Method::POST, headers, body, limit).await
+        match &self.sse {
+            None => self.send(Method::POST, headers, body, limit).await,
+            Some(sessions) => sessions.post(headers, body, limit).await,
+        }
     }
 
     /// GETs the event stream; see [`Target::post`].
@@ -111,7 +123,10 @@ impl Target {
     /// # Errors
     /// See [`HttpError`].
     pub async fn get(&self, headers: HeaderMap, limit: Duration) -> Result<Response, HttpError> {
-        self.send(Method::GET, headers, Bytes::new(), limit).await
+        match &self.sse {
+            None => self.send(Method::GET, headers, Bytes::new(), limit).await,
+            Some(sessions) => Ok(sessions.get(&headers).await),
+        }
     }
 
     /// DELETEs a session; see [`Target::post`].
@@ -119,7 +134,10 @@ impl Target {
     /// # Errors
     /// See [`HttpError`].
     pub async fn delete(&self, headers: HeaderMap, limit: Duration) -> Result<Response, HttpError> {
-        self.send(Method::DELETE, headers, Bytes::new(), limit).await
+        match &self.sse {
+            None => self.send(Method::DELETE, headers, Bytes::new(), limit).await,
+            Some(sessions) => Ok(sessions.delete(&headers)),
+        }
     }
 
     async fn send(

@@ -234,6 +234,7 @@ mod tests {
             resources_rewrite: false,
             resources_probe: false,
             via: config::Via::Envoy,
+            protocol: config::Protocol::Streamable,
         };
         Target::new(&upstream, None).expect("a target")
     }

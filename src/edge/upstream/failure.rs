@@ -85,6 +85,9 @@ impl Failure {
             Self::Http(HttpError::TimedOut(_)) => "is it overloaded, or timeout.list too short?",
             Self::Http(HttpError::BrokenOff(_)) => "is it an HTTP server that stays up?",
             Self::Http(HttpError::TooLarge(_)) => "does it list more than a gateway can hold?",
+            Self::Http(HttpError::NotSse(_)) => {
+                "is url its event stream? A Streamable HTTP server needs no protocol: sse"
+            }
             Self::Http(HttpError::SecretMissing(_)) => "it is read again by itself once it is there",
             Self::Unauthorized(_) => "check its credential",
             Self::Refused { .. } | Self::NotMcp(_) => "is url the MCP endpoint, path included?",

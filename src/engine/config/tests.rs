@@ -195,14 +195,17 @@ fn what_is_not_built_yet_is_refused() {
         ],
     );
     assert_upstream_problem("via: direct", "via: not supported yet: direct");
-    assert_upstream_problem("protocol: sse", "protocol: not supported yet: sse");
     assert_upstream_problem("listing: perPrincipal", "listing: not supported yet: perPrincipal");
     assert_upstream_problem("merge: false", "merge: not supported yet: false");
     assert_upstream_problem(
         "resources: {rewrite: true}",
         "resources.rewrite: not supported yet: true",
     );
-    assert_upstream_problem("protocol: gopher", "protocol: must be streamable");
+    assert_upstream_problem("protocol: gopher", "protocol: must be streamable or sse");
+    assert_upstream_problem(
+        "protocol: sse, via: envoy",
+        "via: an HTTP+SSE server cannot be reached via envoy",
+    );
 }
 
 #[test]

@@ -170,6 +170,17 @@ pub struct Upstream {
     pub resources_probe: bool,
     /// Who makes the calls.
     pub via: Via,
+    /// How it is spoken to.
+    pub protocol: Protocol,
+}
+
+/// How an upstream is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Streamable HTTP (2025-03-26 and later).
+    Streamable,
+    /// HTTP+SSE (2024-11-05): calls are made by the processor.
+    Sse,
 }
 
 /// Who makes the calls to an upstream.

@@ -1,7 +1,7 @@
 //! What the file says of the upstreams: names, URLs, prefixes, headers, timeouts, and what is not built yet.
 
 use super::file::Findings;
-use super::{Credential, Timeouts, Upstream, Via, gateway, headers, network, raw};
+use super::{Credential, Protocol, Timeouts, Upstream, Via, gateway, headers, network, raw};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use url::Url;
@@ -37,6 +37,7 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
     let credential = raw.credential.and_then(|raw| credential(at, raw, findings));
     let headers = constants(at, &raw.headers, credential.as_ref(), findings);
     let timeout = timeouts(at, &raw.timeout, findings);
+    let protocol = protocol(at, raw.protocol.as_deref(), raw.via.as_deref(), findings);
     let ca = raw.tls.ca.map(|ca| findings.file(&format!("{at}.tls.ca"), &ca));
     if ca.is_some() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
         findings.add(format!("{at}.tls"), "is for https, the url says http");
@@ -52,14 +53,17 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
         enabled: raw.enabled.unwrap_or(true),
         resources_rewrite: false,
         resources_probe: raw.resources.probe.unwrap_or(false),
-        via: Via::Envoy,
+        via: match protocol {
+            Protocol::Streamable => Via::Envoy,
+            Protocol::Sse => Via::Direct,
+        },
+        protocol,
     })
 }
 
 /// Values that the contract has and this version does not.
 fn not_built_yet(at: &str, raw: &raw::Upstream, findings: &mut Findings) {
     choice(at, "via", raw.via.as_deref(), "envoy", "direct", findings);
-    choice(at, "protocol", raw.protocol.as_deref(), "streamable", "sse", findings);
     choice(
         at,
         "listing",
@@ -82,6 +86,22 @@ fn choice(at: &str, key: &str, value: Option<&str>, built: &str, later: &str, fi
         Some(value) if value == built => {}
         Some(value) if value == later => findings.add(format!("{at}.{key}"), format!("not supported yet: {later}")),
         Some(_) => findings.add(format!("{at}.{key}"), format!("must be {built}")),
+    }
+}
+
+fn protocol(at: &str, value: Option<&str>, via: Option<&str>, findings: &mut Findings) -> Protocol {
+    match value {
+        None | Some("streamable") => Protocol::Streamable,
+        Some("sse") => {
+            if via == Some("envoy") {
+                findings.add(format!("{at}.via"), "an HTTP+SSE server cannot be reached via envoy");
+            }
+            Protocol::Sse
+        }
+        Some(_) => {
+            findings.add(format!("{at}.protocol"), "must be streamable or sse");
+            Protocol::Streamable
+        }
     }
 }
 

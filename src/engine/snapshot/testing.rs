@@ -4,7 +4,7 @@ use super::Snapshot;
 use super::fold::{EndpointSettings, Folder, UpstreamInput};
 use crate::engine::catalog::{Catalog, Item, Kind, Listing};
 use crate::engine::config::{
-    Audit, Config, Credential, EnvoySettings, Limits, Lists, Secret, SessionSettings, Timeouts, Upstream, Via,
+    Audit, Config, Credential, EnvoySettings, Limits, Lists, Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,
 };
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ServerFlags;
@@ -118,6 +118,7 @@ pub(crate) fn mk_upstream(name: &str) -> UpstreamBuilder {
             resources_rewrite: false,
             resources_probe: false,
             via: Via::Envoy,
+            protocol: Protocol::Streamable,
         }),
         credential: None,
         catalog: Catalog::default(),

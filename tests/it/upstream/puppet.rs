@@ -162,6 +162,7 @@ pub(super) fn mk_upstream(url: &str) -> config::Upstream {
         resources_rewrite: false,
         resources_probe: false,
         via: config::Via::Envoy,
+        protocol: config::Protocol::Streamable,
     }
 }
 
