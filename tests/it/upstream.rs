@@ -2,6 +2,8 @@
 
 mod binder;
 mod discovery;
+mod old;
 mod puppet;
 mod relay;
+mod sse;
 mod wire;
