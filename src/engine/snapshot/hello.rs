@@ -1,22 +1,19 @@
 //! What the gateway says of itself: the results of initialize and `server/discover`.
 
+mod capabilities;
+
 use super::face::{Freshness, SERVER_INFO, modern_members};
-use crate::engine::catalog::{Listing, Members};
+use crate::engine::catalog::Listing;
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
 use bytes::Bytes;
+use capabilities::capabilities;
 use std::borrow::Cow;
 
 /// The longest merged `instructions`, in bytes; clients cut what is longer.
 const MAX_INSTRUCTIONS: usize = 2048;
 
-/// What may be declared. All of it with several upstreams: lists are empty where nobody serves them.
-const CAPABILITIES: [&str; 5] = ["completions", "logging", "prompts", "resources", "tools"];
-
-/// Members of a capability that this build does not deliver to clients.
-const NOT_DELIVERED: [&str; 2] = ["listChanged", "subscribe"];
-
-/// An enabled upstream and what it said of itself in one era.
+/// An enabled upstream and what it said of itself: in the era of the client if it speaks that, else in the other one.
 pub(super) type Voice<'a> = (&'a str, &'a Listing);
 
 /// Who speaks through the gateway.
@@ -54,35 +51,6 @@ pub(super) fn discover(chorus: Chorus<'_>, freshness: Freshness) -> Bytes {
     );
     let (instructions, tail) = (instructions_member(chorus), modern_members(freshness));
     format!(r#"{{"resultType":"complete",{head}{instructions},{tail}}}"#).into()
-}
-
-fn capabilities(version: Version, chorus: Chorus<'_>) -> String {
-    let own = match chorus {
-        Chorus::Solo(listing) => listing.and_then(|listing| Members::read(&listing.capabilities)),
-        Chorus::Many(_) => None,
-    };
-    let declared = |word: &str| {
-        // Completions came with 2025-03-26.
-        if version == Version::V2024_11_05 && word == "completions" {
-            return None;
-        }
-        let Some(own) = &own else {
-            return Some(format!("{word:?}:{{}}"));
-        };
-        Some(format!("{word:?}:{}", delivered(own.last(word)?)))
-    };
-    let declared: Vec<String> = CAPABILITIES.into_iter().filter_map(declared).collect();
-    format!("{{{}}}", declared.join(","))
-}
-
-/// A raw capability without what is not delivered.
-fn delivered(capability: &str) -> String {
-    let members = Members::read(capability).unwrap_or_default();
-    let kept = members.0.iter().filter(|(key, _)| !NOT_DELIVERED.contains(&&*key.0));
-    let kept: Vec<String> = kept
-        .map(|(key, value)| format!("{}:{}", json_string(&key.0), value.get()))
-        .collect();
-    format!("{{{}}}", kept.join(","))
 }
 
 /// `,"instructions":"..."`, or nothing.

@@ -30,24 +30,62 @@ fn several_upstreams_declare_everything_that_is_always_answered() {
 
 #[test]
 fn the_only_upstream_declares_what_it_can_do_itself_as_far_as_that_is_delivered() {
-    let capabilities =
-        r#"{"tools":{"listChanged":true,"x":12345678901234567890},"resources":{"subscribe":true},"tasks":{}}"#;
+    let capabilities = r#"{"tools":{"listChanged":true,"x":12345678901234567890},"resources":{"subscribe":true},
+        "completions":{},"tasks":{"list":{}},"experimental":{"a/b":{}}}"#;
     let long = "ä".repeat(2000);
     let listing = mk_listing(&[])
         .instructions(&long)
         .with(|listing| listing.capabilities = capabilities.into());
     let endpoint = mk_endpoint(&[mk_upstream("a").legacy(listing)]);
-    let text = std::str::from_utf8(&endpoint.initialize[3]).unwrap();
-    let expected = r#""capabilities":{"resources":{},"tools":{"x":12345678901234567890}}"#;
+    let said = |at: usize| std::str::from_utf8(&endpoint.initialize[at]).unwrap();
+    let text = said(3);
+    let expected = r#""capabilities":{"tools":{"x":12345678901234567890},"resources":{},"completions":{},"tasks":{"list":{}},"experimental":{"a/b":{}}}"#;
     assert!(text.contains(expected), "{text}");
+    assert!(!said(2).contains("tasks"), "they came with 2025-11-25");
+    assert!(!said(0).contains("completions"), "they came with 2025-03-26");
     assert!(text.contains(&long), "its own instructions are not cut");
     let discover: Value = serde_json::from_slice(&endpoint.discover).unwrap();
     assert_eq!(
         discover["capabilities"],
-        json!({"resources": {}, "tools": {"x": 12_345_678_901_234_567_890_u64}}),
-        "modern clients hear of a legacy upstream what it said with a handshake"
+        json!({"resources": {}, "completions": {}, "tools": {"x": 12_345_678_901_234_567_890_u64}}),
+        "what both eras know; tasks are another thing to modern clients"
     );
     assert_eq!(discover["instructions"], *long);
+}
+
+#[test]
+fn tasks_and_extensions_are_declared_to_clients_of_their_era_if_any_upstream_brings_them() {
+    let with = |listing: ListingBuilder, capabilities: &str| {
+        let capabilities = capabilities.to_owned();
+        listing.with(|listing| listing.capabilities = capabilities.into())
+    };
+    let a = mk_upstream("a")
+        .legacy(with(
+            mk_listing(&[]),
+            r#"{"tasks":{"list":{},"cancel":null},"experimental":{"x":{}}}"#,
+        ))
+        .modern(with(
+            mk_modern(&[]),
+            r#"{"extensions":{"io.modelcontextprotocol/tasks":{"a":1},"com.example/x":{}}}"#,
+        ));
+    let b = mk_upstream("b").legacy(with(mk_listing(&[]), r#"{"tasks":{"requests":{"tools":{"call":{}}}}}"#));
+    let c = mk_upstream("c").modern(with(
+        mk_modern(&[]),
+        r#"{"tasks":{"cancel":{}},"extensions":{"io.modelcontextprotocol/ui":{}}}"#,
+    ));
+    let endpoint = mk_endpoint(&[a, b, c]);
+    let capabilities = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["capabilities"].clone();
+    let newest = capabilities(&endpoint.initialize[3]);
+    assert_eq!(
+        newest["tasks"],
+        json!({"list": {}, "requests": {"tools": {"call": {}}}})
+    );
+    assert_eq!(newest.as_object().unwrap().len(), 6);
+    assert_eq!(capabilities(&endpoint.initialize[2]).get("tasks"), None);
+    let modern = capabilities(&endpoint.discover);
+    let extensions = json!({"io.modelcontextprotocol/tasks": {"a": 1}, "io.modelcontextprotocol/ui": {}});
+    assert_eq!(modern["extensions"], extensions, "what we cannot route is not declared");
+    assert_eq!(modern.as_object().unwrap().len(), 6);
 }
 
 #[test]
