@@ -31,6 +31,7 @@ mod plan;
 mod reject;
 mod relay;
 mod say;
+mod task;
 mod tell;
 mod verdict;
 

@@ -123,6 +123,10 @@ pub struct Speech {
     pub version: Version,
     /// The handshake issued a session id, so every client session needs its own.
     pub stateful: bool,
+    /// It may answer calls with tasks.
+    pub tasks: bool,
+    /// It answers `tasks/list` (2025-11-25).
+    pub tasks_list: bool,
 }
 
 /// Everything that clients of one era see and call: of each upstream what it listed in that era, else what it listed in

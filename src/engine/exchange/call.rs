@@ -3,6 +3,7 @@
 use super::caller;
 use super::event::Headers;
 use super::reject::{Reject, Trouble};
+use super::task;
 use crate::engine::jsonrpc::{Envelope, Splice};
 use crate::engine::mcp::params::ParamHeaders;
 use crate::engine::mcp::{Era, Method};
@@ -11,6 +12,7 @@ use crate::engine::snapshot::{Endpoint, Upstream, UpstreamIndex};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A call ready to be made, once the tie to the upstream is known.
 #[derive(Debug, Clone)]
@@ -24,6 +26,17 @@ pub(super) struct Outgoing {
     /// The arguments of a tool that a modern upstream wants mirrored into headers; who translates computes them.
     #[expect(dead_code, reason = "read by the bridge to modern upstreams, which comes next")]
     pub(super) params: ParamHeaders,
+    /// The answer may name tasks of one of several upstreams: their ids must be rewritten.
+    pub(super) tasks: bool,
+    /// The upstream may be silent for as long as a task takes (`tasks/result`).
+    pub(super) waits: bool,
+}
+
+impl Outgoing {
+    /// Until response headers; `None`: for as long as the client waits.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        (!self.waits).then_some(self.upstream.call_timeout)
+    }
 }
 
 /// Who answers, and what the client called it.
@@ -52,7 +65,11 @@ pub(super) fn route(
             let target = routes
                 .tool(&name)
                 .ok_or_else(|| missing(endpoint, era, &name, Reject::UnknownTool))?;
-            one(endpoint, target, envelope, raw, body, name)
+            let mut routed = one(endpoint, target, envelope, raw, body, name)?;
+            for call in &mut routed.calls {
+                call.tasks = task::may_begin(endpoint, &call.upstream, era, envelope);
+            }
+            Ok(routed)
         }
         Method::PromptsGet => {
             let (raw, name) = parameter(envelope, "name", "params.name must be a string")?;
@@ -68,6 +85,9 @@ pub(super) fn route(
             owned(endpoint, era, routes.resource(&uri), envelope, raw, body, uri)
         }
         Method::Complete => complete(endpoint, era, envelope, body),
+        Method::TasksGet | Method::TasksUpdate | Method::TasksResult | Method::TasksCancel => {
+            task::route(endpoint, era, method, envelope, headers, body)
+        }
         Method::Initialize
         | Method::Discover
         | Method::Ping
@@ -79,10 +99,6 @@ pub(super) fn route(
         | Method::ResourcesUnsubscribe
         | Method::SetLevel
         | Method::Listen
-        | Method::TasksGet
-        | Method::TasksUpdate
-        | Method::TasksResult
-        | Method::TasksCancel
         | Method::TasksList => Err(Reject::UnknownMethod(era)),
     }
 }
@@ -117,7 +133,7 @@ fn complete(endpoint: &Endpoint, era: Era, envelope: &Envelope<'_>, body: &Bytes
     }
 }
 
-fn parameter<'a>(
+pub(super) fn parameter<'a>(
     envelope: &Envelope<'a>,
     key: &str,
     complaint: &'static str,
@@ -128,7 +144,7 @@ fn parameter<'a>(
     }
 }
 
-fn mirrored(era: Era, headers: &Headers, name: &str) -> Result<(), Reject> {
+pub(super) fn mirrored(era: Era, headers: &Headers, name: &str) -> Result<(), Reject> {
     match era {
         Era::Legacy => Ok(()),
         Era::Modern => caller::modern_name(headers, name),
@@ -213,7 +229,19 @@ fn asked(endpoint: &Endpoint, index: UpstreamIndex, body: &Bytes) -> Option<Outg
         body: body.clone(),
         renamed: None,
         params: None,
+        tasks: false,
+        waits: false,
     })
+}
+
+/// Nothing in the configuration forbids to call it.
+pub(super) fn usable(upstream: &Upstream) -> Result<(), Reject> {
+    let trouble = match (upstream.enabled, upstream.secret_missing) {
+        (false, _) => Trouble::Disabled,
+        (true, true) => Trouble::SecretMissing,
+        (true, false) => return Ok(()),
+    };
+    Err(Reject::Upstream(trouble, Arc::clone(&upstream.name)))
 }
 
 fn outgoing(
@@ -226,18 +254,15 @@ fn outgoing(
     let Some(upstream) = endpoint.upstream(target.upstream) else {
         return Err(Reject::UnknownTool(target.name.as_ref().into()));
     };
-    if !upstream.enabled {
-        return Err(Reject::Upstream(Trouble::Disabled, Arc::clone(&upstream.name)));
-    }
-    if upstream.secret_missing {
-        return Err(Reject::Upstream(Trouble::SecretMissing, Arc::clone(&upstream.name)));
-    }
+    usable(upstream)?;
     let Some(token) = &target.token else {
         return Ok(Outgoing {
             upstream: Arc::clone(upstream),
             body: body.clone(),
             renamed: None,
             params: target.params.clone(),
+            tasks: false,
+            waits: false,
         });
     };
     let splice = Splice {
@@ -248,5 +273,7 @@ fn outgoing(
         body: splice.apply(body),
         renamed: Some(Arc::clone(&target.name)),
         params: target.params.clone(),
+        tasks: false,
+        waits: false,
     })
 }

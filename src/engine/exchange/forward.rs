@@ -156,6 +156,7 @@ impl Exchange {
         };
         let through_envoy = call.upstream.via == Via::Envoy
             && request.accepts == Accepts::Both
+            && !call.tasks
             && !calls.one_shot
             && !calls.asking_around();
         if through_envoy {
@@ -192,7 +193,7 @@ impl Exchange {
             }
         };
         self.record.way = Way::Forward;
-        let deadline = Command::Arm(call.upstream.call_timeout);
+        let deadline = call.deadline().map(Command::Arm);
         self.phase = Phase::Forwarded(Box::new(Forward {
             request,
             call,
@@ -201,7 +202,7 @@ impl Exchange {
         }));
         Step {
             replies,
-            commands: vec![deadline],
+            commands: deadline.into_iter().collect(),
             end: End::Open,
         }
     }

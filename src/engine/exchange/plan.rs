@@ -163,18 +163,19 @@ fn legacy(
                 .map(Plan::SetLevel)
                 .ok_or(Reject::Params("params.level must be one of the RFC 5424 levels"))
         }
-        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::Complete => {
-            call::route(endpoint, Era::Legacy, method, envelope, headers, body).map(Plan::Call)
-        }
+        Method::ToolsCall
+        | Method::PromptsGet
+        | Method::ResourcesRead
+        | Method::Complete
+        | Method::TasksGet
+        | Method::TasksResult
+        | Method::TasksCancel => call::route(endpoint, Era::Legacy, method, envelope, headers, body).map(Plan::Call),
         Method::Initialize
         | Method::Discover
         | Method::ResourcesSubscribe
         | Method::ResourcesUnsubscribe
         | Method::Listen
-        | Method::TasksGet
         | Method::TasksUpdate
-        | Method::TasksResult
-        | Method::TasksCancel
         | Method::TasksList => Err(Reject::UnknownMethod(Era::Legacy)),
     }
 }
@@ -197,19 +198,20 @@ fn modern(
         Method::PromptsList => list(envelope, Kind::Prompts),
         Method::ResourcesList => list(envelope, Kind::Resources),
         Method::ResourceTemplatesList => list(envelope, Kind::Templates),
-        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::Complete => {
-            call::route(endpoint, Era::Modern, method, envelope, headers, body).map(Plan::Call)
-        }
+        Method::ToolsCall
+        | Method::PromptsGet
+        | Method::ResourcesRead
+        | Method::Complete
+        | Method::TasksGet
+        | Method::TasksUpdate
+        | Method::TasksCancel => call::route(endpoint, Era::Modern, method, envelope, headers, body).map(Plan::Call),
         Method::Initialize
         | Method::Ping
         | Method::SetLevel
         | Method::ResourcesSubscribe
         | Method::ResourcesUnsubscribe
         | Method::Listen
-        | Method::TasksGet
-        | Method::TasksUpdate
         | Method::TasksResult
-        | Method::TasksCancel
         | Method::TasksList => Err(Reject::UnknownMethod(Era::Modern)),
     }
 }

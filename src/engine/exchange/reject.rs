@@ -56,6 +56,8 @@ pub(super) enum Reject {
     UnknownTool(Box<str>),
     /// No such prompt.
     UnknownPrompt(Box<str>),
+    /// No such task.
+    UnknownTask(Box<str>),
     /// No such resource.
     UnknownResource(Era, Box<str>),
     /// The upstream cannot be used.
@@ -116,6 +118,7 @@ impl Reject {
             Self::UnknownMethod(_) => "unknown_method",
             Self::UnknownTool(_) => "unknown_tool",
             Self::UnknownPrompt(_) => "unknown_prompt",
+            Self::UnknownTask(_) => "unknown_task",
             Self::UnknownResource(..) => "unknown_resource",
             Self::Upstream(trouble, _) => trouble.reason(),
             Self::SessionsFull => "sessions_full",
@@ -139,6 +142,7 @@ impl Reject {
             | Self::UnknownMethod(Era::Legacy)
             | Self::UnknownTool(_)
             | Self::UnknownPrompt(_)
+            | Self::UnknownTask(_)
             | Self::UnknownResource(..)
             | Self::Upstream(..) => 200,
             Self::BodyTooLarge(_) => 413,
@@ -174,7 +178,9 @@ impl Reject {
             | Self::MethodNotAllowed
             | Self::SessionIdMissing
             | Self::VersionHeader => Code::INVALID_REQUEST,
-            Self::Params(_) | Self::Meta(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) => Code::INVALID_PARAMS,
+            Self::Params(_) | Self::Meta(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) | Self::UnknownTask(_) => {
+                Code::INVALID_PARAMS
+            }
             Self::UnknownResource(Era::Legacy, _) => Code::RESOURCE_NOT_FOUND,
             Self::UnknownResource(Era::Modern, _) => Code::INVALID_PARAMS,
             Self::SessionNotFound(_) => Code::SESSION_NOT_FOUND,
@@ -207,6 +213,7 @@ impl Reject {
             Self::UnknownMethod(_) => "method not found".to_owned(),
             Self::UnknownTool(name) => format!("Unknown tool: {name}"),
             Self::UnknownPrompt(name) => format!("Unknown prompt: {name}"),
+            Self::UnknownTask(id) => format!("Task not found: {id}"),
             Self::UnknownResource(_, uri) => format!("Resource not found: {uri}"),
             Self::Upstream(Trouble::Status(status), upstream) => {
                 format!("upstream {upstream} answered with HTTP status {status}")
@@ -220,12 +227,13 @@ impl Reject {
         }
     }
 
-    /// The tool, prompt or resource that was asked for in vain, for log and metadata; cut where it is long.
+    /// The tool, prompt, resource or task that was asked for in vain, for log and metadata; cut where it is long.
     pub(super) fn named(&self) -> Option<Arc<str>> {
         match self {
-            Self::UnknownTool(name) | Self::UnknownPrompt(name) | Self::UnknownResource(_, name) => {
-                Some(name[..name.floor_char_boundary(NAMED)].into())
-            }
+            Self::UnknownTool(name)
+            | Self::UnknownPrompt(name)
+            | Self::UnknownTask(name)
+            | Self::UnknownResource(_, name) => Some(name[..name.floor_char_boundary(NAMED)].into()),
             Self::Envelope(_)
             | Self::Params(_)
             | Self::Meta(_)
@@ -283,6 +291,7 @@ impl Reject {
             | Self::UnknownMethod(_)
             | Self::UnknownTool(_)
             | Self::UnknownPrompt(_)
+            | Self::UnknownTask(_)
             | Self::SessionsFull
             | Self::NotWritten
             | Self::Refused(_)

@@ -27,6 +27,8 @@ const WHOLE: Duration = Duration::from_secs(20);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// A comment. One line end, for it may come between the lines of an event.
 const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n");
+/// As long as a task may take.
+const LONG: Duration = Duration::from_secs(24 * 3600);
 /// A JSON answer beyond this many bytes is streamed where the wiring can.
 const COLLECT: usize = 1 << 20;
 /// An answer that must be collected may not be larger.
@@ -114,7 +116,7 @@ impl Relay {
             upstream: Arc::clone(&self.call.upstream.name),
             headers: heading::own_headers(&self.call, self.request.era(), &self.binding, &self.request.headers),
             body: self.call.body.clone(),
-            timeout: self.call.upstream.call_timeout,
+            timeout: self.call.deadline().unwrap_or(LONG),
         })
     }
 

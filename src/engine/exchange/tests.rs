@@ -122,6 +122,10 @@ impl Stage {
     fn given(&mut self, line: &str) {
         match line {
             "two upstreams" => self.snapshot = Arc::clone(&TWO),
+            "one upstream with tasks" => self.snapshot = testing::mk_snapshot(&[testing::mk_tasks("a")]),
+            "two upstreams with tasks" => {
+                self.snapshot = testing::mk_snapshot(&[testing::mk_tasks("a"), testing::mk_tasks("b")]);
+            }
             "nothing listed" => self.snapshot = testing::mk_snapshot(&[testing::mk_upstream("github")]),
             "probing upstreams" => self.snapshot = Arc::clone(&PROBING),
             "a missing secret" => {

@@ -67,7 +67,16 @@ pub struct ServerFlags {
     pub list_changed: bool,
     /// `resources.subscribe`
     pub subscribe: bool,
+    /// `tasks` (2025-11-25), or the extension of that name (2026-07-28).
+    #[serde(default)]
+    pub tasks: bool,
+    /// `tasks.list` (2025-11-25)
+    #[serde(default)]
+    pub tasks_list: bool,
 }
+
+/// The extension that brings tasks to 2026-07-28.
+pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 impl ServerFlags {
     /// Reads them from the raw `capabilities` of initialize or discover; anything unreadable counts as absent.
@@ -93,8 +102,16 @@ impl ServerFlags {
                 .into_iter()
                 .any(|kind| flag(kind, "listChanged")),
             subscribe: flag("resources", "subscribe"),
+            tasks: has(&declared, "tasks") || has_inside(&declared, "extensions", TASKS_EXTENSION),
+            tasks_list: has_inside(&declared, "tasks", "list"),
         }
     }
+}
+
+/// The same one level deeper.
+fn has_inside(declared: &Object<'_>, group: &str, key: &str) -> bool {
+    let group = declared.object(group).ok().flatten();
+    group.is_some_and(|group| has(&group, key))
 }
 
 /// A capability is declared by being there; null is not there.
@@ -126,6 +143,14 @@ mod tests {
     fn a_server_that_changes_its_lists_says_so_under_any_of_them() {
         let flags = ServerFlags::read(r#"{"tools":{},"prompts":{"listChanged":true},"resources":{"subscribe":false}}"#);
         assert!(flags.tools && flags.prompts && flags.resources && flags.list_changed);
-        assert!(!flags.subscribe && !flags.logging && !flags.completions);
+        assert!(!flags.subscribe && !flags.logging && !flags.completions && !flags.tasks);
+    }
+
+    #[test]
+    fn tasks_are_known_in_both_forms() {
+        let legacy = ServerFlags::read(r#"{"tasks":{"cancel":{},"list":null}}"#);
+        assert!(legacy.tasks && !legacy.tasks_list);
+        assert!(ServerFlags::read(r#"{"tasks":{"list":{}}}"#).tasks_list);
+        assert!(ServerFlags::read(r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#).tasks);
     }
 }

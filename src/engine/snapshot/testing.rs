@@ -125,6 +125,19 @@ pub(crate) fn mk_upstream(name: &str) -> UpstreamBuilder {
     })
 }
 
+/// Its tool `x` can begin tasks, in both eras.
+pub(crate) fn mk_tasks(name: &str) -> UpstreamBuilder {
+    let tasks = |listing: ListingBuilder| {
+        listing.with(|listing| {
+            listing.flags.tasks = true;
+            listing.flags.tasks_list = true;
+        })
+    };
+    mk_upstream(name)
+        .legacy(tasks(mk_listing(&["x"])))
+        .modern(tasks(mk_modern(&["x"])))
+}
+
 impl UpstreamBuilder {
     /// Changes anything else of its configuration.
     pub(crate) fn config(mut self, change: impl FnOnce(&mut Upstream)) -> Self {

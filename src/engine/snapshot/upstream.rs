@@ -83,6 +83,8 @@ fn speech(listing: Option<&Arc<Listing>>) -> Option<Speech> {
     listing.map(|listing| Speech {
         version: listing.version,
         stateful: listing.stateful,
+        tasks: listing.flags.tasks,
+        tasks_list: listing.flags.tasks_list,
     })
 }
 

@@ -6,6 +6,7 @@
 
 use super::{Chorus, Voice, json_string};
 use crate::engine::catalog::{Listing, Members};
+use crate::engine::mcp::capabilities::TASKS_EXTENSION;
 use crate::engine::mcp::{Era, Version};
 
 /// What both eras know, and with it what is declared of several upstreams: lists are empty where nobody serves them.
@@ -15,7 +16,7 @@ const COMMON: [&str; 5] = ["completions", "logging", "prompts", "resources", "to
 const NOT_DELIVERED: [&str; 2] = ["listChanged", "subscribe"];
 
 /// Extensions of which several upstreams can take part behind one endpoint.
-const EXTENSIONS: [&str; 2] = ["io.modelcontextprotocol/tasks", "io.modelcontextprotocol/ui"];
+const EXTENSIONS: [&str; 2] = [TASKS_EXTENSION, "io.modelcontextprotocol/ui"];
 
 /// The `capabilities` object for clients of `version`.
 pub(super) fn capabilities(version: Version, chorus: Chorus<'_>) -> String {

@@ -127,6 +127,8 @@ fn an_upstream_carries_its_headers_and_how_it_speaks() {
     let speech = Speech {
         version: Version::NEWEST_LEGACY,
         stateful: false,
+        tasks: false,
+        tasks_list: false,
     };
     assert_eq!((a.speech(Era::Legacy), a.speech(Era::Modern)), (Some(speech), None));
 }
