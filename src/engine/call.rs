@@ -5,8 +5,10 @@
 
 pub mod id;
 pub mod inspect;
+pub mod inspector;
 pub mod message;
 pub mod task;
 
 pub use inspect::Outcome;
+pub use inspector::Inspector;
 pub use message::{Kind, Message};

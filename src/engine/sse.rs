@@ -5,7 +5,7 @@
 
 mod frame;
 
-pub use frame::{Framed, Framer};
+pub use frame::{Frame, Framed, Framer, Overlong, first_data};
 
 use bytes::Bytes;
 

@@ -7,7 +7,9 @@ use super::id::expose;
 use super::message::{Kind, Message};
 use crate::engine::jsonrpc::Splice;
 use bytes::Bytes;
-use memchr::memmem;
+use memchr::memchr2;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 /// What becomes of a message.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,11 +20,69 @@ pub enum Outcome {
     Replace(Bytes),
 }
 
-/// True if `data` may hold a message that [`to_client`] changes: it has a method. What is false need not be read.
+/// True if `data` may hold a message that [`to_client`] changes: a request, or a cancellation. What is false need not be
+/// read.
 #[must_use]
 pub fn concerns(data: &[u8]) -> bool {
-    // The key can be spelled in another way only with escapes.
-    memmem::find(data, b"\"method\"").is_some() || memmem::find(data, b"\\u").is_some()
+    !begins_response(data) && may_ask(data)
+}
+
+/// True if there may be a request or a cancellation in these bytes, which need not be a message.
+pub(super) fn may_ask(bytes: &[u8]) -> bool {
+    let has = |finder: &Finder<'_>| finder.find(bytes).is_some();
+    // Keys can be spelled in another way only with escapes.
+    has(&METHOD) && (has(&ID) || has(&CANCELLED)) || has(&ESCAPE)
+}
+
+static METHOD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"method\""));
+static ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"id\""));
+/// The end of the method: some spell its slash with an escape.
+static CANCELLED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("cancelled\""));
+static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
+
+/// True if the beginning of a message tells that it is a response: its result or error begins, and before that stand
+/// only plain strings and numbers. False is no statement.
+#[must_use]
+pub fn begins_response(beginning: &[u8]) -> bool {
+    let mut rest = beginning.trim_ascii_start().strip_prefix(b"{").unwrap_or_default();
+    while let Some((key, after)) = member(rest) {
+        match key {
+            b"result" | b"error" => return true,
+            b"jsonrpc" | b"id" => {}
+            _ => return false,
+        }
+        let Some(next) = after_scalar(after) else { return false };
+        rest = next;
+    }
+    false
+}
+
+/// A key without escapes, and what stands behind its colon.
+fn member(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (key, after) = string(text.trim_ascii_start())?;
+    let value = after.trim_ascii_start().strip_prefix(b":")?;
+    Some((key, value.trim_ascii_start()))
+}
+
+/// What stands behind a string, a number or a literal, and its comma.
+fn after_scalar(value: &[u8]) -> Option<&[u8]> {
+    let after = match string(value) {
+        Some((_, after)) => after,
+        None => {
+            let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+            let len = value.iter().take_while(|byte| is_part(byte)).count();
+            value.get(len..)?
+        }
+    };
+    after.trim_ascii_start().strip_prefix(b",")
+}
+
+/// A string without escapes, and what stands behind it.
+fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let inner = text.strip_prefix(b"\"")?;
+    let end = memchr2(b'"', b'\\', inner)?;
+    let (string, after) = inner.split_at_checked(end)?;
+    Some((string, after.strip_prefix(b"\"")?))
 }
 
 /// What a client sees of a message of `upstream`.
@@ -104,10 +164,40 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_method_need_not_be_read() {
-        assert!(!concerns(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
+    fn what_is_no_request_need_not_be_read() {
+        assert!(!concerns(br#"{"jsonrpc":"2.0","id":1,"result":{"method":"\u0061"}}"#));
+        assert!(!concerns(br#"{"result":{"id":1},"id":1}"#));
         assert!(concerns(br#"{"id":1,"method":"ping"}"#));
         assert!(concerns(br#"{"id":1,"m\u0065thod":"ping"}"#));
+        assert!(concerns(
+            br#"{"method":"notifications\/cancelled","params":{"requestId":1}}"#
+        ));
+        assert!(!concerns(
+            br#"{"method":"notifications/progress","params":{"progressToken":1}}"#
+        ));
+    }
+
+    #[test]
+    fn a_response_is_known_by_its_beginning() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1,"result":{"content"#,
+            r#" { "result" : {"#,
+            r#"{"id":"a","jsonrpc":"2.0","error":"#,
+            r#"{"id":null,"result":"#,
+        ] {
+            assert!(begins_response(text.as_bytes()), "{text}");
+        }
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"result":1}"#,
+            r#"{"id":"a\"","result":{}"#,
+            r#"{"id":{},"result":{}"#,
+            r#"{"x":1,"result":{}"#,
+            r#"{"jsonrpc":"2.0","id":1,"resu"#,
+            r#"["result":{}"#,
+            "",
+        ] {
+            assert!(!begins_response(text.as_bytes()), "{text}");
+        }
     }
 
     proptest! {

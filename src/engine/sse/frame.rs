@@ -18,37 +18,88 @@ pub struct Framed {
 }
 
 impl Framed {
+    /// See [`Frame::with_data`].
+    #[must_use]
+    pub fn with_data(&self, data: &[u8]) -> Bytes {
+        with_data(&self.raw, data).unwrap_or_else(|| anew(self.event.as_ref(), data))
+    }
+}
+
+/// The same, not read yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// All bytes since the end of the frame before.
+    pub raw: Bytes,
+    holds: Holds,
+}
+
+/// What there is to read in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// Comments, blank lines, pieces of an event that was let pass.
+    Nothing,
+    Event,
+    /// The first event of a stream may begin with a byte order mark.
+    FirstEvent,
+}
+
+impl Frame {
+    /// What it says.
+    #[must_use]
+    pub fn event(&self) -> Option<SseEvent> {
+        match self.holds {
+            Holds::Nothing => None,
+            Holds::Event => read(&self.raw, false),
+            Holds::FirstEvent => read(&self.raw, true),
+        }
+    }
+
+    /// True if there may be an event in it.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        self.holds != Holds::Nothing
+    }
+
     /// The frame with other data; every byte that is not data stays as it is. `data` has as many lines as before: a JSON
     /// token that is replaced by another one never adds one.
     #[must_use]
     pub fn with_data(&self, data: &[u8]) -> Bytes {
-        let mut out = Vec::with_capacity(self.raw.len() + data.len());
-        let mut new = data.split(|byte| *byte == b'\n');
-        for (at, line) in Lines(&self.raw).enumerate() {
-            let text = first_without_mark(at == 0, line.text);
-            match value_of(text) {
-                Some(value) => {
-                    let Some(new) = new.next() else { return self.anew(data) };
-                    let before = line.text.len() - value.len();
-                    out.extend_from_slice(line.text.get(..before).unwrap_or_default());
-                    out.extend_from_slice(new);
-                }
-                None => out.extend_from_slice(line.text),
-            }
-            out.extend_from_slice(line.end);
-        }
-        if new.next().is_some() {
-            return self.anew(data);
-        }
-        Bytes::from(out)
+        with_data(&self.raw, data).unwrap_or_else(|| anew(self.event().as_ref(), data))
     }
+}
 
-    fn anew(&self, data: &[u8]) -> Bytes {
-        super::encode(&SseEvent {
-            data: Bytes::copy_from_slice(data),
-            ..self.event.clone().unwrap_or_default()
-        })
+/// `None`: the lines do not match.
+fn with_data(raw: &[u8], data: &[u8]) -> Option<Bytes> {
+    let mut out = Vec::with_capacity(raw.len() + data.len());
+    let mut new = data.split(|byte| *byte == b'\n');
+    for (at, line) in Lines(raw).enumerate() {
+        match value_of(first_without_mark(at == 0, line.text)) {
+            Some(value) => {
+                let before = line.text.len() - value.len();
+                out.extend_from_slice(line.text.get(..before)?);
+                out.extend_from_slice(new.next()?);
+            }
+            None => out.extend_from_slice(line.text),
+        }
+        out.extend_from_slice(line.end);
     }
+    new.next().is_none().then(|| Bytes::from(out))
+}
+
+fn anew(event: Option<&SseEvent>, data: &[u8]) -> Bytes {
+    super::encode(&SseEvent {
+        data: Bytes::copy_from_slice(data),
+        ..event.cloned().unwrap_or_default()
+    })
+}
+
+/// What becomes of an event that is longer than the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlong {
+    /// The stream cannot be read on.
+    Fails,
+    /// It goes on in pieces, unread.
+    Passes,
 }
 
 /// Incremental: feed chunks, take frames.
@@ -60,6 +111,8 @@ pub struct Framer {
     line: Option<u8>,
     /// A line of the open frame is no comment.
     has_fields: bool,
+    /// The open event goes on in pieces.
+    passing: bool,
     /// The last chunk ended with CR: a LF at the start of the next belongs to it.
     after_cr: bool,
     /// The byte order mark can no longer come.
@@ -74,6 +127,24 @@ impl Framer {
     /// [`EventTooLarge`] when what is not yet a frame exceeds `limit` bytes; the stream cannot be read on.
     pub fn feed(&mut self, chunk: &Bytes, limit: usize) -> Result<Vec<Framed>, EventTooLarge> {
         let mut frames = Vec::new();
+        self.cut(chunk, limit, Overlong::Fails, |frame| {
+            let event = frame.event();
+            frames.push(Framed { raw: frame.raw, event });
+        })?;
+        Ok(frames)
+    }
+
+    /// The same, each frame given to `take` and read only on demand.
+    ///
+    /// # Errors
+    /// See [`Framer::feed`]; never where an overlong event passes.
+    pub fn cut(
+        &mut self,
+        chunk: &Bytes,
+        limit: usize,
+        overlong: Overlong,
+        mut take: impl FnMut(Frame),
+    ) -> Result<(), EventTooLarge> {
         let mut taken = 0;
         let mut at = 0;
         if self.after_cr && !chunk.is_empty() {
@@ -93,22 +164,39 @@ impl Framer {
             whole = at;
             match first {
                 None => {
-                    frames.push(self.frame(chunk, taken..at, limit)?);
+                    take(self.frame(chunk, taken..at, limit, overlong)?);
                     taken = at;
                 }
                 Some(b':') => {}
                 Some(_) => self.has_fields = true,
             }
         }
-        if !self.has_fields && taken < whole {
-            frames.push(self.frame(chunk, taken..whole, limit)?);
+        self.line = self.line.or_else(|| chunk.get(at).copied());
+        if self.passing {
+            whole = chunk.len();
+        }
+        if (self.passing || !self.has_fields) && taken < whole {
+            let still = self.passing;
+            take(self.frame(chunk, taken..whole, limit, overlong)?);
+            self.passing = still;
             taken = whole;
         }
-        self.line = self.line.or_else(|| chunk.get(at).copied());
         let rest = chunk.get(taken..).unwrap_or_default();
-        within(self.kept.len() + rest.len(), limit)?;
-        self.kept.extend_from_slice(rest);
-        Ok(frames)
+        if self.kept.len() + rest.len() <= limit {
+            self.kept.extend_from_slice(rest);
+            return Ok(());
+        }
+        let piece = self.frame(chunk, taken..chunk.len(), limit, overlong)?;
+        self.passing = true;
+        take(piece);
+        Ok(())
+    }
+
+    /// Lets the open event pass: what is kept of it, and later the rest as it comes, in frames that hold no event.
+    pub fn let_pass(&mut self) -> Bytes {
+        self.passing = true;
+        self.begun = true;
+        std::mem::take(&mut self.kept).freeze()
     }
 
     /// At the end of the stream: the bytes that no blank line ended. They are no event.
@@ -118,14 +206,29 @@ impl Framer {
         rest
     }
 
-    /// How many bytes are kept.
+    /// What is kept of the open event.
     #[must_use]
-    pub fn held(&self) -> usize {
-        self.kept.len()
+    pub fn kept(&self) -> &[u8] {
+        &self.kept
     }
 
-    fn frame(&mut self, chunk: &Bytes, range: std::ops::Range<usize>, limit: usize) -> Result<Framed, EventTooLarge> {
-        within(self.kept.len() + range.len(), limit)?;
+    /// True if no line is open, and no event: something may be put in.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        self.kept.is_empty() && !self.passing && self.line.is_none() && !self.after_cr
+    }
+
+    fn frame(
+        &mut self,
+        chunk: &Bytes,
+        range: std::ops::Range<usize>,
+        limit: usize,
+        overlong: Overlong,
+    ) -> Result<Frame, EventTooLarge> {
+        let fits = self.kept.len() + range.len() <= limit;
+        if !fits && overlong == Overlong::Fails {
+            return Err(EventTooLarge(limit));
+        }
         let raw = if self.kept.is_empty() {
             chunk.slice(range)
         } else {
@@ -134,15 +237,21 @@ impl Framer {
             whole.freeze()
         };
         let is_first = !std::mem::replace(&mut self.begun, true);
-        let event = std::mem::take(&mut self.has_fields)
-            .then(|| read(&raw, is_first))
-            .flatten();
-        Ok(Framed { raw, event })
+        let has_fields = std::mem::take(&mut self.has_fields);
+        let passes = std::mem::take(&mut self.passing) || !fits;
+        let holds = match (has_fields && !passes, is_first) {
+            (false, _) => Holds::Nothing,
+            (true, false) => Holds::Event,
+            (true, true) => Holds::FirstEvent,
+        };
+        Ok(Frame { raw, holds })
     }
 }
 
-const fn within(len: usize, limit: usize) -> Result<(), EventTooLarge> {
-    if len > limit { Err(EventTooLarge(limit)) } else { Ok(()) }
+/// The value of the first line of data at the beginning of an event that is not complete.
+#[must_use]
+pub fn first_data(open: &[u8]) -> Option<&[u8]> {
+    Lines(open).find_map(|line| value_of(first_without_mark(true, line.text)))
 }
 
 /// What the lines of a frame say.
@@ -219,107 +328,4 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Decoder;
-    use super::*;
-    use proptest::prelude::*;
-
-    const LIMIT: usize = 1 << 20;
-
-    /// The frames of `wire` cut into chunks, and the rest.
-    fn mk_frames(wire: &[u8], chunk: usize) -> (Vec<Framed>, Bytes) {
-        let mut framer = Framer::default();
-        let mut frames = Vec::new();
-        for chunk in wire.chunks(chunk) {
-            frames.extend(framer.feed(&Bytes::copy_from_slice(chunk), LIMIT).expect("small"));
-        }
-        (frames, framer.take_rest())
-    }
-
-    #[test]
-    fn a_frame_within_a_chunk_is_not_copied() {
-        let chunk = Bytes::from_static(b"id: 1\ndata: {}\n\ndata: [\ndata: ]\n\n");
-        let frames = Framer::default().feed(&chunk, LIMIT).expect("small");
-        let [one, two] = frames.as_slice() else {
-            panic!("{frames:?}")
-        };
-        assert_eq!(one.raw, "id: 1\ndata: {}\n\n");
-        assert_eq!(one.raw.as_ptr(), chunk.as_ptr());
-        let data = &one.event.as_ref().expect("an event").data;
-        assert_eq!(data.as_ptr(), chunk.slice(12..).as_ptr(), "the data is a slice too");
-        assert_eq!(two.event.as_ref().expect("an event").data, "[\n]");
-    }
-
-    #[test]
-    fn a_comment_does_not_wait_for_an_event() {
-        let mut framer = Framer::default();
-        let mut feed = |text: &'static str| {
-            let frames = framer.feed(&Bytes::from_static(text.as_bytes()), LIMIT).expect("small");
-            frames.into_iter().map(|frame| frame.raw).collect::<Vec<_>>()
-        };
-        assert_eq!(feed(": keep-alive\n"), [": keep-alive\n"]);
-        assert_eq!(feed("\n"), ["\n"]);
-        assert_eq!(feed(": a\r"), [": a\r"]);
-        assert_eq!(feed("\n: half"), ["\n"]);
-        assert_eq!(
-            feed(" of it\ndata: 1\n"),
-            Vec::<Bytes>::new(),
-            "an event has begun behind it"
-        );
-        assert_eq!(feed("\n"), [": half of it\ndata: 1\n\n"]);
-    }
-
-    #[test]
-    fn other_data_changes_nothing_else() {
-        let wire = "\u{feff}data:[\r: c\r\nid: 7\nx: y\ndata:  1]\r\n\r\n";
-        let (frames, _) = mk_frames(wire.as_bytes(), 1000);
-        let changed = frames[0].with_data(b"[\n \"mm\"]");
-        assert_eq!(changed, wire.replace(" 1]", " \"mm\"]"));
-    }
-
-    #[test]
-    fn data_with_more_lines_is_still_one_event() {
-        let (frames, _) = mk_frames(b"id: 7\ndata: 1\n\n", 1000);
-        assert_eq!(frames[0].with_data(b"1\n2"), "id: 7\ndata: 1\ndata: 2\n\n");
-    }
-
-    #[test]
-    fn a_frame_without_end_is_bounded() {
-        let chunk = Bytes::from_static(b"data: 0123456789");
-        assert_eq!(Framer::default().feed(&chunk, 15), Err(EventTooLarge(15)));
-        let chunk = Bytes::from_static(b"data: 1\n\ndata: 2\n\ndata: 3");
-        assert!(Framer::default().feed(&chunk, 9).is_ok(), "each frame begins anew");
-    }
-
-    const WIRE: &str =
-        "(\u{feff})?((data: [a-z]{0,3}|data|data:é|id: 1|: c|:|event: e|retry: 5|x|)(\r\n|\n|\r)){0,12}[a-z:]{0,3}";
-
-    proptest! {
-        #[test]
-        fn raws_and_rest_are_the_input_and_say_what_the_decoder_says(wire in WIRE, chunk in 1_usize..9) {
-            let (frames, rest) = mk_frames(wire.as_bytes(), chunk);
-            let raws: Vec<&[u8]> = frames.iter().map(|frame| frame.raw.as_ref()).chain([rest.as_ref()]).collect();
-            prop_assert_eq!(raws.concat(), wire.as_bytes());
-            let mut decoder = Decoder::default();
-            let events = decoder.feed(wire.as_bytes(), LIMIT).expect("small");
-            let framed: Vec<SseEvent> = frames.iter().filter_map(|frame| frame.event.clone()).collect();
-            prop_assert_eq!(framed, events);
-        }
-
-        #[test]
-        fn the_same_data_gives_the_same_bytes(wire in WIRE, chunk in 1_usize..9) {
-            for frame in mk_frames(wire.as_bytes(), chunk).0 {
-                if let Some(event) = frame.event.as_ref().filter(|event| !event.data.is_empty()) {
-                    prop_assert_eq!(frame.with_data(&event.data), &frame.raw);
-                }
-            }
-        }
-
-        #[test]
-        fn any_bytes_are_taken(wire: Vec<u8>, chunk in 1_usize..9) {
-            let (frames, rest) = mk_frames(&wire, chunk);
-            let raws: Vec<&[u8]> = frames.iter().map(|frame| frame.raw.as_ref()).chain([rest.as_ref()]).collect();
-            prop_assert_eq!(raws.concat(), wire);
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,212 @@
+//! An event stream of an upstream on its way to a legacy client: event by event, each as it came or with other ids.
+//!
+//! An event that needs no change goes out with its raw bytes, without having been read; comments never wait. A long
+//! result is let pass while it comes: only what may be a request is held until it is whole, and no longer than
+//! [`LONGEST`]: nobody asks a client more than that.
+
+use super::inspect::{self, Outcome};
+use super::message::Message;
+use crate::engine::sse::{Frame, Framer, Overlong, first_data};
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+/// A longer event passes unread.
+const LONGEST: usize = 16 << 20;
+/// An open event of so many bytes is looked at: is it a result?
+const LONG: usize = 16 << 10;
+/// Where it says so, it does within this many bytes.
+const BEGINNING: usize = 1024;
+
+/// One stream.
+#[derive(Debug)]
+pub struct Inspector {
+    upstream: Arc<str>,
+    framer: Framer,
+}
+
+impl Inspector {
+    /// For a stream of this upstream.
+    #[must_use]
+    pub fn new(upstream: Arc<str>) -> Self {
+        let framer = Framer::default();
+        Self { upstream, framer }
+    }
+
+    /// Takes a chunk; what goes on of the stream now. Empty: what came is not a whole event yet.
+    pub fn pass(&mut self, chunk: &Bytes) -> Bytes {
+        let Self { upstream, framer } = self;
+        let mut out = Out::after(chunk, framer.kept().is_empty());
+        let cut = framer.cut(chunk, LONGEST, Overlong::Passes, |frame| {
+            match rewritten(upstream, &frame) {
+                Some(new) => out.replace(&new),
+                None => out.push(&frame.raw),
+            }
+        });
+        debug_assert!(cut.is_ok(), "what is overlong passes");
+        if framer.kept().len() > LONG && is_result(framer.kept()) {
+            out.push(&framer.let_pass());
+        }
+        out.finish()
+    }
+
+    /// The stream is over: what no blank line ended.
+    pub fn rest(&mut self) -> Bytes {
+        self.framer.take_rest()
+    }
+
+    /// True between two events: something may be put in.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        self.framer.is_between()
+    }
+}
+
+fn rewritten(upstream: &str, frame: &Frame) -> Option<Bytes> {
+    if !frame.is_event() || is_result(&frame.raw) || !inspect::may_ask(&frame.raw) {
+        return None;
+    }
+    let event = frame.event()?;
+    let message = Message::read(&event.data)?;
+    match inspect::to_client(upstream, &message) {
+        Outcome::Pass => None,
+        Outcome::Replace(data) => Some(frame.with_data(&data)),
+    }
+}
+
+/// True if the event, of which this is at least the beginning, says early that it is a response.
+fn is_result(event: &[u8]) -> bool {
+    let beginning = event.get(..BEGINNING).unwrap_or(event);
+    first_data(beginning).is_some_and(inspect::begins_response)
+}
+
+/// What goes on of one chunk: a part of the chunk itself while that is all, else joined.
+struct Out<'a> {
+    chunk: &'a Bytes,
+    /// So many bytes of the chunk, from its beginning, are what goes on; `None`: see `joined`.
+    whole: Option<usize>,
+    joined: BytesMut,
+}
+
+impl<'a> Out<'a> {
+    /// `fresh`: nothing of an earlier chunk waits to go on before this one.
+    fn after(chunk: &'a Bytes, fresh: bool) -> Self {
+        Self {
+            chunk,
+            whole: fresh.then_some(0),
+            joined: BytesMut::new(),
+        }
+    }
+
+    fn push(&mut self, raw: &Bytes) {
+        match &mut self.whole {
+            Some(len) => *len += raw.len(),
+            None => self.joined.extend_from_slice(raw),
+        }
+    }
+
+    fn replace(&mut self, new: &Bytes) {
+        if let Some(len) = self.whole.take() {
+            self.joined.extend_from_slice(self.chunk.get(..len).unwrap_or_default());
+        }
+        self.joined.extend_from_slice(new);
+    }
+
+    fn finish(self) -> Bytes {
+        match self.whole {
+            Some(len) => self.chunk.slice(..len),
+            None => self.joined.freeze(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mk_inspector() -> Inspector {
+        Inspector::new("up".into())
+    }
+
+    fn seen(wire: &[u8], chunk: usize) -> Vec<u8> {
+        let mut inspector = mk_inspector();
+        let mut out = Vec::new();
+        for chunk in wire.chunks(chunk) {
+            out.extend_from_slice(&inspector.pass(&Bytes::copy_from_slice(chunk)));
+        }
+        out.extend_from_slice(&inspector.rest());
+        out
+    }
+
+    #[test]
+    fn what_needs_no_change_is_not_copied() {
+        let chunk = Bytes::from_static(b": c\n\nid: 1\ndata: {\"id\":1,\"result\":{}}\n\n");
+        assert_eq!(mk_inspector().pass(&chunk).as_ptr(), chunk.as_ptr());
+        let open = Bytes::from_static(b"data: 1\n\ndata: 2\n");
+        let mut inspector = mk_inspector();
+        let passed = inspector.pass(&open);
+        assert_eq!((passed.as_ptr(), passed.len()), (open.as_ptr(), 9));
+        assert_eq!(inspector.pass(&Bytes::from_static(b"\n")), "data: 2\n\n");
+    }
+
+    #[test]
+    fn a_request_among_others_gets_an_id_of_ours() {
+        let wire = "data: {\"id\":1,\"method\":\"ping\"}\n\n";
+        let mut inspector = mk_inspector();
+        let chunk = Bytes::from(format!("data: 1\n\nid: 7\r\n{wire}: c\n"));
+        let expected = "data: 1\n\nid: 7\r\ndata: {\"id\":\"mm:up:1\",\"method\":\"ping\"}\n\n: c\n";
+        assert_eq!(inspector.pass(&chunk), expected);
+    }
+
+    #[test]
+    fn a_long_result_passes_while_it_comes() {
+        let mut inspector = mk_inspector();
+        let long = "x".repeat(LONG);
+        let head = Bytes::from(format!(
+            "id: 1\ndata: {{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"{long}"
+        ));
+        assert_eq!(inspector.pass(&head), head);
+        let more = Bytes::from_static(b"xxxx");
+        assert_eq!(inspector.pass(&more).as_ptr(), more.as_ptr());
+        let expected = "\"}\n\ndata: {\"id\":\"mm:up:2\",\"method\":\"ping\"}\n\n";
+        let chunk = expected.replace("\"mm:up:2\"", "2");
+        assert_eq!(inspector.pass(&chunk.into()), expected, "the next event is read again");
+    }
+
+    #[test]
+    fn a_long_request_is_held_until_it_is_whole() {
+        let mut inspector = mk_inspector();
+        let long = "x".repeat(LONG);
+        let expected = format!("data: {{\"id\":\"mm:up:1\",\"method\":\"m\",\"params\":{{\"a\":\"{long}");
+        let head = expected.replace("\"mm:up:1\"", "1");
+        assert_eq!(inspector.pass(&head.into()), "");
+        assert_eq!(inspector.pass(&"\"}}\n\n".into()), expected + "\"}}\n\n");
+    }
+
+    const EVENTS: &str = "((data: (\\{\"id\":[0-9],\"method\":\"ping\"\\}|\\{\"id\":1,\"result\":\\{\\}\\}|x)|id: 1|: c|event: e|)(\r\n|\n|\r)){0,12}";
+
+    proptest! {
+        #[test]
+        fn chunking_changes_nothing(wire in EVENTS, chunk in 1_usize..40) {
+            prop_assert_eq!(seen(wire.as_bytes(), chunk), seen(wire.as_bytes(), 10_000));
+        }
+
+        #[test]
+        fn streams_without_requests_are_untouched(wire in EVENTS, chunk in 1_usize..40) {
+            let wire = wire.replace("method", "nothing");
+            prop_assert_eq!(seen(wire.as_bytes(), chunk), wire.as_bytes());
+        }
+
+        #[test]
+        fn only_ids_are_replaced(wire in EVENTS, chunk in 1_usize..40) {
+            let out = String::from_utf8(seen(wire.as_bytes(), chunk)).unwrap();
+            let back = (0..10).fold(out, |text, id| text.replace(&format!("\"mm:up:{id}\""), &id.to_string()));
+            prop_assert_eq!(back, wire);
+        }
+
+        #[test]
+        fn any_bytes_are_taken(wire: Vec<u8>, chunk in 1_usize..9) {
+            prop_assert_eq!(seen(&wire, chunk), wire);
+        }
+    }
+}
