@@ -4,6 +4,7 @@ mod bad_input;
 mod chaos;
 pub(crate) mod clients;
 pub(crate) mod conformance;
+mod eras;
 pub(crate) mod gateway;
 mod harness;
 mod leniency;

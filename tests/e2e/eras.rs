@@ -1,0 +1,3 @@
+//! Clients of one era and upstreams of the other: what is listed, and whose tasks they reach.
+
+mod lists;
