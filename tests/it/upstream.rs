@@ -6,4 +6,5 @@ mod old;
 mod puppet;
 mod relay;
 mod sse;
+mod sse_sessions;
 mod wire;

@@ -130,7 +130,7 @@ impl Sessions {
         let opening = async {
             let stream = match stream::open(&self.wire, &self.url, limit).await? {
                 stream::Opened::Stream(stream) => stream,
-                stream::Opened::Refused(response) => return Ok(response),
+                stream::Opened::Refused(response) => return Ok(*response),
             };
             let entry = Entry {
                 id: format!("sse-{:032x}", rand::random::<u128>()),
@@ -141,7 +141,7 @@ impl Sessions {
             let question = Question { headers, body, limit };
             match connection.greet(question).await {
                 Piece::Last(answer) => Ok(self.agreed(id, connection, answer)),
-                Piece::Refused(response) => Ok(response),
+                Piece::Refused(response) => Ok(*response),
                 Piece::Failed(error) => Err(error),
                 Piece::Message(_) => Ok(refusal(502, "null", -32603, "no response")),
             }

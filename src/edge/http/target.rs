@@ -100,6 +100,12 @@ impl Target {
         &self.uri
     }
 
+    /// A session lasts as long as its connection, so that its end is known at once to who listens (HTTP+SSE).
+    #[must_use]
+    pub const fn stays_connected(&self) -> bool {
+        self.sse.is_some()
+    }
+
     /// From the configuration.
     #[must_use]
     pub const fn timeout(&self) -> &config::Timeouts {

@@ -90,7 +90,7 @@ impl Watch {
     }
 
     fn new(line: Line, flags: ServerFlags, call: Call) -> Self {
-        let stage = if flags.list_changed {
+        let stage = if flags.list_changed || line.target().stays_connected() {
             Stage::Closed { until: Instant::now() }
         } else {
             Stage::Off

@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 const LATER: Timestamp = Timestamp(u64::MAX);
 
-struct Bench {
-    binder: Binder,
+pub(super) struct Bench {
+    pub(super) binder: Binder,
     store: Arc<MemoryStore>,
     _ended: tokio_util::sync::DropGuard,
 }
 
-fn mk_bench(targets: Arc<Targets>) -> Bench {
+pub(super) fn mk_bench(targets: Arc<Targets>) -> Bench {
     let store = Arc::new(MemoryStore::new(1_000));
     let (binder, notices) = Binder::new(targets, Arc::clone(&store) as Arc<dyn SessionStore>, Handle::current());
     let cancel = CancellationToken::new();
@@ -38,7 +38,7 @@ fn mk_bench(targets: Arc<Targets>) -> Bench {
     }
 }
 
-fn mk_session(key: u128) -> SessionRef {
+pub(super) fn mk_session(key: u128) -> SessionRef {
     SessionRef {
         key: SessionKey(key),
         endpoint: EndpointHash(7),
@@ -48,11 +48,11 @@ fn mk_session(key: u128) -> SessionRef {
     }
 }
 
-fn name() -> Arc<str> {
+pub(super) fn name() -> Arc<str> {
     "puppet".into()
 }
 
-fn id_of(finding: &Finding) -> Option<&str> {
+pub(super) fn id_of(finding: &Finding) -> Option<&str> {
     let (Finding::Bound(binding) | Finding::Reopened(binding)) = finding else {
         panic!("not bound: {finding:?}")
     };

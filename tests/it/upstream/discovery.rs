@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A running discovery and what it has reported.
-struct Running {
+pub(super) struct Running {
     reports: mpsc::UnboundedReceiver<Report>,
     _settings: watch::Sender<Settings>,
     cancel: CancellationToken,
@@ -21,7 +21,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(target: Arc<Target>, settings: Settings, shelf: Option<Shelf>) -> Self {
+    pub(super) fn start(target: Arc<Target>, settings: Settings, shelf: Option<Shelf>) -> Self {
         let (out, reports) = mpsc::unbounded_channel();
         let (sender, settings) = watch::channel(settings);
         let cancel = CancellationToken::new();
@@ -40,7 +40,7 @@ impl Running {
         }
     }
 
-    async fn until(&mut self, expected: impl Fn(&Report) -> bool) -> Report {
+    pub(super) async fn until(&mut self, expected: impl Fn(&Report) -> bool) -> Report {
         let mut last = None;
         let waiting = async {
             loop {
@@ -61,7 +61,7 @@ impl Running {
         self.until(|report| report.reason != Reason::Pending).await
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.cancel.cancel();
         tokio::time::timeout(DEADLINE, self.task)
             .await
@@ -70,7 +70,7 @@ impl Running {
     }
 }
 
-fn mk_settings() -> Settings {
+pub(super) fn mk_settings() -> Settings {
     Settings {
         refresh: Duration::from_secs(300),
         keep_last_good: Duration::from_secs(600),
@@ -96,7 +96,7 @@ fn is_concluded(report: &Report) -> bool {
     report.settled
 }
 
-fn tool_names(report: &Report, era: Era) -> Vec<String> {
+pub(super) fn tool_names(report: &Report, era: Era) -> Vec<String> {
     let listing = report.catalog.listing(era).expect("listed");
     listing.tools.iter().map(|tool| tool.key.to_string()).collect()
 }

@@ -98,7 +98,10 @@ impl Board {
         }
     }
 
-    /// Adds a call. False: there is one with this id, and who would tell their responses apart?
+    /// Adds a call.
+    ///
+    /// # Errors
+    /// The call itself: there is one with this id, and who would tell their responses apart?
     pub(super) fn begin(&mut self, flight: Flight) -> Result<(), Flight> {
         if self.flights.iter().any(|(other, _)| other.id == flight.id) {
             return Err(flight);
@@ -138,8 +141,8 @@ impl Board {
     }
 
     /// Hands on one message; what is to be POSTed in return.
-    pub(super) fn hear(&mut self, data: Bytes) -> Option<Bytes> {
-        let message = Message::read(&data)?;
+    pub(super) fn hear(&mut self, data: &Bytes) -> Option<Bytes> {
+        let message = Message::read(data)?;
         match &message.kind {
             Kind::Response { id, .. } => {
                 let id = Key::of((*id)?);

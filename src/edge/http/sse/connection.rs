@@ -49,7 +49,7 @@ pub(super) struct Question {
 }
 
 /// Starts the task of a connection.
-pub(super) fn start(wire: Arc<Wire>, stream: EventStream, entry: Entry) -> Connection {
+pub(super) fn start(wire: Arc<Wire>, stream: Box<EventStream>, entry: Entry) -> Connection {
     let (commands, queue) = mpsc::unbounded_channel();
     let connection = Connection {
         endpoint: stream.endpoint().clone(),
@@ -88,7 +88,7 @@ impl Connection {
         match first.map_err(|_| HttpError::TimedOut(limit))? {
             Piece::Message(data) => Ok(Response::relayed(Some(encode(data)), outlet.holding(self.clone()))),
             Piece::Last(data) => Ok(Response::made(200, Some("application/json"), data)),
-            Piece::Refused(response) => Ok(response),
+            Piece::Refused(response) => Ok(*response),
             Piece::Failed(error) => Err(error),
         }
     }
@@ -131,7 +131,7 @@ impl Connection {
 fn turn_away(question: &Question, inlet: &super::pipe::Inlet) {
     let message = Message::read(&question.body);
     let id = message.as_ref().and_then(id).unwrap_or("null");
-    let _ = inlet.push(Piece::Refused(unknown(id)));
+    let _ = inlet.push(Piece::Refused(Box::new(unknown(id))));
 }
 
 fn id<'a>(message: &Message<'a>) -> Option<&'a str> {
@@ -143,7 +143,7 @@ fn id<'a>(message: &Message<'a>) -> Option<&'a str> {
 
 struct Task {
     wire: Arc<Wire>,
-    stream: EventStream,
+    stream: Box<EventStream>,
     queue: mpsc::UnboundedReceiver<Command>,
     board: Board,
     posts: FuturesUnordered<BoxFuture<'static, Posted>>,
@@ -184,7 +184,7 @@ impl Task {
                 },
                 event = self.stream.next() => match event {
                     // Other types are for readers of their own.
-                    Ok(event) if event.event.is_empty() || event.event == "message" => self.hear(event.data),
+                    Ok(event) if event.event.is_empty() || event.event == "message" => self.hear(&event.data),
                     Ok(_) => {}
                     Err(error) => return error,
                 },
@@ -208,7 +208,9 @@ impl Task {
         if let Err(second) = self.board.begin(flight) {
             let id = id(&message).unwrap_or("null");
             let words = "a request with this id is in flight";
-            let _ = second.inlet.push(Piece::Refused(refusal(400, id, -32600, words)));
+            let _ = second
+                .inlet
+                .push(Piece::Refused(Box::new(refusal(400, id, -32600, words))));
             return;
         }
         let post = post(Arc::clone(&self.wire), self.endpoint(), headers, body.clone(), limit);
@@ -221,7 +223,7 @@ impl Task {
         }));
     }
 
-    fn hear(&mut self, data: Bytes) {
+    fn hear(&mut self, data: &Bytes) {
         let Some(answer) = self.board.hear(data) else { return };
         let json = (http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let headers = HeaderMap::from_iter([json]);
@@ -243,7 +245,7 @@ impl Task {
                 let status = response.status();
                 let lost = status == 404 || (status == 400 && posted.is_ping);
                 if let Some(call) = posted.call {
-                    self.board.cut(&call, Piece::Refused(response));
+                    self.board.cut(&call, Piece::Refused(Box::new(response)));
                 }
                 lost.then(|| HttpError::BrokenOff(format!("answered {status}: its session is gone")))
             }

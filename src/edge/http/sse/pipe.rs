@@ -19,7 +19,7 @@ pub(super) enum Piece {
     /// The response: nothing follows.
     Last(Bytes),
     /// The POST was answered so: nothing follows.
-    Refused(Response),
+    Refused(Box<Response>),
     /// Nothing follows.
     Failed(HttpError),
 }

@@ -20,9 +20,9 @@ pub(super) struct EventStream {
 
 /// What came of GET.
 pub(super) enum Opened {
-    Stream(EventStream),
+    Stream(Box<EventStream>),
     /// An answer without success.
-    Refused(Response),
+    Refused(Box<Response>),
 }
 
 /// GETs `url` and waits for the endpoint, each within `limit`.
@@ -40,7 +40,7 @@ pub(super) async fn open(wire: &Wire, url: &Url, limit: Duration) -> Result<Open
         .send(Method::GET, uri.clone(), headers, bytes::Bytes::new(), limit)
         .await?;
     if !response.is_success() {
-        return Ok(Opened::Refused(response));
+        return Ok(Opened::Refused(Box::new(response)));
     }
     if response.media() != Media::EventStream {
         let words = "answered GET without an event stream".to_owned();
@@ -61,7 +61,7 @@ pub(super) async fn open(wire: &Wire, url: &Url, limit: Duration) -> Result<Open
         return Err(HttpError::NotSse(words));
     }
     stream.endpoint = endpoint::resolve(url, &first.data).map_err(|error| HttpError::NotSse(error.to_string()))?;
-    Ok(Opened::Stream(stream))
+    Ok(Opened::Stream(Box::new(stream)))
 }
 
 impl EventStream {
