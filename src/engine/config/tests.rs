@@ -81,6 +81,7 @@ fn every_key_reaches_the_truth() {
     );
     assert_eq!(github.timeout.call, Duration::from_secs(120));
     assert!(!github.enabled && github.resources_probe);
+    assert_eq!((github.via, search.via), (Via::Direct, Via::Envoy));
 }
 
 #[test]
@@ -194,7 +195,6 @@ fn what_is_not_built_yet_is_refused() {
             "session.store: not supported yet: only memory is",
         ],
     );
-    assert_upstream_problem("via: direct", "via: not supported yet: direct");
     assert_upstream_problem("listing: perPrincipal", "listing: not supported yet: perPrincipal");
     assert_upstream_problem("merge: false", "merge: not supported yet: false");
     assert_upstream_problem(
@@ -206,6 +206,7 @@ fn what_is_not_built_yet_is_refused() {
         "protocol: sse, via: envoy",
         "via: an HTTP+SSE server cannot be reached via envoy",
     );
+    assert_upstream_problem("via: nobody", "via: must be envoy or direct");
 }
 
 #[test]

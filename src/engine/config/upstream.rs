@@ -39,6 +39,7 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
     let timeout = timeouts(at, &raw.timeout, findings);
     let protocol = protocol(at, raw.protocol.as_deref(), raw.via.as_deref(), findings);
     let ca = raw.tls.ca.map(|ca| findings.file(&format!("{at}.tls.ca"), &ca));
+    let via = via(at, raw.via.as_deref(), protocol, findings);
     if ca.is_some() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
         findings.add(format!("{at}.tls"), "is for https, the url says http");
     }
@@ -53,17 +54,13 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
         enabled: raw.enabled.unwrap_or(true),
         resources_rewrite: false,
         resources_probe: raw.resources.probe.unwrap_or(false),
-        via: match protocol {
-            Protocol::Streamable => Via::Envoy,
-            Protocol::Sse => Via::Direct,
-        },
+        via,
         protocol,
     })
 }
 
 /// Values that the contract has and this version does not.
 fn not_built_yet(at: &str, raw: &raw::Upstream, findings: &mut Findings) {
-    choice(at, "via", raw.via.as_deref(), "envoy", "direct", findings);
     choice(
         at,
         "listing",
@@ -101,6 +98,18 @@ fn protocol(at: &str, value: Option<&str>, via: Option<&str>, findings: &mut Fin
         Some(_) => {
             findings.add(format!("{at}.protocol"), "must be streamable or sse");
             Protocol::Streamable
+        }
+    }
+}
+
+/// An HTTP+SSE server is always called by the processor.
+fn via(at: &str, value: Option<&str>, protocol: Protocol, findings: &mut Findings) -> Via {
+    match (value, protocol) {
+        (None | Some("envoy"), Protocol::Streamable) => Via::Envoy,
+        (None | Some("envoy"), Protocol::Sse) | (Some("direct"), _) => Via::Direct,
+        (Some(_), _) => {
+            findings.add(format!("{at}.via"), "must be envoy or direct");
+            Via::Envoy
         }
     }
 }

@@ -153,6 +153,10 @@ impl UpstreamBuilder {
         self.config(|config| config.enabled = false)
     }
 
+    pub(crate) fn direct(self) -> Self {
+        self.config(|config| config.via = Via::Direct)
+    }
+
     pub(crate) fn probe(self) -> Self {
         self.config(|config| config.resources_probe = true)
     }
