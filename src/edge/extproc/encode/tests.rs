@@ -185,7 +185,7 @@ fn a_header_that_an_answer_has_twice_is_there_twice() {
     let reply = read(&Reply::Answer(Answer {
         status: 200,
         headers: headers.into(),
-        body: Vec::new(),
+        body: vec![Bytes::from_static(b"{}")],
         details: "relayed",
         metadata: None,
     }));
