@@ -84,20 +84,26 @@ fn failed(target: &Target, error: &HttpError) -> (CallEvent, Progress) {
     (CallEvent::Failed(error.failure()), Progress::Over)
 }
 
-/// The call's own headers, and the two that every call has. One that HTTP does not allow is left out.
+/// The client's headers that go on, the call's own, and the two that every call has. One that HTTP does not allow is left
+/// out.
 fn headers(call: &Call) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(call.headers.len() + 4);
-    headers.insert("content-type", HeaderValue::from_static("application/json"));
-    headers.insert(
-        "accept",
-        HeaderValue::from_static("application/json, text/event-stream"),
-    );
-    for (name, value) in &call.headers {
-        let name = HeaderName::try_from(&**name);
-        let value = HeaderValue::from_maybe_shared(value.clone());
+    let mut headers = HeaderMap::with_capacity(call.headers.len() + call.passed.len() + 4);
+    let own = call
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), value.clone()));
+    for (name, value) in call.passed.iter().chain(own) {
+        let name = HeaderName::from_bytes(name);
+        let value = HeaderValue::from_maybe_shared(value);
         if let (Ok(name), Ok(value)) = (name, value) {
             headers.append(name, value);
         }
+    }
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers
 }
@@ -109,7 +115,7 @@ fn head(response: &Response) -> ResponseHead {
     let rest = rest.map(|(name, value)| (name.as_str(), value.as_bytes()));
     ResponseHead {
         headers: std::iter::once(status).chain(rest).collect(),
-        end: false,
+        end: response.is_empty(),
         code_details: None,
     }
 }

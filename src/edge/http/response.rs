@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use std::time::Duration;
 
 /// Status and headers are here, the body is still to come. Dropping it ends the exchange.
@@ -119,6 +119,12 @@ impl Response {
         } else {
             Media::Other
         }
+    }
+
+    /// The head says that there is no body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.body.is_end_stream()
     }
 
     /// The next piece of the body; `None` at its end. Nothing is lost if the future is dropped.

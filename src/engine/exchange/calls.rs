@@ -3,6 +3,7 @@
 use super::call::Outgoing;
 use crate::engine::mcp::Era;
 use crate::engine::snapshot::Speech;
+use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// The calls to try in turn; usually one.
@@ -52,6 +53,14 @@ impl Calls {
     /// Nobody is left after the current one.
     pub(super) fn is_last(&self) -> bool {
         self.next.is_empty()
+    }
+
+    /// No call is made any more: their bodies are given up.
+    pub(super) fn settle(&mut self) {
+        self.next.clear();
+        if let Some(call) = &mut self.current {
+            call.body = Bytes::new();
+        }
     }
 
     /// For messages: remembers `call` as the current one where none is.

@@ -67,6 +67,36 @@ impl Headers {
         })
     }
 
+    /// Those whose name is `wanted`, in the same buffer.
+    #[must_use]
+    pub fn filtered(&self, wanted: impl Fn(&[u8]) -> bool) -> Self {
+        let spans = self.spans.iter().filter(|span| wanted(self.slice(&span.name)));
+        Self {
+            bytes: self.bytes.clone(),
+            spans: spans.cloned().collect(),
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// There are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Name and value of all, in order, as parts of the buffer.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
+        self.spans.iter().map(|span| {
+            let value = self.slice(&span.value);
+            (self.slice(&span.name), self.bytes.slice_ref(value))
+        })
+    }
+
     fn slice(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or_default()
     }

@@ -8,7 +8,6 @@ use crate::engine::mcp::headers::{self, encode_value};
 use crate::engine::session::Binding;
 use crate::engine::snapshot::Endpoint;
 use bytes::Bytes;
-use std::borrow::Cow;
 
 const TO_UPSTREAM_NEVER: [&[u8]; 6] = [
     b"authorization",
@@ -74,37 +73,64 @@ pub(super) fn request_headers(
     }
 }
 
-/// The headers of a call that the processor makes itself.
-pub(super) fn own_headers(
-    call: &Outgoing,
-    era: Era,
-    binding: &Binding,
-    client: &Headers,
-) -> Vec<(Cow<'static, str>, Bytes)> {
-    let mut own: Vec<(Cow<'static, str>, Bytes)> = Vec::new();
+/// What says how one connection is used, or how a message is framed on it (RFC 9110, 7.6.1).
+const OF_THE_CONNECTION: [&[u8]; 11] = [
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+    b"http2-settings",
+    b"expect",
+    b"host",
+    b"content-length",
+];
+/// What Envoy's way out takes off a forward besides: the client's address is not the upstream's business.
+const OF_THE_GATEWAY: [&[u8]; 8] = [
+    b"forwarded",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-proto",
+    b"x-envoy-external-address",
+    b"x-envoy-internal",
+    b"x-envoy-original-host",
+];
+
+/// The headers that a call of the processor has of its own. What a forward carries, this carries; see [`client_headers`].
+pub(super) fn own_headers(call: &Outgoing, era: Era, binding: &Binding) -> Vec<(HeaderName, Bytes)> {
+    let mut own: Vec<(HeaderName, Bytes)> = Vec::with_capacity(3);
+    own.push(("accept".into(), Bytes::from_static(BOTH_TYPES)));
     if let Some(id) = &binding.id {
         own.push((headers::SESSION_ID.into(), Bytes::copy_from_slice(id.as_bytes())));
     }
-    own.push((
-        headers::PROTOCOL_VERSION.into(),
-        Bytes::from_static(binding.version.as_str().as_bytes()),
-    ));
     match era {
-        Era::Legacy => {}
+        Era::Legacy => own.push((
+            headers::PROTOCOL_VERSION.into(),
+            Bytes::from_static(binding.version.as_str().as_bytes()),
+        )),
         Era::Modern => {
-            // Mcp-Method and Mcp-Param-* go on as they came (SEP-2243: unknown ones must be forwarded).
-            let mirrors = |name: &[u8]| name == headers::METHOD.as_bytes() || name.starts_with(b"mcp-param-");
-            for (name, value) in client.select(mirrors) {
-                own.push((name.to_owned().into(), Bytes::copy_from_slice(value)));
-            }
-            let name = match &call.renamed {
-                Some(name) => Some(encode_value(name).into()),
-                None => client.get(headers::NAME).map(Bytes::copy_from_slice),
-            };
-            own.extend(name.map(|name| (headers::NAME.into(), name)));
+            let name = call.renamed.as_ref();
+            own.extend(name.map(|name| (headers::NAME.into(), encode_value(name).into())));
         }
     }
     own
+}
+
+/// The client's headers that go on with a call of the processor, as they would with a forward; `own`: those it has already.
+pub(super) fn client_headers(call: &Outgoing, own: &[(HeaderName, Bytes)], client: &Headers) -> Headers {
+    client.filtered(|name| {
+        let never = name.first() == Some(&b':')
+            || OF_THE_CONNECTION.contains(&name)
+            || OF_THE_GATEWAY.contains(&name)
+            || TO_UPSTREAM_NEVER.contains(&name)
+            || name.starts_with(b"x-mcp-")
+            || name == headers::SESSION_ID.as_bytes();
+        let taken = |set: &[(HeaderName, Bytes)]| set.iter().any(|(other, _)| other.as_bytes() == name);
+        !never && !taken(own) && !taken(&call.upstream.headers)
+    })
 }
 
 const TO_CLIENT_NEVER: [&[u8]; 3] = [headers::SESSION_ID.as_bytes(), b"set-cookie", b"alt-svc"];
@@ -122,5 +148,30 @@ pub(super) fn response_headers(upstream: &Headers) -> HeaderWork {
         remove,
         clear_route: false,
         metadata: None,
+    }
+}
+
+/// An upstream's response headers as the client of a relay sees them. The length is not among them.
+pub(super) fn relayed_headers(upstream: &Headers) -> Vec<(HeaderName, Bytes)> {
+    let nominated = upstream.text("connection").unwrap_or_default();
+    let passes = |name: &[u8]| {
+        let of_the_connection =
+            OF_THE_CONNECTION.contains(&name) || nominated.split(',').any(|token| token.trim().as_bytes() == name);
+        let never = TO_CLIENT_NEVER.contains(&name) || name.starts_with(b"access-control-");
+        name.first() != Some(&b':') && !of_the_connection && !never
+    };
+    let passing = upstream.select(passes);
+    passing
+        .map(|(name, value)| (known(name), Bytes::copy_from_slice(value)))
+        .collect()
+}
+
+/// Names that most responses carry are not copied.
+fn known(name: &str) -> HeaderName {
+    match name {
+        "content-type" => "content-type".into(),
+        "date" => "date".into(),
+        "cache-control" => "cache-control".into(),
+        _ => name.to_owned().into(),
     }
 }

@@ -1,5 +1,6 @@
 //! What an exchange wants done: replies to Envoy, in its order, and commands to the edge rooms.
 
+use super::headers::Headers;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Timestamp};
 use bytes::Bytes;
@@ -241,8 +242,10 @@ pub enum Addressee {
 pub struct Call {
     /// To whom: configured name. URL, credential, constant headers and timeouts are the edge's knowledge.
     pub upstream: Arc<str>,
-    /// Besides content-type, accept and what the configuration says.
+    /// Besides what the configuration says; content-type is JSON and accept both types unless told otherwise.
     pub headers: Vec<(HeaderName, Bytes)>,
+    /// Headers of the client that go on as they came; none that stands in `headers` or in the configuration.
+    pub passed: Headers,
     /// The JSON-RPC request.
     pub body: Bytes,
     /// Until response headers.

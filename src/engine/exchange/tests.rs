@@ -29,6 +29,15 @@ static PROBING: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
     };
     testing::mk_snapshot(&[mk("one"), mk("two")])
 });
+static DIRECT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let github = testing::mk_upstream("github")
+        .direct()
+        .credential(Some("Bearer secret"))
+        .config(|config| config.headers = vec![("x-team".into(), "tools".into())])
+        .legacy(testing::mk_listing(&["search"]))
+        .modern(testing::mk_modern(&["search"]));
+    testing::mk_snapshot(&[github, testing::mk_upstream("files")])
+});
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 #[test]
@@ -140,6 +149,7 @@ impl Stage {
                     .disabled();
                 self.snapshot = testing::mk_snapshot(&[upstream, testing::mk_upstream("files")]);
             }
+            "a direct upstream" => self.snapshot = Arc::clone(&DIRECT),
             "request body BUFFERED" => self.modes.request = BodyMode::Buffered,
             "request body STREAMED" => self.modes.request = BodyMode::Streamed,
             "request body NONE" => self.modes.request = BodyMode::None,

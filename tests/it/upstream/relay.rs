@@ -20,6 +20,9 @@ fn mk_call(timeout: Duration) -> Call {
             ("authorization".into(), Bytes::from_static(b"Bearer of the client")),
             ("x-team".into(), Bytes::from_static(b"of the call")),
         ],
+        passed: [("content-type", "application/json; charset=utf-8"), ("x-own", "kept")]
+            .into_iter()
+            .collect(),
         body: Bytes::from_static(br#"{"jsonrpc":"2.0","id":5,"method":"tools/call"}"#),
         timeout,
     }
@@ -86,6 +89,8 @@ async fn the_credential_wins_and_constants_give_way() {
     assert_eq!(seen.headers["x-team"], "of the call");
     assert_eq!(seen.headers["x-more"], "constant");
     assert_eq!(seen.headers["accept"], "application/json, text/event-stream");
+    assert_eq!(seen.headers["content-type"], "application/json; charset=utf-8");
+    assert_eq!(seen.headers["x-own"], "kept");
     assert!(!seen.headers.contains_key("accept-encoding"));
     assert_eq!(seen.session.as_deref(), Some("session-1"));
 }

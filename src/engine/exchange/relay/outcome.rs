@@ -1,7 +1,7 @@
 //! How a relayed call ends: its answer, the next upstream in line, or an error.
 
 use super::collected::{is_not_found, response_in};
-use super::{Collected, Relay, Stage};
+use super::{Collected, Flow, Relay, Stage};
 use crate::engine::exchange::calls::Calls;
 use crate::engine::exchange::event::UpstreamFailure;
 use crate::engine::exchange::reject::{Reject, Trouble};
@@ -17,7 +17,7 @@ impl Exchange {
     pub(super) fn relay_end(&mut self, mut relay: Box<Relay>) -> Step {
         match &mut relay.stage {
             Stage::AwaitHead => self.relay_failed(relay, UpstreamFailure::Garbage),
-            Stage::Stream { .. } => self.relay_done(
+            Stage::Stream(_) => self.relay_done(
                 &relay,
                 vec![Reply::StreamChunk {
                     body: Vec::new(),
@@ -40,30 +40,22 @@ impl Exchange {
         let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, Stage::AwaitHead) else {
             return self.relay_failed(relay, UpstreamFailure::Garbage);
         };
-        let Collected {
-            status,
-            mut media,
-            mut pieces,
-            ..
-        } = collected;
+        let Collected { head, mut pieces, .. } = collected;
+        let (status, mut headers) = (head.status, head.headers);
         let must_convert = relay.request.accepts == Accepts::Json || relay.calls.asking_around();
-        if media == Media::EventStream && must_convert {
+        if head.media == Media::EventStream && must_convert {
             let Some(message) = response_in(&pieces) else {
                 return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::Garbage));
             };
             pieces = vec![message];
-            media = Media::Json;
+            headers = vec![("content-type".into(), Bytes::from_static(b"application/json"))];
         }
         if relay.calls.asking_around() && is_not_found(&pieces) {
             return self.relay_next(*relay);
         }
-        let content_type: &'static [u8] = match media {
-            Media::Json => b"application/json",
-            Media::EventStream => b"text/event-stream",
-        };
         let answer = Answer {
             status,
-            headers: vec![("content-type".into(), Bytes::from_static(content_type))],
+            headers,
             body: pieces,
             details: "relayed",
             metadata: Some(Box::new(self.metadata(relay.request.id(), true))),
@@ -76,10 +68,7 @@ impl Exchange {
     pub(super) fn relay_failed(&mut self, relay: Box<Relay>, failure: UpstreamFailure) -> Step {
         match &relay.stage {
             Stage::AwaitHead | Stage::Collect(_) => self.relay_refused(*relay, Trouble::Failed(failure)),
-            Stage::Stream {
-                media: Media::EventStream,
-                ..
-            } => {
+            Stage::Stream(Flow::Events(pulse)) if !pulse.may_break_off() => {
                 // The status is out; the caller still hears what became of its request.
                 let reject = Reject::Upstream(Trouble::Failed(failure), Arc::clone(&relay.call.upstream.name));
                 self.record.code = Some(reject.code().0);
@@ -97,8 +86,9 @@ impl Exchange {
                     }],
                 )
             }
-            Stage::Stream { media: Media::Json, .. } => {
-                // Half a JSON document cannot be mended: cut the connection.
+            Stage::Stream(Flow::Json | Flow::Events(_)) => {
+                // Half a JSON document cannot be mended, and the rest of a stream can be had elsewhere or is not missed:
+                // cut the connection, as Envoy would.
                 self.record.reason = Some("upstream_cut");
                 let mut step = self.relay_done(&relay, Vec::new());
                 step.end = End::Abort;

@@ -83,6 +83,10 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
             for (name, value) in &call.headers {
                 let _ = writeln!(out, "   {name}: {}", String::from_utf8_lossy(value));
             }
+            for (name, value) in call.passed.iter() {
+                let name = String::from_utf8_lossy(name);
+                let _ = writeln!(out, "   passed {name}: {}", String::from_utf8_lossy(&value));
+            }
             writeln!(out, "{}", String::from_utf8_lossy(&call.body))
         }
         Command::CancelCall => writeln!(out, "<= cancel-call"),
