@@ -53,6 +53,8 @@ impl World {
             End::Done => self.over = true,
             End::Abort => {
                 assert!(self.streaming, "only a response that is out can be cut");
+                // Not a clean end.
+                self.decided = true;
                 self.over = true;
             }
         }
