@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use std::time::Duration;
 
 /// Status and headers are here, the body is still to come. Dropping it ends the exchange.
@@ -124,7 +124,11 @@ impl Response {
     /// The head says that there is no body.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Body::Wire(body) => body.is_end_stream(),
+            Body::Whole(body) => body.as_ref().is_none_or(Bytes::is_empty),
+            Body::Events(..) => false,
+        }
     }
 
     /// The next piece of the body; `None` at its end. Nothing is lost if the future is dropped.
