@@ -483,6 +483,7 @@ async fn the_relay_sees_head_events_and_end_and_a_break() {
     let mut call = relay.call(Call {
         upstream: "puppet".into(),
         headers: vec![("mcp-session-id".into(), Bytes::from(session))],
+        passed: mcp_manifold::engine::exchange::Headers::default(),
         body: request("7", "tools/call", ""),
         timeout: DEADLINE,
     });
