@@ -2,10 +2,12 @@
 //!
 //! An event that needs no change goes out with its raw bytes, without having been read; comments never wait. A long
 //! result is let pass while it comes: only what may be a request is held until it is whole, and no longer than
-//! [`LONGEST`]: nobody asks a client more than that.
+//! [`LONGEST`]: nobody asks a client more than that. Where ids of tasks are rewritten, results are held too, for they may
+//! name a task.
 
 use super::inspect::{self, Outcome};
 use super::message::Message;
+use super::task;
 use crate::engine::sse::{Frame, Framer, Overlong, first_data};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -21,29 +23,64 @@ const BEGINNING: usize = 1024;
 #[derive(Debug)]
 pub struct Inspector {
     upstream: Arc<str>,
+    rewrites: Rewrites,
     framer: Framer,
+}
+
+/// What is rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rewrites {
+    /// The ids of requests.
+    Requests,
+    /// These, and the ids of tasks.
+    RequestsAndTasks,
 }
 
 impl Inspector {
     /// For a stream of this upstream.
     #[must_use]
     pub fn new(upstream: Arc<str>) -> Self {
-        let framer = Framer::default();
-        Self { upstream, framer }
+        Self {
+            upstream,
+            rewrites: Rewrites::Requests,
+            framer: Framer::default(),
+        }
+    }
+
+    /// For a stream of this upstream, one of several, that may speak of tasks.
+    #[must_use]
+    pub fn with_tasks(upstream: Arc<str>) -> Self {
+        Self {
+            rewrites: Rewrites::RequestsAndTasks,
+            ..Self::new(upstream)
+        }
+    }
+
+    /// The same for an answer that is one JSON message.
+    #[must_use]
+    pub fn whole(&self, message: Bytes) -> Bytes {
+        if !self.rewrites.concern(&message) {
+            return message;
+        }
+        self.rewrites.apply(&self.upstream, &message).unwrap_or(message)
     }
 
     /// Takes a chunk; what goes on of the stream now. Empty: what came is not a whole event yet.
     pub fn pass(&mut self, chunk: &Bytes) -> Bytes {
-        let Self { upstream, framer } = self;
+        let Self {
+            upstream,
+            rewrites,
+            framer,
+        } = self;
         let mut out = Out::after(chunk, framer.kept().is_empty());
         let cut = framer.cut(chunk, LONGEST, Overlong::Passes, |frame| {
-            match rewritten(upstream, &frame) {
+            match rewrites.frame(upstream, &frame) {
                 Some(new) => out.replace(&new),
                 None => out.push(&frame.raw),
             }
         });
         debug_assert!(cut.is_ok(), "what is overlong passes");
-        if framer.kept().len() > LONG && is_result(framer.kept()) {
+        if framer.kept().len() > LONG && *rewrites == Rewrites::Requests && is_result(framer.kept()) {
             out.push(&framer.let_pass());
         }
         out.finish()
@@ -61,15 +98,40 @@ impl Inspector {
     }
 }
 
-fn rewritten(upstream: &str, frame: &Frame) -> Option<Bytes> {
-    if !frame.is_event() || is_result(&frame.raw) || !inspect::may_ask(&frame.raw) {
-        return None;
+impl Rewrites {
+    /// The event as the client sees it; `None`: as it is.
+    fn frame(self, upstream: &str, frame: &Frame) -> Option<Bytes> {
+        let asks = || !is_result(&frame.raw) && inspect::may_ask(&frame.raw);
+        if !frame.is_event() || !(asks() || self.concern(&frame.raw)) {
+            return None;
+        }
+        let event = frame.event()?;
+        Some(frame.with_data(&self.apply(upstream, &event.data)?))
     }
-    let event = frame.event()?;
-    let message = Message::read(&event.data)?;
-    match inspect::to_client(upstream, &message) {
+
+    /// True if a response in these bytes may have to be rewritten.
+    fn concern(self, bytes: &[u8]) -> bool {
+        self == Self::RequestsAndTasks && task::concerns(bytes)
+    }
+
+    fn apply(self, upstream: &str, data: &[u8]) -> Option<Bytes> {
+        let message = Message::read(data)?;
+        let with_tasks = match self {
+            Self::Requests => None,
+            Self::RequestsAndTasks => task::to_client(upstream, &message),
+        };
+        let Some(with_tasks) = with_tasks else {
+            return replaced(upstream, &message);
+        };
+        let requests = Message::read(&with_tasks).and_then(|message| replaced(upstream, &message));
+        Some(requests.unwrap_or(with_tasks))
+    }
+}
+
+fn replaced(upstream: &str, message: &Message<'_>) -> Option<Bytes> {
+    match inspect::to_client(upstream, message) {
         Outcome::Pass => None,
-        Outcome::Replace(data) => Some(frame.with_data(&data)),
+        Outcome::Replace(data) => Some(data),
     }
 }
 
@@ -171,6 +233,37 @@ mod tests {
         let expected = "\"}\n\ndata: {\"id\":\"mm:up:2\",\"method\":\"ping\"}\n\n";
         let chunk = expected.replace("\"mm:up:2\"", "2");
         assert_eq!(inspector.pass(&chunk.into()), expected, "the next event is read again");
+    }
+
+    #[test]
+    fn ids_of_tasks_are_rewritten_where_that_is_wanted() {
+        let related = |id: &str| format!(r#""_meta":{{"io.modelcontextprotocol/related-task":{{"taskId":"{id}"}}}}"#);
+        let wire = |task: &str, request: &str| {
+            let asked = format!(
+                r#"{{"id":{request},"method":"elicitation/create","params":{{{}}}}}"#,
+                related(task)
+            );
+            let begun = format!(r#"{{"id":1,"result":{{"task":{{"taskId":"{task}","status":"working"}}}}}}"#);
+            format!("id: 1\ndata: {asked}\n\n: c\n\ndata: {begun}\n\n")
+        };
+        let mut inspector = Inspector::with_tasks("up".into());
+        let long = format!("data: {{\"id\":1,\"result\":{{\"x\":\"{}\",", "x".repeat(LONG));
+        let (plain, expected) = (wire("t", "7"), wire("mt:up:t", "\"mm:up:7\""));
+        assert_eq!(inspector.pass(&plain.clone().into()), expected);
+        assert_eq!(
+            inspector.pass(&long.clone().into()),
+            "",
+            "a result may name its task at its end"
+        );
+        let end = |task: &str| format!("{}}}}}\n\n", related(task));
+        assert_eq!(inspector.pass(&end("t").into()), long + &end("mt:up:t"));
+        assert_eq!(mk_inspector().pass(&plain.into()), expected.replace("mt:up:", ""));
+        let whole = Bytes::from(r#"{"id":1,"result":{"taskId":"t","status":"working"}}"#);
+        assert_eq!(
+            inspector.whole(whole.clone()),
+            r#"{"id":1,"result":{"taskId":"mt:up:t","status":"working"}}"#
+        );
+        assert_eq!(mk_inspector().whole(whole.clone()).as_ptr(), whole.as_ptr());
     }
 
     #[test]
