@@ -15,6 +15,7 @@ use super::record::Way;
 use super::step::{Call, Command, HeaderName, Notice, Step};
 use super::verdict::{Media, Settled};
 use super::{Accepts, BodyMode, Exchange, Headers, Phase, Request, heading};
+use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
 use bytes::Bytes;
@@ -50,6 +51,8 @@ pub(super) struct Relay {
     streamable: bool,
     turn: Turn,
     stage: Stage,
+    /// Rewrites what the upstream says, where that is needed.
+    inspector: Option<Box<Inspector>>,
 }
 
 /// How often the upstream has seen this call.
@@ -153,6 +156,32 @@ impl Relay {
         })
     }
 
+    /// What rewrites the answer, if somebody has to.
+    fn new_inspector(&self) -> Option<Box<Inspector>> {
+        let upstream = || Arc::clone(&self.call.upstream.name);
+        self.call.tasks.then(|| Box::new(Inspector::with_tasks(upstream())))
+    }
+
+    /// A piece of an event stream as the client may see it; it may be empty, since half an event waits.
+    fn inspect(&mut self, chunk: Bytes) -> Bytes {
+        let is_events = match &self.stage {
+            Stage::AwaitHead | Stage::Stream(Flow::Json) => false,
+            Stage::Collect(collected) => collected.head.media == Media::EventStream,
+            Stage::Stream(Flow::Events(_)) => true,
+        };
+        match &mut self.inspector {
+            Some(inspector) if is_events => inspector.pass(&chunk),
+            Some(_) | None => chunk,
+        }
+    }
+
+    /// The stream is over: what the inspector still holds of it.
+    fn held_back(&mut self) -> Bytes {
+        self.inspector
+            .as_mut()
+            .map_or_else(Bytes::new, |inspector| inspector.rest())
+    }
+
     /// Bytes of an answer that is being collected.
     const fn collected(&self) -> usize {
         match &self.stage {
@@ -164,9 +193,11 @@ impl Relay {
     /// The answer that is being collected may leave before it is complete.
     fn may_stream(&self) -> bool {
         let readable = match &self.stage {
-            Stage::Collect(Collected { head, .. }) => {
-                head.media == Media::Json || self.request.accepts == Accepts::Both
-            }
+            Stage::Collect(Collected { head, .. }) => match head.media {
+                // A JSON message is rewritten as a whole.
+                Media::Json => !self.call.tasks,
+                Media::EventStream => self.request.accepts == Accepts::Both,
+            },
             Stage::AwaitHead | Stage::Stream(_) => false,
         };
         self.streamable && readable && !self.calls.asking_around()
@@ -195,6 +226,7 @@ impl Exchange {
             streamable,
             turn: Turn::First,
             stage: Stage::AwaitHead,
+            inspector: None,
         })
     }
 
@@ -209,6 +241,7 @@ impl Exchange {
             streamable: false,
             turn,
             stage: Stage::AwaitHead,
+            inspector: None,
         };
         self.start_relay(relay)
     }

@@ -47,6 +47,7 @@ impl Exchange {
             upstream: Arc::clone(&relay.call.upstream.name),
             stale: relay.binding.clone(),
         });
+        relay.inspector = relay.new_inspector();
         relay.stage = Stage::Collect(Collected {
             head: Head {
                 status: verdict::status(head),
@@ -69,6 +70,11 @@ impl Exchange {
 
     fn relay_chunk(&mut self, mut relay: Box<Relay>, chunk: Bytes) -> Step {
         let mut step = Step::default();
+        let chunk = relay.inspect(chunk);
+        if chunk.is_empty() {
+            self.phase = Phase::Calling(relay);
+            return step;
+        }
         match &mut relay.stage {
             Stage::AwaitHead => {}
             Stage::Stream(flow) => {

@@ -15,16 +15,19 @@ use std::sync::Arc;
 impl Exchange {
     /// The upstream has said everything.
     pub(super) fn relay_end(&mut self, mut relay: Box<Relay>) -> Step {
+        let rest = relay.held_back();
+        let rest = Some(rest).filter(|rest| !rest.is_empty());
         match &mut relay.stage {
             Stage::AwaitHead => self.relay_failed(relay, UpstreamFailure::Garbage),
             Stage::Stream(_) => self.relay_done(
                 &relay,
                 vec![Reply::StreamChunk {
-                    body: Vec::new(),
+                    body: rest.into_iter().collect(),
                     end: true,
                 }],
             ),
             Stage::Collect(collected) => {
+                collected.pieces.extend(rest);
                 collected.complete = true;
                 if collected.doubt.is_some() {
                     self.phase = Phase::Calling(relay);
@@ -49,6 +52,10 @@ impl Exchange {
             };
             pieces = vec![message];
             headers = vec![("content-type".into(), Bytes::from_static(b"application/json"))];
+        } else if head.media == Media::Json
+            && let Some(inspector) = &relay.inspector
+        {
+            pieces = vec![inspector.whole(pieces.concat().into())];
         }
         if relay.calls.asking_around() && is_not_found(&pieces) {
             return self.relay_next(*relay);
