@@ -1,23 +1,18 @@
 #!/bin/bash
-# Runs the official conformance suite against a server, on each wire that it can be tested on.
+# Runs the official conformance suite against a server, once on each wire that it can be tested on.
 #
-# Usage: run.sh URL [--expected FILE] [WIRE ...]     WIRE: 2025-06-18 2025-11-25 2026-07-28 (default: all)
+# Usage: run.sh URL FOLDER [WIRE ...]     WIRE: 2025-06-18 2025-11-25 2026-07-28 (default: all)
 #
-# The two newest revisions run as their frozen requirements, together with what is not scored: an unscored scenario that
-# fails is an error here too, unless FILE names it. FILE lists the scenarios that must fail; one that passes is an error.
-# Details of the last run lie in $OUT/<wire> (default: target/conformance).
+# The two newest revisions run as their frozen requirements. Those hold every scenario that `--suite all` runs at the
+# same revision, and what is not scored besides; the judge counts that too. Checks are written to FOLDER/<wire>.
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
 
 tools=${MCP_MANIFOLD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/mcp-manifold/$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)}
-out=${OUT:-${CARGO_TARGET_DIR:-target}/conformance}
-url=$1
-shift
-expected=/dev/null
-[ "${1-}" != --expected ] || { expected=$2; shift 2; }
+url=$1 out=$2
+shift 2
 [ $# -gt 0 ] || set -- 2025-06-18 2025-11-25 2026-07-28
 
-worst=0
 for wire; do
     rm -rf "${out:?}/$wire"
     mkdir -p "$out/$wire"
@@ -25,9 +20,8 @@ for wire; do
         2025-06-18) which=(--suite all --spec-version "$wire") ;;
         *) which=(--requirements "$wire") ;;
     esac
+    # The suite's own verdict leaves out what is not scored, so its exit code says nothing to us.
     "$tools/node/bin/node" "$tools/npm/node_modules/@modelcontextprotocol/conformance/dist/index.js" \
-        server --url "$url" "${which[@]}" --timeout 10000 -o "$out/$wire" >"$out/$wire/log" 2>&1
-    # The suite's own verdict leaves out what is not scored, so the checks are judged here.
-    "$tools/node/bin/node" tests/conformance/judge.mjs "$wire" "$out/$wire" "$expected" || worst=1
+        server --url "$url" "${which[@]}" --timeout 30000 -o "$out/$wire" >"$out/$wire/log" 2>&1
 done
-exit $worst
+exit 0

@@ -30,7 +30,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .with_json_response(state.options.json)
         .with_max_request_body_bytes(64 << 20);
     let shared = Arc::clone(&state);
-    let service = StreamableHttpService::new(move || Ok(Server(Arc::clone(&shared))), Arc::clone(&sessions), config);
+    let service = StreamableHttpService::new(move || Ok(Server::new(&shared)), Arc::clone(&sessions), config);
     let control = control::router(Arc::clone(&state), sessions);
     Router::new()
         .route(

@@ -1,6 +1,7 @@
 //! The handler: each method of the protocol is one call into the room that knows it.
 
 use crate::state::{State, locked};
+use crate::subscriptions::Wanted;
 use crate::{Eras, catalog, prompts, resources, tasks, tools};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult, CompletionInfo,
@@ -17,7 +18,13 @@ use std::sync::Arc;
 
 /// One session's (or one modern request's) view of the shared state.
 #[derive(Clone)]
-pub(crate) struct Server(pub(crate) Arc<State>);
+pub(crate) struct Server(Arc<State>, Wanted);
+
+impl Server {
+    pub(crate) fn new(state: &Arc<State>) -> Self {
+        Self(Arc::clone(state), Wanted::default())
+    }
+}
 
 type Context = RequestContext<RoleServer>;
 
@@ -58,7 +65,7 @@ impl ServerHandler for Server {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        self.0.watchers.add_session(context.peer);
+        self.0.watchers.add_session(context.peer, Arc::clone(&self.1));
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -130,12 +137,12 @@ impl ServerHandler for Server {
     }
 
     async fn subscribe(&self, request: SubscribeRequestParams, _: Context) -> Result<(), ErrorData> {
-        self.0.watchers.subscribe(request.uri);
+        locked(&self.1).insert(request.uri);
         Ok(())
     }
 
     async fn unsubscribe(&self, request: UnsubscribeRequestParams, _: Context) -> Result<(), ErrorData> {
-        self.0.watchers.unsubscribe(&request.uri);
+        locked(&self.1).remove(&request.uri);
         Ok(())
     }
 

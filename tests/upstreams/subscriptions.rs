@@ -4,7 +4,7 @@ use crate::state::locked;
 use rmcp::model::ResourceUpdatedNotificationParam;
 use rmcp::service::{Peer, RoleServer, SubscriptionContext, SubscriptionSink};
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Changed {
@@ -14,16 +14,18 @@ pub(crate) enum Changed {
 
 #[derive(Default)]
 pub(crate) struct Watchers {
-    sessions: Mutex<Vec<Peer<RoleServer>>>,
+    sessions: Mutex<Vec<(Peer<RoleServer>, Wanted)>>,
     streams: Mutex<HashMap<u64, SubscriptionSink>>,
     next: Mutex<u64>,
-    resources: Mutex<HashSet<String>>,
 }
+
+/// The URIs that one legacy session has subscribed to.
+pub(crate) type Wanted = Arc<Mutex<HashSet<String>>>;
 
 impl Watchers {
     /// A legacy session that has been opened.
-    pub(crate) fn add_session(&self, peer: Peer<RoleServer>) {
-        locked(&self.sessions).push(peer);
+    pub(crate) fn add_session(&self, peer: Peer<RoleServer>, wanted: Wanted) {
+        locked(&self.sessions).push((peer, wanted));
     }
 
     /// Keeps a modern stream until its client closes it.
@@ -38,14 +40,6 @@ impl Watchers {
         locked(&self.streams).remove(&key);
     }
 
-    pub(crate) fn subscribe(&self, uri: String) {
-        locked(&self.resources).insert(uri);
-    }
-
-    pub(crate) fn unsubscribe(&self, uri: &str) {
-        locked(&self.resources).remove(uri);
-    }
-
     /// Tells everybody; whoever is gone does not matter.
     pub(crate) async fn tell(&self, changed: Changed) {
         let streams: Vec<_> = locked(&self.streams).values().cloned().collect();
@@ -55,7 +49,7 @@ impl Watchers {
                 Changed::Prompts => stream.notify_prompt_list_changed().await,
             };
         }
-        for peer in self.open_sessions() {
+        for (peer, _) in self.open_sessions() {
             let _gone = match changed {
                 Changed::Tools => peer.notify_tool_list_changed().await,
                 Changed::Prompts => peer.notify_prompt_list_changed().await,
@@ -63,21 +57,23 @@ impl Watchers {
         }
     }
 
-    /// Tells legacy sessions, if any of them asked for this resource.
+    /// Tells the sessions and streams that asked for this resource.
     pub(crate) async fn tell_updated(&self, uri: &str) {
-        if !locked(&self.resources).contains(uri) {
-            return;
+        let streams: Vec<_> = locked(&self.streams).values().cloned().collect();
+        for stream in streams {
+            let _not_asked_for = stream.notify_resource_updated(uri).await;
         }
-        for peer in self.open_sessions() {
-            let _gone = peer
-                .notify_resource_updated(ResourceUpdatedNotificationParam::new(uri))
-                .await;
+        for (peer, wanted) in self.open_sessions() {
+            if locked(&wanted).contains(uri) {
+                let update = ResourceUpdatedNotificationParam::new(uri);
+                let _gone = peer.notify_resource_updated(update).await;
+            }
         }
     }
 
-    fn open_sessions(&self) -> Vec<Peer<RoleServer>> {
+    fn open_sessions(&self) -> Vec<(Peer<RoleServer>, Wanted)> {
         let mut sessions = locked(&self.sessions);
-        sessions.retain(|peer| !peer.is_transport_closed());
+        sessions.retain(|(peer, _)| !peer.is_transport_closed());
         sessions.clone()
     }
 }

@@ -44,6 +44,12 @@ pub(crate) async fn call(
             .and_then(|arguments| arguments.get(key)?.as_u64())
             .unwrap_or(0)
     };
+    let word = |key: &str| {
+        let arguments = request.arguments.as_ref();
+        arguments
+            .and_then(|arguments| arguments.get(key)?.as_str())
+            .unwrap_or_default()
+    };
     let content = match name {
         "test_simple_text" => ContentBlock::text("This is a simple text response for testing."),
         "test_image_content" => ContentBlock::image(IMAGE, "image/png"),
@@ -65,6 +71,10 @@ pub(crate) async fn call(
         }
         "test_trigger_tool_change" => told(state, Changed::Tools).await,
         "test_trigger_prompt_change" => told(state, Changed::Prompts).await,
+        "touch" => {
+            state.watchers.tell_updated(word("uri")).await;
+            ContentBlock::text("told")
+        }
         "test_x_mcp_header" => ContentBlock::text("The header and the parameter agree."),
         "echo" => ContentBlock::text(raw_arguments(&context)),
         "sleep" => {
