@@ -1,7 +1,7 @@
 //! What exchanges ask for: here the questions of ext_proc streams meet the session map, the binder, the relay.
 
-use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate};
-use crate::edge::relay::Relay;
+use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, Mail};
+use crate::edge::relay::{Mailbox, Outliving, Relay};
 use crate::edge::store::MemoryStore;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::upstream::Binder;
@@ -22,6 +22,8 @@ pub(super) struct Desk {
     pub(super) store: Arc<MemoryStore>,
     pub(super) binder: Arc<Binder>,
     pub(super) relay: Relay,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) outliving: Outliving,
     pub(super) gate: Arc<Gate>,
     pub(super) bodies: Budget,
     pub(super) replay: Budget,
@@ -50,6 +52,11 @@ impl Desk {
                 Lookup::Bound(binding) => Some((upstream, binding)),
                 Lookup::Unbound | Lookup::Ended => None,
             },
+            Addressee::Exchange(id) => {
+                let told = self.mailbox.deliver(session, &id, message);
+                return Asked::Now(Finding::Told(told));
+            }
+            Addressee::Owner(call) if self.mailbox.cancel(session, &call) => return Asked::Now(Finding::Told(true)),
             Addressee::Owner(call) => self.store.owner(session, call.as_bytes()).map(named),
             Addressee::Only => match <[_; 1]>::try_from(self.store.ties(session)) {
                 Ok([only]) => Some(named(only)),
@@ -109,6 +116,13 @@ impl Backroom for Desk {
         match question {
             Question::Recall(session) => Asked::Now(match self.store.recall(session.key, now()) {
                 Recall::Live => Finding::Live,
+                Recall::Ended => Finding::Ended,
+            }),
+            Question::Introduce(session) => Asked::Now(match self.store.recall(session.key, now()) {
+                Recall::Live => {
+                    let (client, level) = self.store.client(session.key);
+                    Finding::Introduced(client, level)
+                }
                 Recall::Ended => Finding::Ended,
             }),
             Question::Start { session, client } => {
@@ -179,6 +193,23 @@ impl Backroom for Desk {
 
     fn call(&self, call: Call) -> CallStream {
         self.relay.call(call)
+    }
+
+    fn outlive(&self, call: CallStream, cancelled: Option<Mail>) {
+        self.outliving.keep(call, async move {
+            match cancelled {
+                Some(mail) => drop(mail.await),
+                None => std::future::pending().await,
+            }
+        });
+    }
+
+    fn expect(&self, session: SessionKey, id: &str) -> Mail {
+        Box::pin(self.mailbox.expect(session, id))
+    }
+
+    fn watch(&self, session: SessionKey, id: &str) -> Mail {
+        Box::pin(self.mailbox.watch(session, id))
     }
 
     fn notify(&self, notice: Notice) {

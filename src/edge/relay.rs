@@ -3,6 +3,12 @@
 //! Decides nothing: an answer of any status is an answer. Runs on the runtime of whoever polls the stream; dropping the
 //! stream closes the connection, which is a modern upstream's cancel.
 
+pub mod mailbox;
+pub mod outliving;
+
+pub use mailbox::Mailbox;
+pub use outliving::Outliving;
+
 use crate::edge::http::{HttpError, Media, Response, Target, Targets};
 use crate::engine::exchange::event::{CallEvent, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::step::Call;

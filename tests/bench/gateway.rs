@@ -163,13 +163,21 @@ impl Gateway {
     fn carry_out(&self, command: &Command) -> Option<Event> {
         match command {
             Command::Ask(question) => Some(Event::Finding(self.finding(question))),
-            Command::Call(_) | Command::CancelCall | Command::Notify(_) | Command::Arm(_) | Command::Disarm => None,
+            Command::Call(_)
+            | Command::CancelCall
+            | Command::OutliveCall
+            | Command::Expect { .. }
+            | Command::Watch { .. }
+            | Command::Notify(_)
+            | Command::Arm(_)
+            | Command::Disarm => None,
         }
     }
 
     pub(crate) fn finding(&self, question: &Question) -> Finding {
         match question {
             Question::Recall(_) | Question::Start { .. } | Question::SetLevel { .. } => Finding::Live,
+            Question::Introduce(_) => Finding::Introduced(Arc::default(), None),
             Question::Bind { .. } | Question::OneShot { .. } => Finding::Bound(self.tie.clone()),
             Question::Recover { .. } => Finding::StillThere,
             Question::End(_) => Finding::EndWritten(true),

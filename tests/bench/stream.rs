@@ -10,13 +10,13 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, Proce
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full};
-use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, Processor};
+use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, Mail, Processor};
 use mcp_manifold::edge::telemetry::{AuditLog, Metrics, Telemetry};
 use mcp_manifold::engine::config::Audit;
 use mcp_manifold::engine::exchange::Record;
 use mcp_manifold::engine::exchange::event::Refusal;
 use mcp_manifold::engine::exchange::step::{Call, Notice, Question};
-use mcp_manifold::engine::session::Timestamp;
+use mcp_manifold::engine::session::{SessionKey, Timestamp};
 use mcp_manifold::engine::snapshot::Snapshot;
 use prost::Message;
 use std::collections::HashMap;
@@ -56,6 +56,13 @@ impl Backroom for Room {
     }
     fn call(&self, _call: Call) -> CallStream {
         Box::pin(futures_util::stream::empty())
+    }
+    fn outlive(&self, _call: CallStream, _cancelled: Option<Mail>) {}
+    fn expect(&self, _session: SessionKey, _id: &str) -> Mail {
+        Box::pin(std::future::pending())
+    }
+    fn watch(&self, _session: SessionKey, _id: &str) -> Mail {
+        Box::pin(std::future::pending())
     }
     fn notify(&self, _notice: Notice) {}
     fn record(&self, record: &Record, elapsed: Duration) {

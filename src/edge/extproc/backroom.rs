@@ -5,8 +5,9 @@ use super::gate::Admission;
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::step::{Call, Notice, Question};
 use crate::engine::exchange::{CallEvent, Finding, Record};
-use crate::engine::session::Timestamp;
+use crate::engine::session::{SessionKey, Timestamp};
 use crate::engine::snapshot::Snapshot;
+use bytes::Bytes;
 use futures_util::Stream;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +31,12 @@ pub trait Backroom: Send + Sync + 'static {
     fn ask(&self, question: Question) -> Asked;
     /// Makes a call. Dropping the stream cancels it.
     fn call(&self, call: Call) -> CallStream;
+    /// Lets a call go on to its end, or until `cancelled` is ready.
+    fn outlive(&self, call: CallStream, cancelled: Option<Mail>);
+    /// Waits for the response of a session's client to our request with this raw id.
+    fn expect(&self, session: SessionKey, id: &str) -> Mail;
+    /// Waits for a session's client to cancel its request with this raw id.
+    fn watch(&self, session: SessionKey, id: &str) -> Mail;
     /// Does something in the background.
     fn notify(&self, notice: Notice);
     /// Takes the facts of one exchange; called exactly once each. `elapsed`: from the first message to our
@@ -48,6 +55,9 @@ pub enum Asked {
     /// Polled by the driver; dropped if the client leaves.
     Later(Pin<Box<dyn Future<Output = Finding> + Send>>),
 }
+
+/// A message that may come. Dropped: nobody waits for it any more.
+pub type Mail = Pin<Box<dyn Future<Output = Bytes> + Send>>;
 
 /// The events of a call, as they come. Ends after [`CallEvent::End`] or [`CallEvent::Failed`].
 pub type CallStream = Pin<Box<dyn Stream<Item = CallEvent> + Send>>;

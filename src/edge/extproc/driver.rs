@@ -13,6 +13,7 @@
 
 mod holding;
 mod live;
+mod post;
 mod timer;
 
 use super::backroom::Backroom;

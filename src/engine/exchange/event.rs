@@ -1,8 +1,9 @@
 //! What may happen to an exchange.
 
 pub use super::headers::Headers;
-use crate::engine::session::{Binding, Timestamp};
+use crate::engine::session::{Binding, Client, Level, Timestamp};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Anything that may happen.
 #[derive(Debug)]
@@ -13,6 +14,15 @@ pub enum Event {
     Finding(Finding),
     /// Progress of a call made by the processor for this exchange.
     Call(CallEvent),
+    /// The client responded to a request of the gateway.
+    Answered {
+        /// The request's raw JSON id, as it was expected.
+        id: Box<str>,
+        /// The response as it came.
+        message: Bytes,
+    },
+    /// The client cancelled the request of this exchange.
+    Cancelled,
     /// The timer armed by [`super::Command::Arm`] is up.
     Timer,
     /// The budget for held bodies is used up (`limits.bodies`).
@@ -92,6 +102,8 @@ pub enum Finding {
     Ended,
     /// `limits.sessions` is reached.
     SessionsFull,
+    /// Who the client of a session is, and the level of logs that it set.
+    Introduced(Arc<Client>, Option<Level>),
     /// The tie to the upstream that was asked for.
     Bound(Binding),
     /// No tie could be made.

@@ -142,6 +142,23 @@ pub enum Command {
     Call(Call),
     /// Drop the open call.
     CancelCall,
+    /// Let the open call go on to its end without this exchange, unless its client cancels it.
+    OutliveCall,
+    /// Wait for the client's response to a request of the gateway: [`super::Event::Answered`]. Until the exchange ends.
+    Expect {
+        /// Whose client is asked.
+        session: SessionKey,
+        /// The request's raw JSON id; it begins with `"mg:`.
+        id: Box<str>,
+    },
+    /// Wait for the client to cancel its request: [`super::Event::Cancelled`]. Until the exchange, and a call that
+    /// outlives it, ends.
+    Watch {
+        /// Whose client.
+        session: SessionKey,
+        /// The request's raw JSON id.
+        id: Box<str>,
+    },
     /// Do this in the background; nothing comes back.
     Notify(Notice),
     /// Send [`super::Event::Timer`] after this long; replaces the timer armed before.
@@ -184,6 +201,8 @@ pub enum Question {
         /// Which.
         level: Level,
     },
+    /// Who is the client of this session? -> Introduced, Ended
+    Introduce(SessionRef),
     /// The session's tie to an upstream, opened if there is none. -> Bound, Unbindable, Ended
     Bind {
         /// Whose.
@@ -231,6 +250,8 @@ pub enum Addressee {
     Stateless(Arc<str>, Binding),
     /// The only upstream that the session is tied to; nobody, if there are several.
     Only,
+    /// The exchange that waits for the response to the gateway's own request with this raw JSON id.
+    Exchange(Box<str>),
     /// Whoever was asked by the call with this raw JSON id.
     Owner(Box<str>),
     /// All that the session is tied to, in the background.

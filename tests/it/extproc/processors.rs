@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Reply;
 use envoy_types::pb::envoy::service::ext_proc::v3::{ImmediateResponse, ProcessingRequest, ProcessingResponse};
 use futures_util::stream::{Once, once};
-use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate};
+use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, Mail};
 use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
 use mcp_manifold::engine::config::file::parse;
 use mcp_manifold::engine::exchange::event::Refusal;
@@ -15,7 +15,7 @@ use mcp_manifold::engine::exchange::step::{Call, Notice, Question};
 use mcp_manifold::engine::exchange::{Finding, Record};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ServerFlags;
-use mcp_manifold::engine::session::{Keys, Timestamp};
+use mcp_manifold::engine::session::{Keys, SessionKey, Timestamp};
 use mcp_manifold::engine::snapshot::Snapshot;
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
 use std::future::{Ready, ready};
@@ -114,6 +114,16 @@ impl Backroom for Room {
 
     fn call(&self, _call: Call) -> CallStream {
         Box::pin(futures_util::stream::pending())
+    }
+
+    fn outlive(&self, _call: CallStream, _cancelled: Option<Mail>) {}
+
+    fn expect(&self, _session: SessionKey, _id: &str) -> Mail {
+        Box::pin(std::future::pending())
+    }
+
+    fn watch(&self, _session: SessionKey, _id: &str) -> Mail {
+        Box::pin(std::future::pending())
     }
 
     fn notify(&self, _notice: Notice) {}

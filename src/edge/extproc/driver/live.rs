@@ -1,6 +1,7 @@
 //! A running exchange with everything that it waits for.
 
 use super::holding::Holding;
+use super::post::Post;
 use super::timer::Timer;
 use crate::edge::extproc::backroom::{Asked, Backroom, CallStream};
 use crate::edge::extproc::gate::Admission;
@@ -21,6 +22,8 @@ pub(super) struct Live<B: Backroom> {
     end: End,
     question: Option<Question>,
     call: Option<CallStream>,
+    /// `None`: nothing is waited for.
+    post: Option<Box<Post>>,
     timer: Timer,
     holding: Holding<B>,
     began: Instant,
@@ -40,6 +43,7 @@ impl<B: Backroom> Live<B> {
             end: End::Open,
             question: None,
             call: None,
+            post: None,
             timer: Timer::default(),
             began: Instant::now(),
             elapsed: None,
@@ -88,6 +92,11 @@ impl<B: Backroom> Live<B> {
                 None => self.call = None,
             }
         }
+        if let Some(post) = &mut self.post
+            && let Poll::Ready(event) = post.poll(context)
+        {
+            return Poll::Ready(event);
+        }
         self.timer.poll(context).map(|()| Event::Timer)
     }
 
@@ -122,6 +131,20 @@ impl<B: Backroom> Live<B> {
             },
             Command::Call(call) => self.call = Some(self.backroom.call(call)),
             Command::CancelCall => self.call = None,
+            Command::OutliveCall => {
+                if let Some(call) = self.call.take() {
+                    let cancelled = self.post.as_mut().and_then(|post| post.take_watch());
+                    self.backroom.outlive(call, cancelled);
+                }
+            }
+            Command::Expect { session, id } => {
+                let mail = self.backroom.expect(session, &id);
+                self.post.get_or_insert_default().expect(id, mail);
+            }
+            Command::Watch { session, id } => {
+                let mail = self.backroom.watch(session, &id);
+                self.post.get_or_insert_default().watch(mail);
+            }
             Command::Notify(notice) => self.backroom.notify(notice),
             Command::Arm(after) => self.timer.arm(after),
             Command::Disarm => self.timer.disarm(),

@@ -7,7 +7,8 @@ use super::*;
 use crate::engine::exchange::record::Way;
 use crate::engine::exchange::{CallEvent, Finding, ResponseHead};
 use crate::engine::mcp::Version;
-use crate::engine::session::Binding;
+use crate::engine::session::{Binding, Client};
+use crate::engine::snapshot::testing;
 use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
 use scripted::*;
 use std::time::Duration;
@@ -238,4 +239,59 @@ fn upstream_head(status: u16, media: &str) -> ResponseHead {
         code_details: Some("via_upstream".into()),
         ..ResponseHead::default()
     }
+}
+
+/// A call to an upstream of 2026-07-28 alone, for a legacy client that can say which roots it has.
+fn mk_bridged() -> Stage {
+    let upstream = testing::mk_upstream("github").modern(testing::mk_modern(&["search"]));
+    let snapshot = testing::mk_snapshot(&[upstream]);
+    let stage = Stage::with(Arc::clone(&snapshot));
+    let client = Client {
+        capabilities: r#"{"roots":{}}"#.into(),
+        ..Client::default()
+    };
+    stage.backroom.will_find(Finding::Introduced(client.into(), None));
+    stage.say(head_in_session(&snapshot));
+    stage.say(body(SEARCH, true));
+    stage
+}
+
+#[tokio::test]
+async fn what_a_client_says_in_other_exchanges_reaches_the_one_that_asked() {
+    const ASKED: &str =
+        r#"data: {"id":7,"result":{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"}}}}"#;
+    let id = r#"answer "mg:0000000000000000.1.0""#;
+    let mut stage = mk_bridged();
+    assert!(stage.poll().is_pending(), "the upstream works");
+    let head = || CallEvent::Head(upstream_head(200, "text/event-stream"));
+    stage.backroom.call_event(head());
+    let chunk = |text: &str| CallEvent::Chunk(format!("{text}\n\n").into());
+    stage.backroom.call_event(chunk(ASKED));
+    assert_eq!(stage.replies(), ["stream head", "stream piece"]);
+    assert!(
+        stage
+            .backroom
+            .post(id, r#"{"id":"mg:0000000000000000.1.0","result":{"roots":[]}}"#)
+    );
+    assert!(stage.poll().is_pending(), "the call is made again");
+    stage.backroom.call_event(head());
+    stage.backroom.call_event(chunk(r#"data: {"id":"x","result":{}}"#));
+    stage.backroom.call_event(CallEvent::End);
+    assert_eq!(stage.replies(), ["stream piece", "stream piece, end"]);
+    assert_eq!(stage.ending(), Some(Ok(())));
+}
+
+#[tokio::test]
+async fn a_cancel_ends_a_call_and_leaving_does_not() {
+    let mut stage = mk_bridged();
+    assert!(stage.poll().is_pending(), "the upstream works");
+    assert!(stage.backroom.post("cancel 7", ""));
+    assert_eq!(stage.replies(), ["stream head", "stream piece, end"]);
+    assert!(!stage.close().outlived());
+
+    let mut stage = mk_bridged();
+    assert!(stage.poll().is_pending(), "the upstream works");
+    stage.leave();
+    let _ = stage.poll();
+    assert!(stage.close().outlived());
 }

@@ -1,6 +1,6 @@
 //! Envoy and the backroom, played by the test.
 
-use crate::edge::extproc::backroom::{Asked, Backroom, CallStream};
+use crate::edge::extproc::backroom::{Asked, Backroom, CallStream, Mail};
 use crate::edge::extproc::budget::Budget;
 use crate::edge::extproc::decode::decode;
 use crate::edge::extproc::driver::{Driver, Received};
@@ -10,9 +10,12 @@ use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::record::Way;
 use crate::engine::exchange::step::{Call, Notice, Question};
 use crate::engine::exchange::{CallEvent, Finding, Record};
-use crate::engine::session::Timestamp;
+use crate::engine::mcp::Version;
+use crate::engine::mcp::capabilities::ClientFlags;
+use crate::engine::session::{Claims, SessionKey, Timestamp};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::snapshot::testing::two_upstreams;
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
@@ -50,6 +53,8 @@ struct Script {
     open: Option<oneshot::Sender<Finding>>,
     question: Option<&'static str>,
     call: Option<mpsc::UnboundedSender<CallEvent>>,
+    mail: Vec<(String, oneshot::Sender<Bytes>)>,
+    outlived: Option<CallStream>,
     notices: usize,
     records: Vec<Record>,
 }
@@ -84,6 +89,29 @@ impl Scripted {
         }
     }
 
+    /// The client says something in another exchange: `answer <id>` or `cancel <id>`. False: nobody waits for it.
+    pub(super) fn post(&self, what: &str, message: &'static str) -> bool {
+        let mut script = self.script();
+        let at = script.mail.iter().position(|(waits_for, _)| waits_for == what);
+        at.is_some_and(|at| script.mail.swap_remove(at).1.send(message.into()).is_ok())
+    }
+
+    fn mail(&self, what: String) -> Mail {
+        let (sender, receiver) = oneshot::channel();
+        self.script().mail.push((what, sender));
+        Box::pin(async move {
+            match receiver.await {
+                Ok(message) => message,
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+
+    /// The call that went on without its exchange.
+    pub(super) fn outlived(&self) -> bool {
+        self.script().outlived.is_some()
+    }
+
     pub(super) fn notices(&self) -> usize {
         self.script().notices
     }
@@ -114,6 +142,7 @@ impl Backroom for Scripted {
         let mut script = self.script();
         script.question = Some(match question {
             Question::Recall(_) => "recall",
+            Question::Introduce(_) => "introduce",
             Question::Start { .. } => "start",
             Question::SetLevel { .. } => "level",
             Question::Bind { .. } | Question::OneShot { .. } => "bind",
@@ -138,6 +167,19 @@ impl Backroom for Scripted {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         self.script().call = Some(sender);
         Box::pin(poll_fn(move |context| receiver.poll_recv(context)))
+    }
+
+    fn outlive(&self, call: CallStream, cancelled: Option<Mail>) {
+        drop(cancelled);
+        self.script().outlived = Some(call);
+    }
+
+    fn expect(&self, _session: SessionKey, id: &str) -> Mail {
+        self.mail(format!("answer {id}"))
+    }
+
+    fn watch(&self, _session: SessionKey, id: &str) -> Mail {
+        self.mail(format!("cancel {id}"))
     }
 
     fn notify(&self, _notice: Notice) {
@@ -170,8 +212,12 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new() -> Self {
+        Self::with(two_upstreams())
+    }
+
+    pub(super) fn with(snapshot: Arc<Snapshot>) -> Self {
         let backroom = Arc::new(Scripted {
-            snapshot: two_upstreams(),
+            snapshot,
             gate: Arc::new(Gate::new(10)),
             bodies: Budget::new(1 << 20),
             replay: Budget::new(1 << 20),
@@ -285,6 +331,27 @@ pub(super) fn head(method: &str, end: bool) -> ProcessingRequest {
         ("accept", "application/json, text/event-stream"),
     ];
     message(Request::RequestHeaders(headers(&pairs, end)))
+}
+
+/// A POST in a session whose client can be asked.
+pub(super) fn head_in_session(snapshot: &Snapshot) -> ProcessingRequest {
+    let endpoint = snapshot.endpoints.first().expect("an endpoint");
+    let id = endpoint.keys.sign(&Claims {
+        flags: ClientFlags::from_bits(7),
+        version: Version::V2025_11_25,
+        endpoint: endpoint.hash,
+        key: SessionKey(42),
+        expires: Timestamp(1_900_000_000_000),
+        principal: 0,
+    });
+    let pairs = [
+        (":method", "POST"),
+        (":path", "/mcp"),
+        (":authority", "127.0.0.1:8001"),
+        ("content-type", "application/json"),
+        ("mcp-session-id", id.as_str()),
+    ];
+    message(Request::RequestHeaders(headers(&pairs, false)))
 }
 
 pub(super) fn body(text: &str, end: bool) -> ProcessingRequest {
