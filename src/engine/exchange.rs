@@ -6,6 +6,7 @@
 //! AwaitHead -> AwaitBody -> (Asking ->) Forwarded -> Done         forward
 //!                                         `-> Recovering -> Calling -> Done
 //!                        -> (Asking ->) Calling -> Done           relay
+//!                        -> BridgingUp -> Done                    relay to an upstream of the other era
 //!                        -> (Asking ->) Done                      answer, reject
 //! ```
 
@@ -71,6 +72,8 @@ enum Phase {
     Asking(Box<Request>, Then),
     /// The processor makes the call.
     Calling(Box<relay::Relay>),
+    /// The processor makes the call to a modern upstream for a legacy client.
+    BridgingUp(Box<bridge::Up>),
     /// Envoy makes the call.
     Forwarded(Box<forward::Forward>),
     /// The upstream session may be lost; a question about it is open.
@@ -157,6 +160,10 @@ impl Exchange {
             (Phase::Calling(relay), Event::Call(event)) => self.relayed(relay, event),
             (Phase::Calling(relay), Event::Finding(finding)) => self.relay_found(relay, finding),
             (Phase::Calling(relay), Event::Timer) => self.relay_timer(relay),
+            (
+                Phase::BridgingUp(up),
+                event @ (Event::Call(_) | Event::Finding(_) | Event::Answered { .. } | Event::Cancelled | Event::Timer),
+            ) => self.bridging_up(up, event, now),
             (Phase::Forwarded(forward), Event::Envoy(Message::ResponseHeaders(head))) => self.responded(forward, head),
             (Phase::Forwarded(forward), Event::Timer) => self.overdue(&forward),
             (Phase::Recovering(suspicion), Event::Finding(finding)) => self.recovered(*suspicion, finding),
@@ -177,6 +184,7 @@ impl Exchange {
             Phase::AwaitBody(arrival) => arrival.intake.len(),
             Phase::Asking(_, Then::Call(calls)) => calls.held(),
             Phase::Calling(relay) => relay.held(),
+            Phase::BridgingUp(up) => up.held(),
             Phase::Forwarded(forward) => forward.held(),
             Phase::Recovering(suspicion) => suspicion.forward.held(),
             Phase::AwaitHead | Phase::Asking(..) | Phase::Passing | Phase::Done => 0,
@@ -187,7 +195,9 @@ impl Exchange {
     #[must_use]
     pub const fn decided(&self) -> bool {
         match &self.phase {
-            Phase::AwaitHead | Phase::AwaitBody(_) | Phase::Asking(..) | Phase::Calling(_) => false,
+            Phase::AwaitHead | Phase::AwaitBody(_) | Phase::Asking(..) | Phase::Calling(_) | Phase::BridgingUp(_) => {
+                false
+            }
             Phase::Forwarded(_) | Phase::Recovering(_) | Phase::Passing | Phase::Done => true,
         }
     }

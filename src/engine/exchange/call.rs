@@ -24,7 +24,6 @@ pub(super) struct Outgoing {
     /// The upstream's own name, where it was spliced.
     pub(super) renamed: Option<Arc<str>>,
     /// The arguments of a tool that a modern upstream wants mirrored into headers; who translates computes them.
-    #[expect(dead_code, reason = "read by the bridge to modern upstreams, which comes next")]
     pub(super) params: ParamHeaders,
     /// The answer may name tasks of one of several upstreams: their ids must be rewritten.
     pub(super) tasks: bool,

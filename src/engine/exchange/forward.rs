@@ -145,6 +145,7 @@ impl Exchange {
             | Finding::StillThere
             | Finding::Reopened(_)
             | Finding::EndWritten(_)
+            | Finding::Introduced(..)
             | Finding::Told(_) => self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage)),
         }
     }
@@ -289,9 +290,12 @@ impl Exchange {
             Finding::Reopened(_) => self.replace(&forward, Trouble::Status(verdict::status(&head))),
             Finding::Unbindable(failure) => self.replace(&forward, Trouble::Failed(failure)),
             Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), forward.request.id()),
-            Finding::Live | Finding::SessionsFull | Finding::Bound(_) | Finding::EndWritten(_) | Finding::Told(_) => {
-                self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage))
-            }
+            Finding::Live
+            | Finding::SessionsFull
+            | Finding::Bound(_)
+            | Finding::EndWritten(_)
+            | Finding::Introduced(..)
+            | Finding::Told(_) => self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage)),
         }
     }
 

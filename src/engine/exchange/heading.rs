@@ -17,7 +17,7 @@ const TO_UPSTREAM_NEVER: [&[u8]; 6] = [
     b"last-event-id",
     b"accept-encoding",
 ];
-const BOTH_TYPES: &[u8] = b"application/json, text/event-stream";
+pub(super) const BOTH_TYPES: &[u8] = b"application/json, text/event-stream";
 
 /// What changes in the client's headers on their way to the upstream (design 2, Header work).
 pub(super) fn request_headers(

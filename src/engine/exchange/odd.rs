@@ -12,9 +12,19 @@ impl Exchange {
             end: End::Done,
             ..Step::default()
         };
-        if let Phase::Calling(relay) = phase {
-            step.commands.push(Command::CancelCall);
-            step.commands.extend(relay.into_close());
+        match phase {
+            Phase::Calling(relay) => {
+                step.commands.push(Command::CancelCall);
+                step.commands.extend(relay.into_close());
+            }
+            Phase::BridgingUp(up) => step.commands.extend(up.left()),
+            Phase::AwaitHead
+            | Phase::AwaitBody(_)
+            | Phase::Asking(..)
+            | Phase::Forwarded(_)
+            | Phase::Recovering(_)
+            | Phase::Passing
+            | Phase::Done => {}
         }
         step
     }
@@ -70,6 +80,7 @@ impl Exchange {
                     }
                     Phase::Asking(..)
                     | Phase::Calling(_)
+                    | Phase::BridgingUp(_)
                     | Phase::Forwarded(_)
                     | Phase::Recovering(_)
                     | Phase::Passing
@@ -82,6 +93,7 @@ impl Exchange {
                 | Phase::AwaitBody(_)
                 | Phase::Asking(..)
                 | Phase::Calling(_)
+                | Phase::BridgingUp(_)
                 | Phase::Forwarded(_)
                 | Phase::Passing
                 | Phase::Done) => self.stay(phase),
@@ -92,14 +104,20 @@ impl Exchange {
                 | Phase::AwaitBody(_)
                 | Phase::Asking(..)
                 | Phase::Calling(_)
+                | Phase::BridgingUp(_)
                 | Phase::Forwarded(_)
                 | Phase::Passing
                 | Phase::Done) => self.stay(phase),
             },
             // Late or early: nothing waits for it.
-            Event::Finding(_) | Event::Call(_) | Event::Timer | Event::NoRoom | Event::Refused(_) | Event::Closed => {
-                self.stay(phase)
-            }
+            Event::Finding(_)
+            | Event::Call(_)
+            | Event::Answered { .. }
+            | Event::Cancelled
+            | Event::Timer
+            | Event::NoRoom
+            | Event::Refused(_)
+            | Event::Closed => self.stay(phase),
         }
     }
 

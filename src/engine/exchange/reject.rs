@@ -2,8 +2,10 @@
 //!
 //! Messages name the exposed tool and the upstream's configured name, never a secret, an address or a stack.
 
+mod input;
 mod trouble;
 
+pub(super) use input::Input;
 pub(super) use trouble::Trouble;
 
 use super::event::Refusal;
@@ -62,6 +64,8 @@ pub(super) enum Reject {
     UnknownResource(Era, Box<str>),
     /// The upstream cannot be used.
     Upstream(Trouble, Arc<str>),
+    /// The upstream asks for the client's input, and that cannot be had.
+    Input(Input),
     /// `limits.sessions`
     SessionsFull,
     /// The state folder cannot be written.
@@ -121,6 +125,7 @@ impl Reject {
             Self::UnknownTask(_) => "unknown_task",
             Self::UnknownResource(..) => "unknown_resource",
             Self::Upstream(trouble, _) => trouble.reason(),
+            Self::Input(input) => input.reason(),
             Self::SessionsFull => "sessions_full",
             Self::NotWritten => "state_not_written",
             Self::Refused(Refusal::Draining) => "draining",
@@ -144,7 +149,8 @@ impl Reject {
             | Self::UnknownPrompt(_)
             | Self::UnknownTask(_)
             | Self::UnknownResource(..)
-            | Self::Upstream(..) => 200,
+            | Self::Upstream(..)
+            | Self::Input(_) => 200,
             Self::BodyTooLarge(_) => 413,
             Self::TooSlow => 408,
             Self::MediaType(_) => 415,
@@ -188,6 +194,7 @@ impl Reject {
             Self::HeaderMismatch(_) => Code::HEADER_MISMATCH,
             Self::UnknownMethod(_) => Code::METHOD_NOT_FOUND,
             Self::Upstream(trouble, _) => trouble.code(),
+            Self::Input(input) => input.code(),
             Self::NoEndpoint(Looking::ForMcp)
             | Self::NoRoom
             | Self::SessionsFull
@@ -219,6 +226,7 @@ impl Reject {
                 format!("upstream {upstream} answered with HTTP status {status}")
             }
             Self::Upstream(trouble, upstream) => format!("upstream {upstream} {}", trouble.words()),
+            Self::Input(input) => input.message(),
             Self::SessionsFull => "the gateway remembers too many sessions, try again later".to_owned(),
             Self::NotWritten => "the gateway could not write its state".to_owned(),
             Self::Refused(Refusal::Draining) => "the gateway is shutting down".to_owned(),
@@ -251,6 +259,7 @@ impl Reject {
             | Self::HeaderMismatch(_)
             | Self::UnknownMethod(_)
             | Self::Upstream(..)
+            | Self::Input(_)
             | Self::SessionsFull
             | Self::NotWritten
             | Self::Refused(_)
@@ -292,6 +301,7 @@ impl Reject {
             | Self::UnknownTool(_)
             | Self::UnknownPrompt(_)
             | Self::UnknownTask(_)
+            | Self::Input(_)
             | Self::SessionsFull
             | Self::NotWritten
             | Self::Refused(_)

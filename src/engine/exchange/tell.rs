@@ -32,9 +32,11 @@ pub(super) fn plan(endpoint: &Endpoint, envelope: &Envelope<'_>, body: &Bytes) -
 }
 
 fn response(endpoint: &Endpoint, envelope: &Envelope<'_>, id: &str, body: &Bytes) -> Option<Errand> {
-    // Answers a request of the gateway itself; who made it waits elsewhere.
+    // Answers a request of the gateway itself.
     if id.starts_with("\"mg:") {
-        return None;
+        let to = Addressee::Exchange(id.into());
+        let message = body.clone();
+        return Some(Errand { to, message });
     }
     let Some((upstream, raw)) = reveal(id) else {
         let to = only(endpoint);

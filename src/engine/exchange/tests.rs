@@ -11,6 +11,7 @@ mod show;
 use super::event::{CallEvent, Event, Message, Refusal};
 use super::step::{End, Step};
 use super::{BodyMode, BodyModes, Exchange};
+use crate::engine::catalog::{Item, Kind};
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::{Claims, SessionKey, Timestamp};
@@ -37,6 +38,21 @@ static DIRECT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
         .legacy(testing::mk_listing(&["search"]))
         .modern(testing::mk_modern(&["search"]));
     testing::mk_snapshot(&[github, testing::mk_upstream("files")])
+});
+/// `github` with all there is, `files` without a prefix and with `resources.probe`, both of 2026-07-28 alone.
+static MODERN: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let schema = r#"{"name":"locate","inputSchema":{"type":"object","properties":{"zone":{"type":"string","x-mcp-header":"Zone"}}}}"#;
+    let github = testing::mk_modern(&["search"])
+        .prompts(&["review"])
+        .resources(&["github://readme"])
+        .with(|listing| listing.tools.extend(Item::read(Kind::Tools, schema)));
+    testing::mk_snapshot(&[
+        testing::mk_upstream("github").modern(github).probe(),
+        testing::mk_upstream("files")
+            .modern(testing::mk_modern(&["read"]))
+            .prefix("")
+            .probe(),
+    ])
 });
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -102,8 +118,14 @@ fn play(text: &str) -> String {
         let input = input.join("\n");
         let input = input.trim_end();
         let _ = write!(out, "\n=> {input}\n");
+        if let Some(seconds) = input.strip_prefix("later ") {
+            let seconds = seconds.trim_end_matches('s').parse().expect("later 60s");
+            stage.now = stage.now.after(std::time::Duration::from_secs(seconds));
+            continue;
+        }
         let event = stage.event(input);
-        let step = stage.exchange().handle(event, NOW);
+        let now = stage.now;
+        let step = stage.exchange().handle(event, now);
         out.push_str(&stage.show(&step));
     }
     out
@@ -113,6 +135,7 @@ fn play(text: &str) -> String {
 struct Stage {
     snapshot: Arc<Snapshot>,
     modes: BodyModes,
+    now: Timestamp,
     exchange: Option<Exchange>,
 }
 
@@ -124,6 +147,7 @@ impl Stage {
                 request: BodyMode::FullDuplex,
                 response: BodyMode::None,
             },
+            now: NOW,
             exchange: None,
         }
     }
@@ -137,6 +161,7 @@ impl Stage {
             }
             "nothing listed" => self.snapshot = testing::mk_snapshot(&[testing::mk_upstream("github")]),
             "probing upstreams" => self.snapshot = Arc::clone(&PROBING),
+            "modern upstreams" => self.snapshot = Arc::clone(&MODERN),
             "a missing secret" => {
                 let upstream = testing::mk_upstream("github")
                     .legacy(testing::mk_listing(&["search"]))
@@ -209,6 +234,11 @@ impl Stage {
             "call-part" => Event::Call(CallEvent::Chunk(bytes(rest))),
             "call-end" => Event::Call(CallEvent::End),
             "call-failed" => Event::Call(CallEvent::Failed(failure(rest_of_line[0]))),
+            "answered" => Event::Answered {
+                id: rest_of_line[0].into(),
+                message: bytes(rest),
+            },
+            "cancelled" => Event::Cancelled,
             "timer" => Event::Timer,
             "no-room" => Event::NoRoom,
             "draining" => Event::Refused(Refusal::Draining),

@@ -61,6 +61,19 @@ pub fn introduce(body: &Bytes, sender: &Introduction<'_>, retry: Option<&Retry>)
     Some(Splice { edits }.apply(body))
 }
 
+/// `capabilities` (raw) without those that let a server ask the client.
+#[must_use]
+pub fn unasked(capabilities: &str) -> String {
+    let Ok(object) = Object::read(capabilities) else {
+        return "{}".to_owned();
+    };
+    let (whole, object) = (capabilities, &object);
+    let raw = whole;
+    let edits = Members { whole, raw, object }.edits(&[], &["elicitation", "sampling", "roots"]);
+    let kept = Splice { edits }.apply(&Bytes::copy_from_slice(whole.as_bytes()));
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
 fn said(sender: &Introduction<'_>) -> Vec<(&'static str, Bytes)> {
     let raw = |text: &str| Bytes::copy_from_slice(text.as_bytes());
     let mut said = vec![
@@ -131,6 +144,13 @@ mod tests {
         );
         let body = r#"{"id":1,"params":{"name":"a"}}"#;
         assert_eq!(introduced(body, &SENDER, Some(&retry)), expected);
+    }
+
+    #[test]
+    fn who_cannot_be_asked_declares_nothing_to_be_asked_for() {
+        let declared = r#"{"elicitation":{},"extensions":{"a/b":{}},"roots":{"listChanged":true}}"#;
+        assert_eq!(unasked(declared), r#"{"extensions":{"a/b":{}}}"#);
+        assert_eq!(unasked("[]"), "{}");
     }
 
     proptest! {

@@ -16,6 +16,8 @@ pub(in crate::engine::exchange) enum Trouble {
     SecretMissing,
     /// It answered an HTTP error that says nothing to an MCP client.
     Status(u16),
+    /// It refused the version or the headers that the gateway chose.
+    Refused,
 }
 
 impl Trouble {
@@ -26,7 +28,8 @@ impl Trouble {
             | Self::NotListed
             | Self::Disabled
             | Self::SecretMissing
-            | Self::Status(_) => Code::UPSTREAM_UNAVAILABLE,
+            | Self::Status(_)
+            | Self::Refused => Code::UPSTREAM_UNAVAILABLE,
         }
     }
 
@@ -40,6 +43,7 @@ impl Trouble {
             Self::Disabled => "is disabled",
             Self::SecretMissing => "is not available: its credential is missing at the gateway",
             Self::Status(_) => "answered with an error",
+            Self::Refused => "refused what the gateway made of the request",
         }
     }
 
@@ -53,6 +57,7 @@ impl Trouble {
             Self::Disabled => "upstream_disabled",
             Self::SecretMissing => "upstream_secret_missing",
             Self::Status(_) => "upstream_status",
+            Self::Refused => "upstream_refused",
         }
     }
 }

@@ -145,7 +145,12 @@ impl Exchange {
             }
             Finding::Unbindable(failure) => self.relay_refused(*relay, Trouble::Failed(failure)),
             Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), relay.request.id()),
-            Finding::Live | Finding::SessionsFull | Finding::Bound(_) | Finding::EndWritten(_) | Finding::Told(_) => {
+            Finding::Live
+            | Finding::SessionsFull
+            | Finding::Bound(_)
+            | Finding::EndWritten(_)
+            | Finding::Introduced(..)
+            | Finding::Told(_) => {
                 self.phase = Phase::Calling(relay);
                 Step::default()
             }

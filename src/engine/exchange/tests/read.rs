@@ -2,7 +2,7 @@
 
 use crate::engine::exchange::event::{Finding, RequestHead, ResponseHead, UpstreamFailure};
 use crate::engine::mcp::Version;
-use crate::engine::session::Binding;
+use crate::engine::session::{Binding, Client, Level};
 use bytes::Bytes;
 
 pub(super) fn bytes(text: &str) -> Bytes {
@@ -63,6 +63,13 @@ pub(super) fn finding(words: &[&str]) -> Finding {
         ["live"] => Finding::Live,
         ["ended"] => Finding::Ended,
         ["sessions-full"] => Finding::SessionsFull,
+        ["introduced", capabilities, level] => {
+            let client = Client {
+                capabilities: (*capabilities).into(),
+                info: r#"{"name":"client","version":"1"}"#.into(),
+            };
+            Finding::Introduced(client.into(), Level::parse(level))
+        }
         ["bound", id, version] => Finding::Bound(binding(id, version)),
         ["reopened", id, version] => Finding::Reopened(binding(id, version)),
         ["still-there"] => Finding::StillThere,

@@ -90,6 +90,9 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
             writeln!(out, "{}", String::from_utf8_lossy(&call.body))
         }
         Command::CancelCall => writeln!(out, "<= cancel-call"),
+        Command::OutliveCall => writeln!(out, "<= outlive-call"),
+        Command::Expect { session, id } => writeln!(out, "<= expect {} {id}", session.0),
+        Command::Watch { session, id } => writeln!(out, "<= watch {} {id}", session.0),
         Command::Notify(Notice::Close { upstream, binding }) => {
             writeln!(
                 out,
@@ -132,6 +135,7 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
 pub(super) fn show_question(question: &Question) -> String {
     match question {
         Question::Recall(session) => format!("recall {}", session.key.0),
+        Question::Introduce(session) => format!("introduce {}", session.key.0),
         Question::Start { session, client } => {
             format!(
                 "start {} capabilities={} info={}",
@@ -162,6 +166,7 @@ fn show_addressee(to: &Addressee) -> String {
         Addressee::Upstream(name) => name.to_string(),
         Addressee::Stateless(name, binding) => format!("stateless {name} {}", binding.version.as_str()),
         Addressee::Only => "the only one".to_owned(),
+        Addressee::Exchange(id) => format!("the exchange that asked {id}"),
         Addressee::Owner(id) => format!("the owner of {id}"),
         Addressee::All => "all".to_owned(),
     }

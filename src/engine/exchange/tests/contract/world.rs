@@ -3,7 +3,7 @@
 use crate::engine::exchange::event::{CallEvent, Finding, Message, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::step::{Command, End, Notice, Question, Reply, Step};
 use crate::engine::mcp::Version;
-use crate::engine::session::Binding;
+use crate::engine::session::{Binding, Client};
 use bytes::Bytes;
 
 /// What Envoy and the edge rooms have been told, and what they may say next.
@@ -19,6 +19,9 @@ pub(super) struct World {
     pub(super) calling: bool,
     pub(super) armed: bool,
     pub(super) one_shots: Vec<String>,
+    /// Requests of the gateway that the client has not answered.
+    pub(super) expected: Vec<Box<str>>,
+    pub(super) watched: bool,
     pub(super) made: usize,
     pub(super) decided: bool,
     pub(super) answered: bool,
@@ -131,6 +134,9 @@ impl World {
                 self.made += 1;
             }
             Command::CancelCall => self.calling = false,
+            Command::OutliveCall => assert!(std::mem::take(&mut self.calling), "there is a call"),
+            Command::Expect { id, .. } => self.expected.push(id),
+            Command::Watch { .. } => self.watched = true,
             Command::Notify(Notice::Close { binding, .. }) => {
                 let id = binding.id.expect("nothing to close without an id");
                 let at = self.one_shots.iter().position(|open| **open == *id);
@@ -156,6 +162,14 @@ impl World {
             (Question::Recall(_) | Question::SetLevel { .. } | Question::Tell { .. }, 0)
             | (Question::Bind { .. } | Question::End(_), 0) => Finding::Ended,
             (Question::Recall(_) | Question::SetLevel { .. }, _) => Finding::Live,
+            (Question::Introduce(_), 0) => Finding::Ended,
+            (Question::Introduce(_), _) => {
+                let client = Client {
+                    capabilities: r#"{"sampling":{},"roots":{}}"#.into(),
+                    ..Client::default()
+                };
+                Finding::Introduced(client.into(), None)
+            }
             (Question::Tell { .. }, choice) => Finding::Told(choice.is_multiple_of(2)),
             (Question::Start { .. }, 0) => Finding::SessionsFull,
             (Question::Start { .. }, _) => Finding::Live,
@@ -178,7 +192,7 @@ impl World {
 
     /// Progress of the open call.
     pub(super) fn progress(&mut self, choice: u8) -> Option<CallEvent> {
-        self.calling.then(|| match choice % 8 {
+        self.calling.then(|| match choice % 10 {
             0 => CallEvent::Head(mk_response(200, "text/event-stream", None)),
             1 => CallEvent::Head(mk_response(200, "application/json", None)),
             2 => CallEvent::Head(mk_response(404, "application/json", None)),
@@ -188,6 +202,12 @@ impl World {
             )),
             5 => CallEvent::Chunk(Bytes::from_static(
                 br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"no"}}"#,
+            )),
+            8 => CallEvent::Chunk(Bytes::from_static(
+                b"data: {\"id\":1,\"result\":{\"resultType\":\"input_required\",\"inputRequests\":{\"a\":{\"method\":\"roots/list\"}}}}\n\n",
+            )),
+            9 => CallEvent::Chunk(Bytes::from_static(
+                br#"{"id":1,"result":{"resultType":"input_required","requestState":"s"}}"#,
             )),
             6 => {
                 self.calling = false;
