@@ -132,6 +132,29 @@ pub(crate) fn everything() -> (Running, String) {
     (running, format!("http://127.0.0.1:{port}/mcp"))
 }
 
+/// The Python SDK's server as it was in 2024, HTTP+SSE; `said` is its URL.
+pub(crate) fn python_sse_server() -> Running {
+    let script = tools::source("tests/upstreams/python_server.py");
+    Running::start(
+        Command::new(tools::python()).arg(script).args(["0", "sse"]),
+        "listening ",
+    )
+}
+
+/// The TypeScript reference server as HTTP+SSE (2024-11-05), at `/sse` of this port.
+pub(crate) fn everything_sse() -> (Running, u16) {
+    let port = free_port();
+    (everything_sse_at(port), port)
+}
+
+/// The same on a port of one's choice.
+pub(crate) fn everything_sse_at(port: u16) -> Running {
+    let script = tools::npm("@modelcontextprotocol/server-everything/dist/index.js");
+    let mut command = Command::new(tools::node());
+    command.arg(script).arg("sse").env("PORT", port.to_string());
+    Running::start(&mut command, "Server is running on port")
+}
+
 /// A port that was free a moment ago, for programs that cannot choose one themselves; below those that the kernel hands
 /// to connections, or another test's would take it meanwhile.
 pub(crate) fn free_port() -> u16 {

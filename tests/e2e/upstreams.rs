@@ -4,4 +4,5 @@ mod changes;
 mod credentials;
 mod failures;
 mod lists;
+mod old;
 mod secure;

@@ -1,7 +1,8 @@
 """A small MCP server on the Python SDK: both eras on one URL, sessions for legacy clients.
 
-Usage: python python_server.py [PORT]. Listens on loopback; without a port, or with 0, on a free one. Prints
-`listening http://127.0.0.1:PORT/mcp` when it accepts connections.
+Usage: python python_server.py [PORT [sse]]. Listens on loopback; without a port, or with 0, on a free one. Prints
+`listening http://127.0.0.1:PORT/mcp` when it accepts connections; with `sse`, which stands for the transport of
+2024-11-05, `/sse`.
 """
 
 import socket
@@ -44,12 +45,14 @@ def summarize(text: str) -> str:
     return f"Summarize in one sentence: {text}"
 
 
-async def main(port: int) -> None:
+async def main(port: int, transport: str) -> None:
     listener = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(server.streamable_http_app(), log_level="warning")
-    print(f"listening http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
+    app = server.sse_app() if transport == "sse" else server.streamable_http_app()
+    config = uvicorn.Config(app, log_level="warning")
+    path = "sse" if transport == "sse" else "mcp"
+    print(f"listening http://127.0.0.1:{listener.getsockname()[1]}/{path}", flush=True)
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
 if __name__ == "__main__":
-    anyio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    anyio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 0, "".join(sys.argv[2:3]))
