@@ -210,7 +210,7 @@ impl Board {
 
     fn publish(&mut self, data: Bytes) {
         if let Some(unheard) = &mut self.unheard {
-            while !self.news.fits(&data, KEPT) && unheard.drop_oldest() {}
+            while !self.news.fits(&data, KEPT) && unheard.waiting().is_some() {}
         }
         // A listener that is too slow is cut off, one that left is gone: the next one begins here.
         if self.news.push(Piece::Message(data.clone())).is_err() {
@@ -230,3 +230,6 @@ fn overflow(flight: &Flight) {
     let words = "more came at once than can be held".to_owned();
     let _ = flight.inlet.push(Piece::Failed(HttpError::BrokenOff(words)));
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,9 +117,10 @@ impl Outlet {
         }
     }
 
-    /// Drops the oldest piece, if there is one.
-    pub(super) fn drop_oldest(&mut self) -> bool {
-        self.receiver.try_recv().map(|piece| self.taken(piece)).is_ok()
+    /// The oldest piece that waits, if there is one.
+    pub(super) fn waiting(&mut self) -> Option<Piece> {
+        let piece = self.receiver.try_recv().ok()?;
+        Some(self.taken(piece))
     }
 
     fn taken(&self, piece: Piece) -> Piece {
