@@ -5,6 +5,7 @@
 //! ```text
 //! AwaitHead -> AwaitBody -> (Asking ->) Forwarded -> Done         forward
 //!                                         `-> Recovering -> Calling -> Done
+//!                                      Forwarded -> Inspecting -> Done          inspected forward (`inspect`)
 //!                        -> (Asking ->) Calling -> Done           relay
 //!                        -> BridgingUp -> Done                    relay to an upstream of the other era
 //!                        -> (Asking ->) Done                      answer, reject
@@ -25,6 +26,7 @@ mod calls;
 mod door;
 mod forward;
 mod heading;
+mod inspect;
 mod intake;
 mod odd;
 mod page;
@@ -42,6 +44,7 @@ pub use modes::{BodyMode, BodyModes};
 pub use record::Record;
 pub use step::{Command, End, Reply, Step};
 
+use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::{Endpoint, Snapshot};
@@ -80,6 +83,10 @@ enum Phase {
     Recovering(Box<forward::Suspicion>),
     /// The response goes to the client as it comes.
     Passing,
+    /// The response goes to the client event by event.
+    Inspecting(Box<Inspector>),
+    /// The processor makes the call again, its answer becomes the response that Envoy holds.
+    Replaying(Box<inspect::Replay>),
     /// Decided and said.
     Done,
 }
@@ -168,6 +175,9 @@ impl Exchange {
             (Phase::Forwarded(forward), Event::Timer) => self.overdue(&forward),
             (Phase::Recovering(suspicion), Event::Finding(finding)) => self.recovered(*suspicion, finding),
             (Phase::Recovering(suspicion), Event::Timer) => self.undecidable(&suspicion),
+            (Phase::Inspecting(inspector), Event::Envoy(message)) => self.inspected(inspector, message),
+            (Phase::Replaying(replay), Event::Call(event)) => self.replayed(replay, event),
+            (Phase::Replaying(replay), Event::Timer) => self.replay_timer(replay),
             (Phase::Passing, Event::Envoy(message)) => Self::pass(message, &mut self.phase),
             (Phase::Done, _) => Step {
                 end: End::Done,
@@ -187,7 +197,8 @@ impl Exchange {
             Phase::BridgingUp(up) => up.held(),
             Phase::Forwarded(forward) => forward.held(),
             Phase::Recovering(suspicion) => suspicion.forward.held(),
-            Phase::AwaitHead | Phase::Asking(..) | Phase::Passing | Phase::Done => 0,
+            Phase::Replaying(replay) => replay.held(),
+            Phase::AwaitHead | Phase::Asking(..) | Phase::Passing | Phase::Inspecting(_) | Phase::Done => 0,
         }
     }
 
@@ -198,7 +209,12 @@ impl Exchange {
             Phase::AwaitHead | Phase::AwaitBody(_) | Phase::Asking(..) | Phase::Calling(_) | Phase::BridgingUp(_) => {
                 false
             }
-            Phase::Forwarded(_) | Phase::Recovering(_) | Phase::Passing | Phase::Done => true,
+            Phase::Forwarded(_)
+            | Phase::Recovering(_)
+            | Phase::Replaying(_)
+            | Phase::Passing
+            | Phase::Inspecting(_)
+            | Phase::Done => true,
         }
     }
 

@@ -202,6 +202,7 @@ fn routes(config: &Config, options: &RenderOptions) -> String {
         .value("route_key", &options.route_key)
         .block("route_timeout", route_timeout(config))
         .value("path", &config.path)
+        .block("inspected_mode", inspected_mode(request_body(options.body)))
         .block("get_mode", get_mode(config, options.body))
         .fill(include_str!("template/routes.yaml"))
 }
@@ -220,12 +221,24 @@ fn largest_call_timeout(config: &Config) -> Duration {
     longest.unwrap_or(Duration::from_secs(60))
 }
 
-fn mode(config: &Config, (body, trailers): (&str, &str)) -> String {
+fn mode(config: &Config, body: (&str, &str)) -> String {
     let headers = if config.envoy.response_phase { "SEND" } else { "SKIP" };
+    processing_mode(body, headers, ("NONE", "SKIP"))
+}
+
+/// Answers are looked at in any case: without it the ids of upstreams would collide.
+fn inspected_mode(body: (&str, &str)) -> String {
+    processing_mode(body, "SEND", ("FULL_DUPLEX_STREAMED", "SEND"))
+}
+
+/// Of bodies: mode and that of their trailers.
+fn processing_mode(request: (&str, &str), response_headers: &str, response: (&str, &str)) -> String {
     Fill::default()
-        .inline("request_body", body.to_owned())
-        .inline("request_trailers", trailers.to_owned())
-        .inline("response_headers", headers.to_owned())
+        .inline("request_body", request.0.to_owned())
+        .inline("request_trailers", request.1.to_owned())
+        .inline("response_headers", response_headers.to_owned())
+        .inline("response_body", response.0.to_owned())
+        .inline("response_trailers", response.1.to_owned())
         .fill(include_str!("template/mode.yaml"))
 }
 

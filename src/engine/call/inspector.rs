@@ -91,9 +91,9 @@ impl Inspector {
         self.framer.take_rest()
     }
 
-    /// True between two events: something may be put in.
+    /// True between two events: a comment may be put in.
     #[must_use]
-    pub fn is_between(&self) -> bool {
+    pub const fn is_between(&self) -> bool {
         self.framer.is_between()
     }
 }

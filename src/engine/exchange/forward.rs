@@ -159,7 +159,8 @@ impl Exchange {
             && request.accepts == Accepts::Both
             && !call.tasks
             && !calls.one_shot
-            && !calls.asking_around();
+            && !calls.asking_around()
+            && self.may_forward(&request);
         if through_envoy {
             let call = call.clone();
             self.forward(request, call, binding)
@@ -212,7 +213,13 @@ impl Exchange {
     pub(super) fn responded(&mut self, forward: Box<Forward>, head: ResponseHead) -> Step {
         self.record.status = verdict::status(&head);
         match verdict::judge(forward.request.era(), forward.binding.id.is_some(), &head) {
-            Verdict::Pass(_) => self.pass_response(&head),
+            Verdict::Pass(media) => {
+                let inspector = forward.request.inspector(&forward.call.upstream, media);
+                match inspector.filter(|_| self.modes.response == BodyMode::FullDuplex && !head.end) {
+                    Some(inspector) => self.inspect(inspector, &head),
+                    None => self.pass_response(&head),
+                }
+            }
             Verdict::Replace(trouble) => self.replace(&forward, trouble),
             Verdict::Suspect { otherwise } => {
                 let question = Question::Recover {
@@ -285,7 +292,12 @@ impl Exchange {
             },
             Finding::Reopened(binding) if forward.replayable => {
                 self.record.replayed = true;
-                self.replay(forward.request, forward.call, binding, Turn::Second)
+                let Forward { request, call, .. } = forward;
+                if request.is_inspected() && self.modes.response == BodyMode::FullDuplex && !head.end {
+                    self.replay_in_body(request, call, binding, head)
+                } else {
+                    self.replay(request, call, binding, Turn::Second)
+                }
             }
             Finding::Reopened(_) => self.replace(&forward, Trouble::Status(verdict::status(&head))),
             Finding::Unbindable(failure) => self.replace(&forward, Trouble::Failed(failure)),

@@ -18,12 +18,14 @@ impl Exchange {
                 step.commands.extend(relay.into_close());
             }
             Phase::BridgingUp(up) => step.commands.extend(up.left()),
+            Phase::Replaying(_) => step.commands.push(Command::CancelCall),
             Phase::AwaitHead
             | Phase::AwaitBody(_)
             | Phase::Asking(..)
             | Phase::Forwarded(_)
             | Phase::Recovering(_)
             | Phase::Passing
+            | Phase::Inspecting(_)
             | Phase::Done => {}
         }
         step
@@ -83,7 +85,9 @@ impl Exchange {
                     | Phase::BridgingUp(_)
                     | Phase::Forwarded(_)
                     | Phase::Recovering(_)
+                    | Phase::Replaying(_)
                     | Phase::Passing
+                    | Phase::Inspecting(_)
                     | Phase::Done => self.stay(phase),
                 }
             }
@@ -96,6 +100,9 @@ impl Exchange {
                 | Phase::BridgingUp(_)
                 | Phase::Forwarded(_)
                 | Phase::Passing
+                | Phase::Inspecting(_)
+                // Of the answer that is replaced.
+                | Phase::Replaying(_)
                 | Phase::Done) => self.stay(phase),
             },
             Event::Envoy(Message::ResponseTrailers) => match phase {
@@ -107,6 +114,9 @@ impl Exchange {
                 | Phase::BridgingUp(_)
                 | Phase::Forwarded(_)
                 | Phase::Passing
+                | Phase::Inspecting(_)
+                // Of the answer that is replaced.
+                | Phase::Replaying(_)
                 | Phase::Done) => self.stay(phase),
             },
             // Late or early: nothing waits for it.

@@ -25,11 +25,11 @@ use std::time::Duration;
 
 /// An answer that can only be given whole may take so much longer than its headers: Envoy's message_timeout is the
 /// largest `timeout.call` and 30 s, and some of that has passed.
-const WHOLE: Duration = Duration::from_secs(20);
+pub(super) const WHOLE: Duration = Duration::from_secs(20);
 /// A stream that we write is never silent for longer: clients and what stands between cut silent ones.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// A comment. One line end, for it may come between the lines of an event.
-const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n");
+pub(super) const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n");
 /// As long as a task may take.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 /// A JSON answer of so many bytes that comes within [`PROMPT`] goes out whole, and one that breaks off before that becomes
@@ -158,8 +158,11 @@ impl Relay {
 
     /// What rewrites the answer, if somebody has to.
     fn new_inspector(&self) -> Option<Box<Inspector>> {
-        let upstream = || Arc::clone(&self.call.upstream.name);
-        self.call.tasks.then(|| Box::new(Inspector::with_tasks(upstream())))
+        let upstream = Arc::clone(&self.call.upstream.name);
+        if self.call.tasks {
+            return Some(Box::new(Inspector::with_tasks(upstream)));
+        }
+        self.request.is_inspected().then(|| Box::new(Inspector::new(upstream)))
     }
 
     /// A piece of an event stream as the client may see it; it may be empty, since half an event waits.

@@ -226,10 +226,14 @@ impl Stage {
                 chunk: bytes(rest),
                 end,
             }),
+            // The blank line that ends an event is lost between blocks.
+            "response-event" => Event::Envoy(Message::ResponseBody {
+                chunk: bytes(&format!("{rest}\n\n")),
+                end,
+            }),
             "response-trailers" => Event::Envoy(Message::ResponseTrailers),
             "found" => Event::Finding(finding(&rest_of_line)),
             "call-head" => Event::Call(CallEvent::Head(response_head(rest, false))),
-            // The blank line that ends an event is lost between blocks.
             "call-chunk" => Event::Call(CallEvent::Chunk(bytes(&format!("{rest}\n\n")))),
             "call-part" => Event::Call(CallEvent::Chunk(bytes(rest))),
             "call-end" => Event::Call(CallEvent::End),

@@ -212,10 +212,10 @@ impl Framer {
         &self.kept
     }
 
-    /// True if no line is open, and no event: something may be put in.
+    /// True unless an event goes on in pieces: a comment may be put in behind what was taken.
     #[must_use]
-    pub fn is_between(&self) -> bool {
-        self.kept.is_empty() && !self.passing && self.line.is_none() && !self.after_cr
+    pub const fn is_between(&self) -> bool {
+        !self.passing
     }
 
     fn frame(

@@ -51,7 +51,7 @@ fn only_the_holder_of_the_key_reaches_an_upstream() {
         json!([{ "name": "x-mcp-route-key", "string_match": { "exact": "the-key" } }])
     );
     assert_eq!(out["route"]["cluster_header"], "x-mcp-upstream");
-    for name in ["mcp-post", "mcp-get", "mcp-other"] {
+    for name in ["mcp-inspected", "mcp-post", "mcp-get", "mcp-other"] {
         let entry = route(&bootstrap, name);
         assert_eq!(
             entry["route"]["cluster_header"], "x-mcp-undecided",

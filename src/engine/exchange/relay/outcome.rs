@@ -53,6 +53,7 @@ impl Exchange {
             pieces = vec![message];
             headers = vec![("content-type".into(), Bytes::from_static(b"application/json"))];
         } else if head.media == Media::Json
+            && relay.call.tasks
             && let Some(inspector) = &relay.inspector
         {
             pieces = vec![inspector.whole(pieces.concat().into())];

@@ -12,7 +12,6 @@ pub(super) struct World {
     pub(super) request_heads: usize,
     pub(super) request_bodies: usize,
     pub(super) response_heads: usize,
-    pub(super) response_bodies: usize,
     pub(super) response_trailers: usize,
     pub(super) request_trailers: usize,
     pub(super) question: Option<Question>,
@@ -26,6 +25,10 @@ pub(super) struct World {
     pub(super) decided: bool,
     pub(super) answered: bool,
     pub(super) streaming: bool,
+    /// A response of an upstream is on its way to the client.
+    pub(super) responding: bool,
+    /// Nothing of it follows.
+    pub(super) responded: bool,
     pub(super) forwarded: bool,
     pub(super) over: bool,
     pub(super) modern: bool,
@@ -37,8 +40,8 @@ impl World {
             Message::RequestHeaders(_) => self.request_heads += 1,
             Message::RequestBody { .. } => self.request_bodies += 1,
             Message::RequestTrailers => self.request_trailers += 1,
+            Message::ResponseBody { .. } => {}
             Message::ResponseHeaders(_) => self.response_heads += 1,
-            Message::ResponseBody { .. } => self.response_bodies += 1,
             Message::ResponseTrailers => self.response_trailers += 1,
         }
     }
@@ -55,7 +58,10 @@ impl World {
             End::Open => {}
             End::Done => self.over = true,
             End::Abort => {
-                assert!(self.streaming, "only a response that is out can be cut");
+                assert!(
+                    self.streaming || self.responding,
+                    "only a response that is out can be cut"
+                );
                 // Not a clean end.
                 self.decided = true;
                 self.over = true;
@@ -92,11 +98,25 @@ impl World {
             Reply::ResponseHeaders(_) => {
                 take(&mut self.response_heads);
                 self.decided = true;
+                self.responding = true;
             }
-            Reply::ResponseChunk { .. } => take(&mut self.response_bodies),
-            Reply::ResponseTrailers => take(&mut self.response_trailers),
+            // Under FULL_DUPLEX_STREAMED pieces need not match the pieces that came.
+            Reply::ResponseChunk { end, .. } => {
+                assert!(
+                    self.responding && !self.responded,
+                    "a piece before the head or behind the end"
+                );
+                self.responded = *end;
+            }
+            Reply::ResponseTrailers => {
+                assert!(
+                    self.responding && !self.responded,
+                    "trailers before the head or behind the end"
+                );
+                take(&mut self.response_trailers);
+            }
             Reply::Answer(answer) => {
-                assert!(!self.streaming, "one response is enough");
+                assert!(!self.streaming && !self.responding, "one response is enough");
                 assert!((200..600).contains(&answer.status));
                 let dead = ["session_", "unknown_method"]
                     .iter()

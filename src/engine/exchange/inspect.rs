@@ -1,0 +1,110 @@
+//! Inspected forward: Envoy makes the call, and the answer comes through here on its way to the client.
+//!
+//! Only for sessions whose clients take requests, on the route that their id's mark chooses (response body
+//! FULL_DUPLEX_STREAMED); a route that does not show the body is no danger: the call is then relayed. JSON answers hold
+//! no requests and pass as they are, as does everything on the other sessions. Before response headers all is as on any
+//! forward; after them there is no deadline.
+//!
+//! ```text
+//! Forwarded -> Inspecting -> Done
+//!   `-> Recovering -> Replaying -> Done      the upstream session was lost: our call, its answer as the response body
+//! ```
+
+mod replay;
+
+pub(super) use replay::Replay;
+
+use super::event::{Message, ResponseHead};
+use super::step::{Command, End, Reply, Step};
+use super::verdict::Media;
+use super::{BodyMode, Exchange, Phase, Request, heading};
+use crate::engine::call::Inspector;
+use crate::engine::snapshot::Upstream;
+use bytes::Bytes;
+use std::sync::Arc;
+
+impl Request {
+    /// Upstreams may send this client requests: what they say must be looked at.
+    pub(super) fn is_inspected(&self) -> bool {
+        self.sender.session.is_some_and(|session| session.flags.any())
+    }
+
+    /// Looks at an event stream of `upstream`, if somebody has to.
+    pub(super) fn inspector(&self, upstream: &Upstream, media: Media) -> Option<Inspector> {
+        let looks = self.is_inspected() && media == Media::EventStream;
+        looks.then(|| Inspector::new(Arc::clone(&upstream.name)))
+    }
+}
+
+impl Exchange {
+    /// The wiring lets a forward of this request be answered as its client must see it.
+    pub(super) fn may_forward(&self, request: &Request) -> bool {
+        !request.is_inspected() || self.modes.response == BodyMode::FullDuplex
+    }
+
+    /// The answer begins: it goes on piece by piece.
+    pub(super) fn inspect(&mut self, inspector: Inspector, head: &ResponseHead) -> Step {
+        let mut headers = heading::response_headers(&head.headers);
+        if head.headers.get("content-length").is_some() {
+            // Another id has another length.
+            headers.remove.push("content-length".into());
+        }
+        self.phase = Phase::Inspecting(Box::new(inspector));
+        Step {
+            replies: vec![Reply::ResponseHeaders(headers)],
+            commands: vec![Command::Disarm],
+            end: End::Open,
+        }
+    }
+
+    /// A piece of the answer.
+    pub(super) fn inspected(&mut self, mut inspector: Box<Inspector>, message: Message) -> Step {
+        let mut replies = Vec::with_capacity(2);
+        let end = match message {
+            Message::ResponseBody { chunk, end } => {
+                let mut body = inspector.pass(&chunk);
+                if end {
+                    body = joined(body, inspector.rest());
+                }
+                // What is held comes with its end.
+                if end || !body.is_empty() {
+                    replies.push(Reply::ResponseChunk { body, end });
+                }
+                end
+            }
+            Message::ResponseTrailers => {
+                let body = inspector.rest();
+                if !body.is_empty() {
+                    replies.push(Reply::ResponseChunk { body, end: false });
+                }
+                replies.push(Reply::ResponseTrailers);
+                true
+            }
+            // The request was answered in full before, and a response has one head.
+            Message::RequestHeaders(_)
+            | Message::RequestBody { .. }
+            | Message::RequestTrailers
+            | Message::ResponseHeaders(_) => false,
+        };
+        if end {
+            return Step {
+                replies,
+                commands: Vec::new(),
+                end: End::Done,
+            };
+        }
+        self.phase = Phase::Inspecting(inspector);
+        Step {
+            replies,
+            ..Step::default()
+        }
+    }
+}
+
+fn joined(first: Bytes, second: Bytes) -> Bytes {
+    match (first.is_empty(), second.is_empty()) {
+        (_, true) => first,
+        (true, false) => second,
+        (false, false) => [first, second].concat().into(),
+    }
+}
