@@ -90,6 +90,7 @@ impl Failure {
             }
             Self::Http(HttpError::SecretMissing(_)) => "it is read again by itself once it is there",
             Self::Unauthorized(_) => "check its credential",
+            Self::Refused { status: 405, .. } => "is url the MCP endpoint? An HTTP+SSE server needs protocol: sse",
             Self::Refused { .. } | Self::NotMcp(_) => "is url the MCP endpoint, path included?",
             Self::Broken { .. } => "see its own log",
             Self::Redirects(_) => "put the final address into url",

@@ -81,7 +81,9 @@ fn every_key_reaches_the_truth() {
     );
     assert_eq!(github.timeout.call, Duration::from_secs(120));
     assert!(!github.enabled && github.resources_probe);
-    assert_eq!((github.via, search.via), (Via::Direct, Via::Envoy));
+    assert_eq!((github.via, github.protocol), (Via::Direct, Protocol::Streamable));
+    assert_eq!((search.via, search.protocol), (Via::Direct, Protocol::Sse));
+    assert_eq!(plain.via, Via::Envoy);
 }
 
 #[test]

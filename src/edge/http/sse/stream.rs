@@ -4,9 +4,11 @@ use super::super::wire::Wire;
 use super::super::{HttpError, Media, Response};
 use super::{EVENT, endpoint};
 use crate::engine::sse::{Decoder, SseEvent};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tokio::time::Instant;
 use url::Url;
 
 /// The stream after its first event.
@@ -21,15 +23,18 @@ pub(super) struct EventStream {
 /// What came of GET.
 pub(super) enum Opened {
     Stream(Box<EventStream>),
-    /// An answer without success.
+    /// 401, 5xx and the like: worth its own words.
     Refused(Box<Response>),
 }
 
-/// GETs `url` and waits for the endpoint, each within `limit`.
+/// GETs `url` and waits for the endpoint: three quarters of `limit`, so that whoever waits that long hears what is
+/// missing.
 ///
 /// # Errors
 /// See [`HttpError`]: [`HttpError::NotSse`] for anything but a stream that names an endpoint on its own origin.
 pub(super) async fn open(wire: &Wire, url: &Url, limit: Duration) -> Result<Opened, HttpError> {
+    let limit = limit * 3 / 4;
+    let until = Instant::now() + limit;
     let uri: Uri = url
         .as_str()
         .parse()
@@ -37,14 +42,16 @@ pub(super) async fn open(wire: &Wire, url: &Url, limit: Duration) -> Result<Open
     let accept = (http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
     let headers = HeaderMap::from_iter([accept]);
     let response = wire
-        .send(Method::GET, uri.clone(), headers, bytes::Bytes::new(), limit)
+        .send(Method::GET, uri.clone(), headers, Bytes::new(), limit)
         .await?;
-    if !response.is_success() {
-        return Ok(Opened::Refused(Box::new(response)));
-    }
-    if response.media() != Media::EventStream {
-        let words = "answered GET without an event stream".to_owned();
-        return Err(HttpError::NotSse(words));
+    match (response.status(), response.media()) {
+        (200..=299, Media::EventStream) => {}
+        // A server that knows no GET, or none without a session.
+        (status @ (200..=299 | 400 | 404..=406), _) => {
+            let words = format!("answered {status} to GET, and no event stream");
+            return Err(HttpError::NotSse(words));
+        }
+        _ => return Ok(Opened::Refused(Box::new(response))),
     }
     let mut stream = EventStream {
         response,
@@ -52,7 +59,7 @@ pub(super) async fn open(wire: &Wire, url: &Url, limit: Duration) -> Result<Open
         waiting: VecDeque::new(),
         endpoint: uri,
     };
-    let first = tokio::time::timeout(limit, stream.next()).await.map_err(|_| {
+    let first = tokio::time::timeout_at(until, stream.next()).await.map_err(|_| {
         let limit = humantime::format_duration(limit);
         HttpError::NotSse(format!("sent no endpoint event within {limit}"))
     })??;
