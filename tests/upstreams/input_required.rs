@@ -1,23 +1,47 @@
-//! Tools that ask by their result (SEP-2322): the client answers by calling again, and brings the sealed state along.
+//! Tools that ask: by their result (SEP-2322), where the client answers by calling again and brings the sealed state
+//! along; a legacy client is asked by requests instead (see `questions`).
 
+use crate::messages;
+use crate::questions::{self, is_modern};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, InputRequiredResult, InputResponses,
-    RequestMetaObject,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, InputRequiredResult,
+    InputResponses,
 };
+use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 const PREFIX: &str = "test_input_required_result_";
 
-/// Answers the tools whose names start with [`PREFIX`]; `None` for others.
-pub(crate) fn call(
-    request: &CallToolRequestParams,
-    meta: &RequestMetaObject,
+/// Answers the tools of this file; `None` for others.
+pub(crate) async fn call(
+    mut request: CallToolRequestParams,
+    context: &RequestContext<RoleServer>,
 ) -> Option<Result<CallToolResponse, ErrorData>> {
+    let declared = context.client_capabilities().unwrap_or_default();
+    loop {
+        let response = match messages::ask(&request, &declared) {
+            Some(response) => Ok(response),
+            None => once(&request, &declared)?,
+        };
+        let asked = match response {
+            Ok(CallToolResponse::InputRequired(asked)) if !is_modern(context) => asked,
+            ended => return Some(ended),
+        };
+        match questions::put(&context.peer, asked.input_requests.unwrap_or_default()).await {
+            Ok(answers) => request.input_responses = Some(answers),
+            Err(error) => return Some(Ok(CallToolResult::error(vec![ContentBlock::text(error.message)]).into())),
+        }
+        request.request_state = asked.request_state;
+    }
+}
+
+/// One round of the tools whose names start with [`PREFIX`].
+fn once(request: &CallToolRequestParams, declared: &ClientCapabilities) -> Option<Result<CallToolResponse, ErrorData>> {
     let tool = request.name.strip_prefix(PREFIX)?;
     let got = |key: &str| answered(request.input_responses.as_ref(), key);
     let state = match request.request_state.as_deref().map(open).transpose() {
@@ -67,14 +91,14 @@ pub(crate) fn call(
             )
             .into(),
         },
-        "capabilities" => ask_within(meta),
+        "capabilities" if request.input_responses.is_some() => done("the answers arrived"),
+        "capabilities" => ask_within(declared),
         _ => return None,
     }))
 }
 
 /// Only what the client declared in this request.
-fn ask_within(meta: &RequestMetaObject) -> CallToolResponse {
-    let declared = meta.client_capabilities().unwrap_or_default();
+fn ask_within(declared: &ClientCapabilities) -> CallToolResponse {
     let mut questions = Map::new();
     if declared.elicitation.is_some() {
         questions.insert("user_name".to_owned(), form("What is your name?", "name", "string"));
@@ -119,7 +143,7 @@ pub(crate) fn form(message: &str, field: &str, kind: &str) -> Value {
     }})
 }
 
-fn sampling(prompt: &str, tokens: u32) -> Value {
+pub(crate) fn sampling(prompt: &str, tokens: u32) -> Value {
     json!({"method": "sampling/createMessage", "params": {
         "messages": [{"role": "user", "content": {"type": "text", "text": prompt}}],
         "maxTokens": tokens,

@@ -14,6 +14,7 @@ mod http;
 mod input_required;
 mod messages;
 mod prompts;
+mod questions;
 mod resources;
 mod server;
 mod state;

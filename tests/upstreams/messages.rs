@@ -1,9 +1,11 @@
-//! Tools that talk to the client while they run: logs, progress, sampling, elicitation.
+//! Tools that talk to the client while they run: logs and progress; and the questions of sampling and elicitation.
 
+use crate::input_required::{self, answered, sampling};
+use crate::questions::is_modern;
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResult, ContentBlock, CreateMessageRequestParams, LoggingLevel,
-    LoggingMessageNotificationParam, ProgressNotificationParam, ProtocolVersion, SamplingMessage,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock, LoggingLevel,
+    LoggingMessageNotificationParam, ProgressNotificationParam,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Value, json};
@@ -16,12 +18,6 @@ pub(crate) async fn call(
     request: &CallToolRequestParams,
     context: &Context,
 ) -> Option<Result<CallToolResult, ErrorData>> {
-    let argument = |key: &str| {
-        let arguments = request.arguments.as_ref();
-        arguments
-            .and_then(|arguments| arguments.get(key)?.as_str())
-            .unwrap_or_default()
-    };
     Some(match request.name.as_ref() {
         "test_tool_with_logging" => {
             log_all(
@@ -36,20 +32,6 @@ pub(crate) async fn call(
         }
         "test_logging_tool" => log_all(context, &["One message"]).await,
         "test_tool_with_progress" => progress(context).await,
-        "test_sampling" => sample(context, argument("prompt")).await,
-        "test_elicitation" => elicit(context, argument("message"), person(), "User response: ").await,
-        "test_elicitation_sep1034_defaults" => {
-            elicit(
-                context,
-                "Please check the defaults",
-                defaults(),
-                "Elicitation completed: ",
-            )
-            .await
-        }
-        "test_elicitation_sep1330_enums" => {
-            elicit(context, "Please choose", choices(), "Elicitation completed: ").await
-        }
         _ => return None,
     })
 }
@@ -60,10 +42,7 @@ async fn pause() {
 
 /// Modern clients hear logs only where they asked for them in the request.
 async fn log_all(context: &Context, texts: &[&str]) -> Result<CallToolResult, ErrorData> {
-    let modern = context
-        .protocol_version()
-        .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
-    let silent = modern && context.meta.log_level().is_none();
+    let silent = is_modern(context) && context.meta.log_level().is_none();
     for (number, text) in texts.iter().enumerate() {
         if number > 0 {
             pause().await;
@@ -89,21 +68,34 @@ async fn progress(context: &Context) -> Result<CallToolResult, ErrorData> {
     Ok(done("Tool with progress executed"))
 }
 
-async fn sample(context: &Context, prompt: &str) -> Result<CallToolResult, ErrorData> {
-    if context
-        .client_capabilities()
-        .is_none_or(|declared| declared.sampling.is_none())
-    {
-        return Ok(failed("the client does not support sampling"));
-    }
-    let question = CreateMessageRequestParams::new(vec![SamplingMessage::user_text(prompt)], 100);
-    Ok(match context.peer.create_message(question).await {
-        Ok(answer) => done(format!(
-            "LLM response: {}",
-            text_of(&serde_json::to_value(&answer).unwrap_or_default())
-        )),
-        Err(error) => failed(&error.to_string()),
+/// One round of the tools that ask the client's model or user; `None` for others.
+pub(crate) fn ask(request: &CallToolRequestParams, declared: &ClientCapabilities) -> Option<CallToolResponse> {
+    let argument = |key: &str| {
+        let arguments = request.arguments.as_ref();
+        arguments
+            .and_then(|arguments| arguments.get(key)?.as_str())
+            .unwrap_or_default()
+    };
+    let elicit = |message: &str, schema, lead| elicit(request, declared, message, schema, lead);
+    Some(match request.name.as_ref() {
+        "test_sampling" => sample(request, declared, argument("prompt")),
+        "test_elicitation" => elicit(argument("message"), person(), "User response: "),
+        "test_elicitation_sep1034_defaults" => {
+            elicit("Please check the defaults", defaults(), "Elicitation completed: ")
+        }
+        "test_elicitation_sep1330_enums" => elicit("Please choose", choices(), "Elicitation completed: "),
+        _ => return None,
     })
+}
+
+fn sample(request: &CallToolRequestParams, declared: &ClientCapabilities, prompt: &str) -> CallToolResponse {
+    if declared.sampling.is_none() {
+        return failed("the client does not support sampling");
+    }
+    match answered(request.input_responses.as_ref(), "model") {
+        Some(answer) => done(format!("LLM response: {}", text_of(answer))).into(),
+        None => input_required::ask(json!({"model": sampling(prompt, 100)}), None).into(),
+    }
 }
 
 fn text_of(message: &Value) -> String {
@@ -112,23 +104,26 @@ fn text_of(message: &Value) -> String {
     block["text"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn elicit(context: &Context, message: &str, schema: Value, lead: &str) -> Result<CallToolResult, ErrorData> {
-    if context
-        .client_capabilities()
-        .is_none_or(|declared| declared.elicitation.is_none())
-    {
-        return Ok(failed("the client does not support elicitation"));
+fn elicit(
+    request: &CallToolRequestParams,
+    declared: &ClientCapabilities,
+    message: &str,
+    schema: Value,
+    lead: &str,
+) -> CallToolResponse {
+    if declared.elicitation.is_none() {
+        return failed("the client does not support elicitation");
     }
-    let question = json!({"mode": "form", "message": message, "requestedSchema": schema});
-    let question = serde_json::from_value(question).expect("the schemas of this file are valid");
-    Ok(match context.peer.create_elicitation(question).await {
-        Ok(answer) => {
-            let answer = serde_json::to_value(&answer).unwrap_or_default();
-            let action = answer["action"].as_str().unwrap_or_default();
-            done(format!("{lead}action={action}, content={}", answer["content"]))
-        }
-        Err(error) => failed(&error.to_string()),
-    })
+    let Some(answer) = answered(request.input_responses.as_ref(), "user") else {
+        let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
+        return input_required::ask(
+            json!({"user": {"method": "elicitation/create", "params": params}}),
+            None,
+        )
+        .into();
+    };
+    let action = answer["action"].as_str().unwrap_or_default();
+    done(format!("{lead}action={action}, content={}", answer["content"])).into()
 }
 
 fn person() -> Value {
@@ -170,6 +165,6 @@ fn done(text: impl Into<String>) -> CallToolResult {
     CallToolResult::success(vec![ContentBlock::text(text)])
 }
 
-fn failed(text: &str) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(text)])
+fn failed(text: &str) -> CallToolResponse {
+    CallToolResult::error(vec![ContentBlock::text(text)]).into()
 }

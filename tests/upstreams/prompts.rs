@@ -1,14 +1,32 @@
 //! `prompts/get`.
 
 use crate::input_required::{self, answered};
+use crate::questions::{self, is_modern};
 use crate::tools::IMAGE;
 use rmcp::ErrorData;
 use rmcp::model::{
     ContentBlock, GetPromptRequestParams, GetPromptResponse, GetPromptResult, PromptMessage, ResourceContents, Role,
 };
+use rmcp::service::{RequestContext, RoleServer};
 use serde_json::json;
 
-pub(crate) fn get(request: &GetPromptRequestParams) -> Result<GetPromptResponse, ErrorData> {
+/// A legacy client is asked by requests, see `questions`.
+pub(crate) async fn get(
+    mut request: GetPromptRequestParams,
+    context: &RequestContext<RoleServer>,
+) -> Result<GetPromptResponse, ErrorData> {
+    loop {
+        match once(&request)? {
+            GetPromptResponse::InputRequired(asked) if !is_modern(context) => {
+                let questions = asked.input_requests.unwrap_or_default();
+                request.input_responses = Some(questions::put(&context.peer, questions).await?);
+            }
+            ended => return Ok(ended),
+        }
+    }
+}
+
+fn once(request: &GetPromptRequestParams) -> Result<GetPromptResponse, ErrorData> {
     let argument = |name: &str| {
         let arguments = request.arguments.as_ref();
         arguments

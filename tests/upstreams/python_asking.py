@@ -1,17 +1,26 @@
-"""The tools of the conformance fixture that ask by their result (SEP-2322): the client answers by calling again.
+"""The tools of the conformance fixture that ask the client.
 
-The state that comes back must be the one that was given.
+A modern client is asked by the result (SEP-2322) and answers by calling again; the state that comes back must be the
+one that was given. For a legacy client `put` turns the questions into requests on the call's stream.
 """
 
 import base64
 import hashlib
 import hmac
 import json
+from functools import partial
 from typing import Any
 
+import anyio
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult
+from mcp_types import ServerRequest as AnyServerRequest
+from pydantic import TypeAdapter
 
+MODERN = "2026-07-28"
+ServerRequest = TypeAdapter(AnyServerRequest)
 Context = ServerRequestContext[Any, Any]
 Json = dict[str, Any]
 
@@ -61,9 +70,48 @@ def ask(state: str | None = None, **questions: Json) -> Json:
     return asked if state is None else {**asked, "requestState": seal(state)}
 
 
-def asking(context: Context, tool: str) -> Json:
-    params = context.params or {}
-    answers = {key: value for key, value in (params.get("inputResponses") or {}).items() if isinstance(value, dict)}
+ANSWERS = {
+    "elicitation/create": ElicitResult,
+    "sampling/createMessage": CreateMessageResult,
+    "roots/list": ListRootsResult,
+}
+
+
+async def put(context: Context, asked: Json) -> Json:
+    """The members that a legacy client's answers to these questions add to the call; all are put at once."""
+    answers: Json = {}
+
+    async def put_one(key: str, question: Json) -> None:
+        request = ServerRequest.validate_python({**question, "jsonrpc": "2.0"})
+        where = ServerMessageMetadata(related_request_id=context.request_id)
+        answer = await context.session.send_request(request, ANSWERS[question["method"]], metadata=where)
+        answers[key] = answer.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    async with anyio.create_task_group() as group:
+        for key, question in asked["inputRequests"].items():
+            group.start_soon(put_one, key, question)
+    state = {"requestState": asked["requestState"]} if "requestState" in asked else {}
+    return {"inputResponses": answers, **state}
+
+
+async def until_answered(context: Context, once: Any) -> Json:
+    """Calls `once(params)` until it asks no more; a modern client does the repeating itself."""
+    params = dict(context.params or {})
+    while True:
+        result = once(params)
+        if context.protocol_version == MODERN or result.get("resultType") != "input_required":
+            return result
+        params |= await put(context, result)
+
+
+def answers_in(params: Json) -> Json:
+    """Answers that are at least objects; anything else counts as missing."""
+    return {key: value for key, value in (params.get("inputResponses") or {}).items() if isinstance(value, dict)}
+
+
+def asking(declared: Any, tool: str, params: Json) -> Json:
+    """One round of the tools `test_input_required_result_...`."""
+    answers = answers_in(params)
     state = unseal(params["requestState"]) if "requestState" in params else None
     match tool:
         case "elicitation":
@@ -97,7 +145,8 @@ def asking(context: Context, tool: str) -> Json:
                 return ask("round 2", step2=form("Step 2: What is your favorite color?", "color"))
             return ask("round 1", step1=form("Step 1: What is your name?", "name"))
         case "capabilities":
-            declared = context.session.client_capabilities
+            if answers:
+                return done(text("the answers arrived"))
             wanted = {
                 "elicitation": ("user_name", form("What is your name?", "name")),
                 "sampling": ("greeting", sampling("Generate a greeting", 50)),
@@ -106,3 +155,64 @@ def asking(context: Context, tool: str) -> Json:
             asked = dict(question for key, question in wanted.items() if getattr(declared, key, None) is not None)
             return ask(**asked) if asked else done(text("the client declared nothing to ask for"))
     raise MCPError(-32602, f"unknown tool: {tool}")
+
+
+def sample(declared: Any, prompt: str, params: Json) -> Json:
+    if getattr(declared, "sampling", None) is None:
+        return done(text("the client does not support sampling"), failed=True)
+    answer = answers_in(params).get("model")
+    if answer is None:
+        return ask(model=sampling(prompt))
+    return done(text(f"LLM response: {answer.get('content', {}).get('text', '')}"))
+
+
+def elicit(declared: Any, message: str, properties: Json, lead: str, params: Json) -> Json:
+    if getattr(declared, "elicitation", None) is None:
+        return done(text("the client does not support elicitation"), failed=True)
+    answer = answers_in(params).get("user")
+    if answer is None:
+        schema = {"type": "object", "properties": properties}
+        question = {"mode": "form", "message": message, "requestedSchema": schema}
+        return ask(user={"method": "elicitation/create", "params": question})
+    return done(text(f"{lead}action={answer.get('action')}, content={json.dumps(answer.get('content'))}"))
+
+
+PERSON = {
+    "username": {"type": "string", "description": "User's response"},
+    "email": {"type": "string", "description": "User's email address"},
+}
+DEFAULTS = {
+    "name": {"type": "string", "default": "John Doe"},
+    "age": {"type": "integer", "default": 30},
+    "score": {"type": "number", "default": 95.5},
+    "status": {"type": "string", "enum": ["active", "inactive", "pending"], "default": "active"},
+    "verified": {"type": "boolean", "default": True},
+}
+
+
+def titled(word: str) -> list[Json]:
+    order = enumerate(("First", "Second", "Third"), 1)
+    return [{"const": f"value{number}", "title": f"{which} {word}"} for number, which in order]
+
+
+PLAIN = ["option1", "option2", "option3"]
+CHOICES = {
+    "untitledSingle": {"type": "string", "enum": PLAIN},
+    "titledSingle": {"type": "string", "oneOf": titled("Option")},
+    "legacyEnum": {"type": "string", "enum": ["opt1", "opt2", "opt3"], "enumNames": ["One", "Two", "Three"]},
+    "untitledMulti": {"type": "array", "items": {"type": "string", "enum": PLAIN}},
+    "titledMulti": {"type": "array", "items": {"anyOf": titled("Choice")}},
+}
+
+
+def questions(declared: Any, name: str, arguments: Json) -> dict[str, Any]:
+    """One round of each tool that asks."""
+    message, lead = arguments.get("message", ""), "Elicitation completed: "
+    tool = name.removeprefix("test_input_required_result_")
+    return {
+        "test_sampling": partial(sample, declared, arguments.get("prompt", "")),
+        "test_elicitation": partial(elicit, declared, message, PERSON, "User response: "),
+        "test_elicitation_sep1034_defaults": partial(elicit, declared, "Please check the defaults", DEFAULTS, lead),
+        "test_elicitation_sep1330_enums": partial(elicit, declared, "Please choose", CHOICES, lead),
+        **({name: partial(asking, declared, tool)} if tool != name else {}),
+    }

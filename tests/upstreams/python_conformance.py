@@ -8,6 +8,7 @@ import json
 import socket
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,14 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 from mcp.shared.exceptions import MCPError
-from mcp_types import ErrorData, SamplingMessage, TextContent
+from mcp_types import ErrorData
 
 sys.dont_write_bytecode = True
-from python_asking import Context, Json, ask, asking, done, form, text
+from python_asking import MODERN, Context, Json, answers_in, ask, done, form, questions, text, until_answered
 
 # The current revision deprecates logging, sampling and roots; older clients still use them.
 warnings.simplefilter("ignore")
 
-MODERN = "2026-07-28"
 TASKS = {"slow_compute", "failing_job", "protocol_error_job", "confirm_delete", "multi_input", "test_tool_with_task"}
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 SILENCE = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA="
@@ -93,54 +93,6 @@ async def progress(context: Context) -> None:
         await context.session.report_progress(step, 100)
 
 
-async def sample(context: Context, prompt: str) -> Json:
-    declared = context.session.client_capabilities
-    if declared is None or declared.sampling is None:
-        return done(text("the client does not support sampling"), failed=True)
-    question = SamplingMessage(role="user", content=TextContent(type="text", text=prompt))
-    answer = await context.session.create_message(
-        [question], max_tokens=100, related_request_id=context.request_id
-    )
-    return done(text(f"LLM response: {getattr(answer.content, 'text', '')}"))
-
-
-async def elicit(context: Context, message: str, properties: Json, lead: str = "Elicitation completed: ") -> Json:
-    declared = context.session.client_capabilities
-    if declared is None or declared.elicitation is None:
-        return done(text("the client does not support elicitation"), failed=True)
-    schema = {"type": "object", "properties": properties}
-    answer = await context.session.elicit_form(message, schema, related_request_id=context.request_id)
-    return done(text(f"{lead}action={answer.action}, content={json.dumps(answer.content)}"))
-
-
-PERSON = {
-    "username": {"type": "string", "description": "User's response"},
-    "email": {"type": "string", "description": "User's email address"},
-}
-DEFAULTS = {
-    "name": {"type": "string", "default": "John Doe"},
-    "age": {"type": "integer", "default": 30},
-    "score": {"type": "number", "default": 95.5},
-    "status": {"type": "string", "enum": ["active", "inactive", "pending"], "default": "active"},
-    "verified": {"type": "boolean", "default": True},
-}
-
-
-def titled(word: str) -> list[Json]:
-    order = enumerate(("First", "Second", "Third"), 1)
-    return [{"const": f"value{number}", "title": f"{which} {word}"} for number, which in order]
-
-
-PLAIN = ["option1", "option2", "option3"]
-CHOICES = {
-    "untitledSingle": {"type": "string", "enum": PLAIN},
-    "titledSingle": {"type": "string", "oneOf": titled("Option")},
-    "legacyEnum": {"type": "string", "enum": ["opt1", "opt2", "opt3"], "enumNames": ["One", "Two", "Three"]},
-    "untitledMulti": {"type": "array", "items": {"type": "string", "enum": PLAIN}},
-    "titledMulti": {"type": "array", "items": {"anyOf": titled("Choice")}},
-}
-
-
 async def updated(uri: str) -> None:
     await bus.publish(ResourceUpdated(uri))
     for session in subscribers.get(uri, []):
@@ -159,8 +111,8 @@ async def call_tool(context: Context, params: Any) -> Json:
     name, arguments, session = params.name, params.arguments or {}, context.session
     if name in SIMPLE:
         return done(*SIMPLE[name])
-    if name.startswith("test_input_required_result_"):
-        return asking(context, name.removeprefix("test_input_required_result_"))
+    if name in (once := questions(session.client_capabilities, name, arguments)):
+        return await until_answered(context, once[name])
     match name:
         case "test_error_handling":
             return done(text("This tool intentionally returns an error for testing"), failed=True)
@@ -170,14 +122,6 @@ async def call_tool(context: Context, params: Any) -> Json:
             await log(context, "One message")
         case "test_tool_with_progress":
             await progress(context)
-        case "test_sampling":
-            return await sample(context, arguments.get("prompt", ""))
-        case "test_elicitation":
-            return await elicit(context, arguments.get("message", ""), PERSON, "User response: ")
-        case "test_elicitation_sep1034_defaults":
-            return await elicit(context, "Please check the defaults", DEFAULTS)
-        case "test_elicitation_sep1330_enums":
-            return await elicit(context, "Please choose", CHOICES)
         case "test_reconnection":
             # The client comes back for the rest: SEP-1699.
             if context.close_sse_stream is not None:
@@ -221,8 +165,11 @@ async def call_tool(context: Context, params: Any) -> Json:
 
 
 async def get_prompt(context: Context, params: Any) -> Json:
-    arguments = params.arguments or {}
-    answers = (context.params or {}).get("inputResponses") or {}
+    return await until_answered(context, partial(prompt_once, params))
+
+
+def prompt_once(params: Any, raw: Json) -> Json:
+    arguments, answers = params.arguments or {}, answers_in(raw)
     match params.name:
         case "test_simple_prompt":
             blocks = [text("This is a simple prompt for testing.")]
@@ -234,7 +181,7 @@ async def get_prompt(context: Context, params: Any) -> Json:
         case "test_prompt_with_image":
             blocks = [image(), text("Please analyze the image above.")]
         case "test_input_required_result_prompt":
-            if not isinstance(answers.get("user_context"), dict):
+            if "user_context" not in answers:
                 return ask(user_context=form("What context should the prompt use?", "context"))
             blocks = [text(f"With context: {answers['user_context'].get('content', {}).get('context')}")]
         case name:

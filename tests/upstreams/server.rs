@@ -102,8 +102,12 @@ impl ServerHandler for Server {
         Ok(result)
     }
 
-    async fn get_prompt(&self, request: GetPromptRequestParams, _: Context) -> Result<GetPromptResponse, ErrorData> {
-        prompts::get(&request)
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: Context,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        prompts::get(request, &context).await
     }
 
     async fn list_resources(

@@ -27,7 +27,7 @@ pub(crate) async fn call(
     request: CallToolRequestParams,
     context: Context,
 ) -> Result<CallToolResponse, ErrorData> {
-    if let Some(response) = input_required::call(&request, &context.meta) {
+    if let Some(response) = input_required::call(request.clone(), &context).await {
         return response;
     }
     if let Some(response) = tasks::call(state, &request, &context).await {
