@@ -25,6 +25,7 @@ mod caller;
 mod calls;
 mod door;
 mod forward;
+mod gather;
 mod heading;
 mod inspect;
 mod intake;

@@ -7,9 +7,12 @@
 use super::message::{Kind, Message, object};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Object, Splice};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use memchr::memmem;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// Distinguishes our ids from those that an upstream made up.
 const MARK: &str = "mt:";
@@ -27,6 +30,42 @@ pub fn expose(upstream: &str, id: &str) -> Bytes {
 pub fn reveal(exposed: &str) -> Option<(&str, &str)> {
     let (upstream, id) = exposed.strip_prefix(MARK)?.split_once(':')?;
     (!upstream.is_empty()).then_some((upstream, id))
+}
+
+/// Where a list of the tasks of several upstreams goes on: their own cursors, by name. To clients one opaque text.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Cursors(BTreeMap<Box<str>, Box<str>>);
+
+impl Cursors {
+    /// `upstream` has more behind `cursor`.
+    pub fn insert(&mut self, upstream: &str, cursor: &str) {
+        self.0.insert(upstream.into(), cursor.into());
+    }
+
+    /// Nobody has more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Where `upstream` goes on; `None`: it has no more.
+    #[must_use]
+    pub fn of(&self, upstream: &str) -> Option<&str> {
+        self.0.get(upstream).map(|cursor| &**cursor)
+    }
+
+    /// As the client gets it; plain characters only.
+    #[must_use]
+    pub fn write(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a map of strings is always JSON");
+        URL_SAFE_NO_PAD.encode(json)
+    }
+
+    /// Reads what a client gave back; `None`: it is not ours. Nothing is trusted: an upstream judges its own cursor.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    }
 }
 
 /// True if `data` may hold a message that [`to_client`] or [`to_upstream`] changes. What is false need not be read.
@@ -163,6 +202,29 @@ mod tests {
             assert_eq!(reveal(foreign), None, "{foreign}");
         }
         assert_eq!(reveal("mt:up:"), Some(("up", "")), "an empty id is an id");
+    }
+
+    #[test]
+    fn cursors_of_several_upstreams_are_one_text() {
+        let mut cursors = Cursors::default();
+        assert!(cursors.is_empty());
+        cursors.insert("a", "p\"2");
+        cursors.insert("b", "");
+        let text = cursors.write();
+        assert!(
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+            "{text}"
+        );
+        assert_eq!(Cursors::read(&text), Some(cursors.clone()));
+        assert_eq!(
+            (cursors.of("a"), cursors.of("b"), cursors.of("c")),
+            (Some("p\"2"), Some(""), None)
+        );
+        assert_eq!(
+            [Cursors::read("?"), Cursors::read("bm8"), Cursors::read("")],
+            [None, None, None]
+        );
     }
 
     proptest! {

@@ -27,14 +27,32 @@ pub(super) struct Outgoing {
     pub(super) params: ParamHeaders,
     /// The answer may name tasks of one of several upstreams: their ids must be rewritten.
     pub(super) tasks: bool,
-    /// The upstream may be silent for as long as a task takes (`tasks/result`).
-    pub(super) waits: bool,
+    /// How long the upstream may take.
+    pub(super) patience: Patience,
 }
+
+/// How long an upstream may be silent until response headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// `timeout.call`
+    Usual,
+    /// Others are asked too.
+    Brief,
+    /// As long as a task takes (`tasks/result`).
+    Endless,
+}
+
+/// See [`Patience::Brief`].
+const BRIEF: Duration = Duration::from_secs(10);
 
 impl Outgoing {
     /// Until response headers; `None`: for as long as the client waits.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        (!self.waits).then_some(self.upstream.call_timeout)
+        match self.patience {
+            Patience::Usual => Some(self.upstream.call_timeout),
+            Patience::Brief => Some(self.upstream.call_timeout.min(BRIEF)),
+            Patience::Endless => None,
+        }
     }
 }
 
@@ -43,8 +61,10 @@ impl Outgoing {
 pub(super) struct Routed {
     /// The calls to try in turn: one, or several when an unknown resource is asked around.
     pub(super) calls: Vec<Outgoing>,
+    /// All of them are to be asked, and their answers to become one.
+    pub(super) gather: bool,
     /// Exposed name or URI, for log and messages.
-    pub(super) name: Arc<str>,
+    pub(super) name: Option<Arc<str>>,
 }
 
 /// Finds out who answers this request.
@@ -87,6 +107,7 @@ pub(super) fn route(
         Method::TasksGet | Method::TasksUpdate | Method::TasksResult | Method::TasksCancel => {
             task::route(endpoint, era, method, envelope, headers, body)
         }
+        Method::TasksList => task::list(endpoint, era, envelope, body),
         Method::Initialize
         | Method::Discover
         | Method::Ping
@@ -97,8 +118,7 @@ pub(super) fn route(
         | Method::ResourcesSubscribe
         | Method::ResourcesUnsubscribe
         | Method::SetLevel
-        | Method::Listen
-        | Method::TasksList => Err(Reject::UnknownMethod(era)),
+        | Method::Listen => Err(Reject::UnknownMethod(era)),
     }
 }
 
@@ -174,7 +194,8 @@ fn one(
     let call = outgoing(endpoint, target, envelope, raw, body)?;
     Ok(Routed {
         calls: vec![call],
-        name: name.into(),
+        gather: false,
+        name: Some(name.into()),
     })
 }
 
@@ -200,7 +221,8 @@ fn owned(
             }
             Ok(Routed {
                 calls,
-                name: uri.into(),
+                gather: false,
+                name: Some(uri.into()),
             })
         }
     }
@@ -229,7 +251,7 @@ fn asked(endpoint: &Endpoint, index: UpstreamIndex, body: &Bytes) -> Option<Outg
         renamed: None,
         params: None,
         tasks: false,
-        waits: false,
+        patience: Patience::Usual,
     })
 }
 
@@ -261,7 +283,7 @@ fn outgoing(
             renamed: None,
             params: target.params.clone(),
             tasks: false,
-            waits: false,
+            patience: Patience::Usual,
         });
     };
     let splice = Splice {
@@ -273,6 +295,6 @@ fn outgoing(
         renamed: Some(Arc::clone(&target.name)),
         params: target.params.clone(),
         tasks: false,
-        waits: false,
+        patience: Patience::Usual,
     })
 }

@@ -1,6 +1,8 @@
-//! The calls that one request may lead to, in turn: usually one, several where an unknown resource is asked around.
+//! The calls that one request may lead to, in turn: usually one; several where an unknown resource is asked around,
+//! or where all answers together are the answer.
 
 use super::call::Outgoing;
+use super::gather::Gathered;
 use crate::engine::mcp::Era;
 use crate::engine::snapshot::Speech;
 use bytes::Bytes;
@@ -13,6 +15,8 @@ pub(super) struct Calls {
     next: VecDeque<Outgoing>,
     /// Several are asked: an answer "not found" leads to the next.
     around: bool,
+    /// All are asked, and this is what came of it so far.
+    gathered: Option<Box<Gathered>>,
     /// The tie is for this exchange alone.
     pub(super) one_shot: bool,
 }
@@ -23,8 +27,32 @@ impl Calls {
             current: None,
             around: calls.len() > 1,
             next: calls.into(),
+            gathered: None,
             one_shot: false,
         }
+    }
+
+    /// Calls whose answers are gathered into one.
+    pub(super) fn gathering(calls: Vec<Outgoing>) -> Self {
+        Self {
+            around: false,
+            gathered: Some(Box::default()),
+            ..Self::new(calls)
+        }
+    }
+
+    /// What came of calls that are gathered; `None`: they are not.
+    pub(super) fn gathered_mut(&mut self) -> Option<&mut Gathered> {
+        self.gathered.as_deref_mut()
+    }
+
+    pub(super) const fn is_gathering(&self) -> bool {
+        self.gathered.is_some()
+    }
+
+    /// An answer must be read as a whole before it is known what comes next.
+    pub(super) const fn reads_answers(&self) -> bool {
+        self.around || self.is_gathering()
     }
 
     /// Goes to the next one.

@@ -55,13 +55,21 @@ pub(super) struct Suspicion {
 impl Exchange {
     /// A request was routed: find its tie to the upstream, then make the call.
     pub(super) fn begin_call(&mut self, request: Box<Request>, routed: Routed) -> Step {
-        self.record.tool = Some(routed.name);
-        self.tie(request, Calls::new(routed.calls))
+        self.record.tool = routed.name;
+        let calls = if routed.gather {
+            Calls::gathering(routed.calls)
+        } else {
+            Calls::new(routed.calls)
+        };
+        self.tie(request, calls)
     }
 
     /// Finds the tie for the next call in line.
     pub(super) fn tie(&mut self, request: Box<Request>, mut calls: Calls) -> Step {
         let Some(call) = calls.advance() else {
+            if let Some(gathered) = calls.gathered_mut() {
+                return self.gathered(&request, gathered);
+            }
             return self.reject_missing(&request);
         };
         let upstream = Arc::clone(&call.upstream);

@@ -169,14 +169,14 @@ fn legacy(
         | Method::Complete
         | Method::TasksGet
         | Method::TasksResult
-        | Method::TasksCancel => call::route(endpoint, Era::Legacy, method, envelope, headers, body).map(Plan::Call),
+        | Method::TasksCancel
+        | Method::TasksList => call::route(endpoint, Era::Legacy, method, envelope, headers, body).map(Plan::Call),
         Method::Initialize
         | Method::Discover
         | Method::ResourcesSubscribe
         | Method::ResourcesUnsubscribe
         | Method::Listen
-        | Method::TasksUpdate
-        | Method::TasksList => Err(Reject::UnknownMethod(Era::Legacy)),
+        | Method::TasksUpdate => Err(Reject::UnknownMethod(Era::Legacy)),
     }
 }
 

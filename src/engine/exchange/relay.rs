@@ -203,7 +203,7 @@ impl Relay {
             },
             Stage::AwaitHead | Stage::Stream(_) => false,
         };
-        self.streamable && readable && !self.calls.asking_around()
+        self.streamable && readable && !self.calls.reads_answers()
     }
 
     /// The call will not be made again: what it was made of need not be kept as long as the answer takes.

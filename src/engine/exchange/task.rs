@@ -2,10 +2,11 @@
 //!
 //! Tasks are of one era: a task of an upstream that the client reaches by translation is unknown to it.
 
-use super::call::{self, Outgoing, Routed};
+use super::call::{self, Outgoing, Patience, Routed};
 use super::event::Headers;
+use super::plan::FOREIGN_CURSOR;
 use super::reject::{Reject, Trouble};
-use crate::engine::call::task;
+use crate::engine::call::task::{self, Cursors};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Envelope, Splice};
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
@@ -39,18 +40,75 @@ pub(super) fn route(
     let splice = Splice {
         edits: owned.id.iter().map(|id| (envelope.span(raw), quote(id))).collect(),
     };
+    let patience = if method == Method::TasksResult {
+        // It answers when the task is done.
+        Patience::Endless
+    } else {
+        Patience::Usual
+    };
     let call = Outgoing {
         upstream: Arc::clone(owned.upstream),
         body: splice.apply(body),
         renamed: owned.id.map(Arc::from),
         params: None,
         tasks: owned.id.is_some(),
-        waits: method == Method::TasksResult,
+        patience,
     };
     Ok(Routed {
         calls: vec![call],
-        name: id.as_ref().into(),
+        gather: false,
+        name: Some(id.as_ref().into()),
     })
+}
+
+/// Finds out who has tasks to list (2025-11-25). The only upstream answers itself; of several, those that can list are
+/// asked, on later pages those that have more.
+pub(super) fn list(endpoint: &Endpoint, era: Era, envelope: &Envelope<'_>, body: &Bytes) -> Result<Routed, Reject> {
+    offered(endpoint, era)?;
+    if let [only] = endpoint.upstreams.as_slice() {
+        call::usable(only)?;
+        return Ok(Routed {
+            calls: vec![page(only, body.clone(), Patience::Usual)],
+            gather: false,
+            name: None,
+        });
+    }
+    let cursor = match envelope.params.raw("cursor") {
+        None | Some("null") => None,
+        Some(raw) => {
+            let cursors = envelope.params.string("cursor").and_then(|text| Cursors::read(&text));
+            Some((raw, cursors.ok_or(FOREIGN_CURSOR)?))
+        }
+    };
+    let can = |upstream: &&Arc<Upstream>| {
+        upstream.speech(era).is_some_and(|speech| speech.tasks_list) && call::usable(upstream).is_ok()
+    };
+    let call = |upstream: &Arc<Upstream>| {
+        let Some((raw, cursors)) = &cursor else {
+            return Some(page(upstream, body.clone(), Patience::Brief));
+        };
+        let splice = Splice {
+            edits: vec![(envelope.span(raw), quote(cursors.of(&upstream.name)?))],
+        };
+        Some(page(upstream, splice.apply(body), Patience::Brief))
+    };
+    Ok(Routed {
+        calls: endpoint.upstreams.iter().filter(can).filter_map(call).collect(),
+        gather: true,
+        name: None,
+    })
+}
+
+/// One page of one upstream's tasks; brief patience: of one among several.
+fn page(upstream: &Arc<Upstream>, body: Bytes, patience: Patience) -> Outgoing {
+    Outgoing {
+        upstream: Arc::clone(upstream),
+        body,
+        renamed: None,
+        params: None,
+        tasks: patience == Patience::Brief,
+        patience,
+    }
 }
 
 /// True if the answer to this `tools/call` may be a task whose id needs its upstream's name: the upstream begins tasks only

@@ -45,7 +45,7 @@ impl Exchange {
         };
         let Collected { head, mut pieces, .. } = collected;
         let (status, mut headers) = (head.status, head.headers);
-        let must_convert = relay.request.accepts == Accepts::Json || relay.calls.asking_around();
+        let must_convert = relay.request.accepts == Accepts::Json || relay.calls.reads_answers();
         if head.media == Media::EventStream && must_convert {
             let Some(message) = response_in(&pieces) else {
                 return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::Garbage));
@@ -57,6 +57,10 @@ impl Exchange {
             && let Some(inspector) = &relay.inspector
         {
             pieces = vec![inspector.whole(pieces.concat().into())];
+        }
+        if let Some(gathered) = relay.calls.gathered_mut() {
+            gathered.take(&relay.call.upstream.name, pieces.concat().into());
+            return self.relay_next(*relay);
         }
         if relay.calls.asking_around() && is_not_found(&pieces) {
             return self.relay_next(*relay);
@@ -130,6 +134,9 @@ impl Exchange {
         calls: Calls,
         trouble: Trouble,
     ) -> Step {
+        if calls.is_gathering() {
+            return self.gather_on(request, calls, trouble);
+        }
         if calls.is_last() {
             let upstream = calls.current().map(|call| Arc::clone(&call.upstream.name));
             let upstream = upstream
