@@ -52,7 +52,7 @@ check: link-deny ## format, lints, docs, unit tests, cargo-deny
 
 .PHONY: test
 test: tools ## check, then integration, end-to-end and conformance tests with real Envoy, servers, clients
-	@bash .ci/parts format lints docs licences unit build integration end-to-end conformance
+	@bash .ci/parts format lints docs licences unit build integration end-to-end direct conformance
 
 .PHONY: bench
 bench: tools link-oha ## engine benches, and the comparison with the no-op processor and mcp_router

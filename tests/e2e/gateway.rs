@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+use super::harness::gateway::via_of_this_run;
 use super::process::{Running, free_port};
 use super::tools;
 use std::fs;
@@ -53,9 +54,10 @@ impl Gateway {
 
     /// In front of these upstreams: (name, URL, prefix).
     pub(crate) fn before(upstreams: &[(&str, &str, &str)]) -> Self {
-        let rows = upstreams
-            .iter()
-            .map(|(name, url, prefix)| format!("  - {{ name: {name}, url: \"{url}\", prefix: \"{prefix}\" }}\n"));
+        let via = via_of_this_run().unwrap_or_else(|| "envoy".to_owned());
+        let rows = upstreams.iter().map(|(name, url, prefix)| {
+            format!("  - {{ name: {name}, url: \"{url}\", prefix: \"{prefix}\", via: {via} }}\n")
+        });
         Self::up(&format!("upstreams:\n{}", rows.collect::<String>()))
     }
 

@@ -67,7 +67,9 @@ impl Setup {
     /// An upstream; `more` stands in its flow mapping, as `prefix: '', via: direct`.
     pub(crate) fn upstream_with(mut self, name: &str, url: &str, more: &str) -> Self {
         let comma = if more.is_empty() { "" } else { ", " };
-        writeln!(self.upstreams, "- {{ name: {name}, url: '{url}'{comma}{more} }}").expect("a string takes it");
+        let via = via_of_this_run().filter(|_| !more.contains("via:") && !more.contains("protocol:"));
+        let via = via.map(|via| format!(", via: {via}")).unwrap_or_default();
+        writeln!(self.upstreams, "- {{ name: {name}, url: '{url}'{comma}{more}{via} }}").expect("a string takes it");
         self
     }
 
@@ -312,6 +314,14 @@ impl Drop for Gateway {
             thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// `MCP_MANIFOLD_TEST_VIA`: what every upstream that does not say `via` says in this run of the tests. What passes through
+/// Envoy must pass through the processor alike.
+pub(crate) fn via_of_this_run() -> Option<String> {
+    std::env::var("MCP_MANIFOLD_TEST_VIA")
+        .ok()
+        .filter(|via| !via.is_empty())
 }
 
 /// The address in `http://ADDRESS/...`.

@@ -122,8 +122,9 @@ async fn twenty_calls_that_lose_one_session_share_one_new_one() {
 #[tokio::test]
 async fn what_is_not_kept_for_a_replay_is_an_error_and_the_next_call_recovers() {
     let puppet = Puppet::start(&["echo"]).await;
+    // A call that the processor makes is always kept until its response headers, within `limits.bodies`.
     let gateway = Setup::new()
-        .puppet("up", &puppet)
+        .upstream_with("up", &puppet.url(), "via: envoy")
         .with("limits: { replay: 1KiB }")
         .up()
         .await;

@@ -188,11 +188,12 @@ async fn an_answer_that_breaks_off_never_looks_complete() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"jsonrpc\":";
     puppet.play_for("tools/call", Act::SayAndLeave(head.as_bytes().to_vec()));
     let response = call(&client).await;
-    // Either the end came after the headers had gone out, or Envoy saw it before and says so.
+    // Either the end came after the headers had gone out, or Envoy saw it before and says so, or the processor.
     if response.whole {
-        assert_eq!(response.status, 502, "{response:?}");
         assert_eq!(response.message()["id"], "the id");
-        assert_eq!(response.message()["error"]["code"], -31014);
+        let said = (response.status, response.message()["error"]["code"].as_i64());
+        let known = [(502, Some(-31014)), (200, Some(-31010))];
+        assert!(known.contains(&said), "{response:?}");
     }
 }
 
