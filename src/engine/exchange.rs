@@ -164,6 +164,7 @@ impl Exchange {
             (Phase::AwaitBody(arrival), Event::Envoy(Message::RequestTrailers)) => self.read(*arrival, true, now),
             (Phase::AwaitBody(_), Event::Timer) => self.reject(&Reject::TooSlow, None),
             (Phase::AwaitBody(_), Event::NoRoom) => self.reject(&Reject::NoRoom, None),
+            (Phase::Calling(relay), Event::NoRoom) => self.relay_crowded(&relay),
             (Phase::Asking(request, then), Event::Finding(finding)) => self.found(request, then, finding, now),
             (Phase::Calling(relay), Event::Call(event)) => self.relayed(relay, event),
             (Phase::Calling(relay), Event::Finding(finding)) => self.relay_found(relay, finding),

@@ -210,7 +210,7 @@ impl Reject {
             Self::Params(what) | Self::Meta(what) | Self::HeaderMismatch(what) => (*what).to_owned(),
             Self::BodyTooLarge(limit) => format!("body is larger than {limit} bytes"),
             Self::TooSlow => "the request was not received in time".to_owned(),
-            Self::NoRoom => "the gateway holds too many request bodies, try again".to_owned(),
+            Self::NoRoom => "the gateway holds too many bodies, try again".to_owned(),
             Self::MediaType(what) | Self::Forbidden(what) => (*what).to_owned(),
             Self::NoEndpoint(_) => "no MCP endpoint at this path".to_owned(),
             Self::MethodNotAllowed => "method not allowed".to_owned(),

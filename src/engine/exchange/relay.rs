@@ -18,6 +18,7 @@ use super::{Accepts, BodyMode, Exchange, Headers, Phase, Request, heading};
 use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
+use crate::engine::sse::Decoder;
 use bytes::Bytes;
 use pulse::Pulse;
 use std::sync::Arc;
@@ -86,6 +87,8 @@ struct Collected {
     pieces: Vec<Bytes>,
     len: usize,
     complete: bool,
+    /// See [`Relay::new_listener`].
+    listener: Option<Decoder>,
     /// Whether the upstream session is lost is being found out; what to do if it is not.
     doubt: Option<Settled>,
 }
@@ -116,7 +119,7 @@ impl Head {
 
 impl Relay {
     pub(super) fn held(&self) -> usize {
-        self.call.body.len()
+        self.call.body.len() + self.collected()
     }
 
     /// What has to be closed when the relay ends.
@@ -163,6 +166,12 @@ impl Relay {
             return Some(Box::new(Inspector::with_tasks(upstream)));
         }
         self.request.is_inspected().then(|| Box::new(Inspector::new(upstream)))
+    }
+
+    /// What listens for a request of the upstream that nobody would hear: the answer goes out only when it is whole.
+    fn new_listener(&self, media: Media) -> Option<Decoder> {
+        let unheard = media == Media::EventStream && !self.streamable && self.request.is_inspected();
+        unheard.then(Decoder::default)
     }
 
     /// A piece of an event stream as the client may see it; it may be empty, since half an event waits.

@@ -1,4 +1,5 @@
-//! What one exchange holds of the two body budgets: `limits.bodies` until its decision, `limits.replay` after it.
+//! What one exchange holds of the two body budgets: `limits.bodies` until its decision and for an answer that is collected,
+//! `limits.replay` for what is kept after the decision.
 
 use crate::edge::extproc::backroom::Backroom;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ impl<B: Backroom> Holding<B> {
         }
     }
 
-    /// Takes room for a piece of body. False: there is none.
+    /// Takes room for a piece of a body. False: there is none.
     pub(super) fn take(&mut self, bytes: usize) -> bool {
         let room = bytes == 0 || self.backroom.bodies().reserve(bytes);
         if room {
@@ -27,10 +28,13 @@ impl<B: Backroom> Holding<B> {
         room
     }
 
-    /// Before the decision: gives back what the exchange no longer holds. Always true.
+    /// Before the decision: gives back what the exchange no longer holds; takes room for what it has collected of an
+    /// answer. False: there is none.
     pub(super) fn undecided(&mut self, held: usize) -> bool {
+        // A call that is made again is under way again.
+        self.keep_replay(0);
         self.keep_bodies(held);
-        true
+        self.take(held - self.bodies)
     }
 
     /// After it: what is still held counts as kept for a replay. False: no room for that.

@@ -154,13 +154,12 @@ impl<B: Backroom> Live<B> {
 
     fn account(&mut self) {
         let held = self.exchange.held();
-        let room = if self.end != End::Open || self.exchange.decided() {
-            self.holding.decided(held)
-        } else {
-            self.holding.undecided(held)
-        };
-        if !room {
-            self.exchange.drop_replay();
+        if self.end != End::Open || self.exchange.decided() {
+            if !self.holding.decided(held) {
+                self.exchange.drop_replay();
+            }
+        } else if !self.holding.undecided(held) {
+            self.turn(Event::NoRoom);
         }
     }
 

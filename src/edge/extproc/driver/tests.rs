@@ -107,6 +107,52 @@ async fn a_relay_cut_in_the_middle_of_a_document_ends_with_an_error() {
 }
 
 #[tokio::test]
+async fn a_call_is_read_only_as_fast_as_its_replies_are_taken() {
+    let mut stage = Stage::new();
+    let version = Version::V2025_11_25;
+    stage.backroom.will_find(Finding::Bound(Binding { id: None, version }));
+    stage.say(head("POST", false));
+    stage.say(body(SEARCH, true));
+    assert!(stage.poll().is_pending(), "the call runs");
+    stage
+        .backroom
+        .call_event(CallEvent::Head(upstream_head(200, "text/event-stream")));
+    for _ in 0..10 {
+        stage.backroom.call_event(CallEvent::Chunk("data: {}\n\n".into()));
+    }
+    for taken in 1..=11 {
+        assert!(stage.poll().is_ready());
+        assert_eq!(
+            stage.backroom.taken(),
+            taken,
+            "what nobody takes is not read: the upstream has to wait"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_collected_answer_counts_and_one_without_room_is_refused() {
+    let mut stage = Stage::new();
+    let version = Version::V2025_11_25;
+    stage.backroom.will_find(Finding::Bound(Binding { id: None, version }));
+    let mut first = head("POST", false);
+    first.protocol_config = Some(modes(2, 0));
+    stage.say(first);
+    stage.say(body(SEARCH, true));
+    assert_eq!(stage.replies(), ["request headers"]);
+    stage
+        .backroom
+        .call_event(CallEvent::Head(upstream_head(200, "application/json")));
+    stage.backroom.call_event(CallEvent::Chunk(vec![b' '; 1 << 19].into()));
+    assert!(stage.poll().is_pending(), "it is not complete");
+    assert!(stage.backroom.bodies.used() > 1 << 19);
+    stage.backroom.call_event(CallEvent::Chunk(vec![b' '; 1 << 19].into()));
+    assert_eq!(stage.replies(), ["immediate 503"]);
+    assert_eq!(stage.ending(), Some(Ok(())));
+    assert_eq!(stage.backroom.bodies.used(), 0);
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_early_gets_no_clean_end() {
     let mut stage = Stage::new();
     stage.say(head("POST", false));

@@ -1,6 +1,7 @@
 //! What a collected answer says.
 
 use super::COLLECT_MAX;
+use crate::engine::call::{Kind, Message};
 use crate::engine::jsonrpc::{Envelope, Shape};
 use crate::engine::sse;
 use bytes::Bytes;
@@ -18,6 +19,17 @@ pub(super) fn response_in(pieces: &[Bytes]) -> Option<Bytes> {
         }
     }
     None
+}
+
+/// Whether this piece of an event stream completes a request.
+pub(super) fn asks(decoder: &mut sse::Decoder, piece: &[u8]) -> bool {
+    let Ok(events) = decoder.feed(piece, COLLECT_MAX) else {
+        return false;
+    };
+    events.iter().any(|event| {
+        let message = Message::read(&event.data);
+        message.is_some_and(|message| matches!(message.kind, Kind::Request { .. }))
+    })
 }
 
 /// Whether a JSON-RPC response says that there is no such resource.

@@ -1,5 +1,6 @@
 //! What comes of a relayed call: its head, its pieces, the timer, what is found out about its session.
 
+use super::collected::asks;
 use super::pulse::Pulse;
 use super::{COLLECT_MAX, COMMENT, Collected, Flow, Head, KEEP_ALIVE, PROMPT, Relay, SMALL, Stage, Turn};
 use crate::engine::exchange::event::{CallEvent, Finding, ResponseHead, UpstreamFailure};
@@ -9,6 +10,9 @@ use crate::engine::exchange::verdict::{self, Media, Settled, Verdict};
 use crate::engine::exchange::{Exchange, Phase, heading};
 use bytes::Bytes;
 use std::sync::Arc;
+
+/// What a wiring must say for an answer that cannot wait to be whole.
+const STREAMS: &str = "request_body_mode must be FULL_DUPLEX_STREAMED for a server that asks its client";
 
 impl Exchange {
     /// The call made progress.
@@ -58,6 +62,7 @@ impl Exchange {
             pieces: Vec::new(),
             len: 0,
             complete: false,
+            listener: relay.new_listener(media),
             doubt,
         });
         match question {
@@ -89,6 +94,9 @@ impl Exchange {
                 });
             }
             Stage::Collect(collected) => {
+                if collected.listener.as_mut().is_some_and(|decoder| asks(decoder, &chunk)) {
+                    return self.relay_unheard(&relay);
+                }
                 collected.len += chunk.len();
                 collected.pieces.push(chunk);
                 if collected.len > SMALL && collected.doubt.is_none() && relay.may_stream() {
@@ -99,6 +107,20 @@ impl Exchange {
             }
         }
         self.phase = Phase::Calling(relay);
+        step
+    }
+
+    /// The upstream asks the client before it answers, and all that can be sent is a whole answer.
+    fn relay_unheard(&mut self, relay: &Relay) -> Step {
+        let mut step = self.reject(&Reject::Wiring(STREAMS), relay.request.id());
+        step.commands.extend(relay.cancel().into_iter().chain(relay.close()));
+        step
+    }
+
+    /// No room is left for what is collected (`limits.bodies`).
+    pub(in crate::engine::exchange) fn relay_crowded(&mut self, relay: &Relay) -> Step {
+        let mut step = self.reject(&Reject::NoRoom, relay.request.id());
+        step.commands.extend(relay.cancel().into_iter().chain(relay.close()));
         step
     }
 

@@ -28,6 +28,7 @@ use futures_util::stream::{Stream, poll_fn};
 use prost::Message as _;
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -55,6 +56,7 @@ struct Script {
     call: Option<mpsc::UnboundedSender<CallEvent>>,
     mail: Vec<(String, oneshot::Sender<Bytes>)>,
     outlived: Option<CallStream>,
+    taken: Arc<AtomicUsize>,
     notices: usize,
     records: Vec<Record>,
 }
@@ -112,6 +114,11 @@ impl Scripted {
         self.script().outlived.is_some()
     }
 
+    /// How many of the call's events the driver has taken.
+    pub(super) fn taken(&self) -> usize {
+        self.script().taken.load(Ordering::Relaxed)
+    }
+
     pub(super) fn notices(&self) -> usize {
         self.script().notices
     }
@@ -165,8 +172,14 @@ impl Backroom for Scripted {
 
     fn call(&self, _call: Call) -> CallStream {
         let (sender, mut receiver) = mpsc::unbounded_channel();
-        self.script().call = Some(sender);
-        Box::pin(poll_fn(move |context| receiver.poll_recv(context)))
+        let mut script = self.script();
+        script.call = Some(sender);
+        let taken = Arc::clone(&script.taken);
+        Box::pin(poll_fn(move |context| {
+            let event = receiver.poll_recv(context);
+            taken.fetch_add(usize::from(matches!(event, Poll::Ready(Some(_)))), Ordering::Relaxed);
+            event
+        }))
     }
 
     fn outlive(&self, call: CallStream, cancelled: Option<Mail>) {
