@@ -10,7 +10,8 @@ import sys
 
 import anyio
 import uvicorn
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
+from pydantic import BaseModel
 
 server = MCPServer("words", instructions="Counts and turns words.")
 
@@ -45,8 +46,23 @@ def summarize(text: str) -> str:
     return f"Summarize in one sentence: {text}"
 
 
+class Name(BaseModel):
+    """What `greet` wants to know."""
+
+    name: str
+
+
+async def greet(ctx: Context) -> str:
+    """Asks the user for a name, and greets."""
+    await ctx.report_progress(1, 2)
+    answer = await ctx.elicit("Who are you?", Name)
+    return f"Hello, {answer.data.name}!" if answer.action == "accept" else "Hello!"
+
+
 async def main(port: int, transport: str) -> None:
     listener = socket.create_server(("127.0.0.1", port))
+    if transport == "sse":
+        server.add_tool(greet)
     app = server.sse_app() if transport == "sse" else server.streamable_http_app()
     config = uvicorn.Config(app, log_level="warning")
     path = "sse" if transport == "sse" else "mcp"

@@ -1,13 +1,15 @@
 //! HTTP+SSE servers (`protocol: sse`) by others: everything that a client can do at one, it can do through the gateway.
 
 use crate::e2e::harness::check::answered;
-use crate::e2e::harness::client::rpc;
-use crate::e2e::harness::eventually;
+use crate::e2e::harness::client::{Client, rpc};
 use crate::e2e::harness::gateway::{Gateway, Setup, Wiring};
 use crate::e2e::harness::puppet::{Act, Puppet};
+use crate::e2e::harness::{PATIENCE, eventually};
 use crate::e2e::process::{self, Running, everything_sse, everything_sse_at};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
 
 const SSE: &str = "prefix: '', protocol: sse";
 
@@ -230,4 +232,40 @@ async fn the_end_of_a_session_ends_its_connection() {
     let before = left();
     client.delete().await;
     eventually("the upstream sees its client leave", async || left() > before).await;
+}
+
+#[tokio::test]
+async fn what_the_server_asks_its_client_during_a_call_is_answered() {
+    let server = process::python_sse_server();
+    let gateway = one(&server.said).await;
+    let client = Client::connect_as(gateway.address, "2025-11-25", &json!({"elicitation": {}})).await;
+    let params = json!({"name": "greet", "arguments": {}, "_meta": {"progressToken": 1}});
+    let request = client.request(rpc("call", "tools/call", &params));
+    let mut stream = TcpStream::connect(gateway.address).await.expect("connected");
+    stream.write_all(&request.bytes()).await.expect("written");
+    let mut lines = BufReader::new(stream).lines();
+    let progress = next_message(&mut lines).await;
+    assert_eq!(progress["method"], "notifications/progress", "{progress}");
+    let asked = next_message(&mut lines).await;
+    assert_eq!(asked["method"], "elicitation/create", "{asked}");
+    let accepted = json!({"action": "accept", "content": {"name": "Ada"}});
+    let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": accepted});
+    let taken = client.request(answer.to_string()).send(gateway.address).await;
+    assert_eq!(taken.status, 202, "{taken:?}");
+    let result = next_message(&mut lines).await;
+    assert_eq!(result["id"], "call", "{result}");
+    assert_eq!(result["result"]["content"][0]["text"], "Hello, Ada!", "{result}");
+}
+
+/// The next message of an event stream.
+async fn next_message(lines: &mut Lines<BufReader<TcpStream>>) -> Value {
+    let reading = async {
+        loop {
+            let line = lines.next_line().await.expect("read").expect("a message comes");
+            if let Some(data) = line.strip_prefix("data:") {
+                return serde_json::from_str(data).expect("JSON");
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("in time")
 }
