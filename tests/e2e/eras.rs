@@ -1,3 +1,4 @@
 //! Clients of one era and upstreams of the other: what is listed, and whose tasks they reach.
 
 mod lists;
+mod tasks;

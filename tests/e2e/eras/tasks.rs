@@ -1,0 +1,198 @@
+//! Tasks of two upstreams behind one endpoint, in the form of either era.
+
+use crate::e2e::harness::check::refused;
+use crate::e2e::harness::client::{Client, Request, rpc};
+use crate::e2e::harness::gateway::{Gateway, Setup};
+use crate::e2e::harness::program::Program;
+use crate::e2e::harness::{PATIENCE, http::Response};
+use crate::e2e::{process, tools};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::Instant;
+
+async fn fixture() -> (Program, String) {
+    let mut program = Program::start(&mut Command::new(tools::example("upstream")));
+    let url = program.says("listening ").await;
+    (program, url)
+}
+
+/// A request of a modern client that can take tasks; `name` is what `Mcp-Name` mirrors.
+fn modern(method: &str, name: &str, params: &Value) -> Request {
+    let mut params = params.clone();
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},
+    });
+    Request::post(rpc(1, method, &params))
+        .with("mcp-protocol-version", "2026-07-28")
+        .with("mcp-method", method)
+        .with("mcp-name", name)
+}
+
+fn task(method: &str, id: &str) -> Request {
+    modern(method, id, &json!({"taskId": id}))
+}
+
+fn task_id(message: &Value, upstream: &str) -> String {
+    let result = &message["result"];
+    let id = result["taskId"].as_str().or_else(|| result["task"]["taskId"].as_str());
+    let id = id.unwrap_or_else(|| panic!("no task: {message}"));
+    assert!(
+        id.starts_with(&format!("mt:{upstream}:")),
+        "it names its upstream: {message}"
+    );
+    id.to_owned()
+}
+
+/// Asks for the task until it has this status.
+async fn until<F: Future<Output = Value>>(status: &str, ask: impl Fn() -> F) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let message = ask().await;
+        if message["result"]["status"] == status {
+            return message["result"].clone();
+        }
+        assert!(Instant::now() < deadline, "never {status}: {message}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+// === modern: the extension ===
+
+async fn two_modern() -> (Vec<Program>, Gateway) {
+    let ((one_program, one), (two_program, two)) = (fixture().await, fixture().await);
+    let gateway = Setup::new().upstream("one", &one).upstream("two", &two).up().await;
+    (vec![one_program, two_program], gateway)
+}
+
+async fn begin(gateway: &Gateway, tool: &str, arguments: &Value) -> Value {
+    let call = modern("tools/call", tool, &json!({"name": tool, "arguments": arguments}));
+    call.send(gateway.address).await.message()
+}
+
+#[tokio::test]
+async fn modern_tasks_of_two_upstreams_are_told_apart() {
+    let (_programs, gateway) = two_modern().await;
+    let slow = json!({"seconds": 0.1, "label": "one"});
+    let begun = begin(&gateway, "one_slow_compute", &slow).await;
+    assert_eq!(begun["result"]["resultType"], "task", "{begun}");
+    let one = task_id(&begun, "one");
+    let two = task_id(
+        &begin(&gateway, "two_slow_compute", &json!({"seconds": 0.1, "label": "two"})).await,
+        "two",
+    );
+    for (id, label) in [(&one, "one"), (&two, "two")] {
+        let done = until("completed", || async {
+            task("tasks/get", id).send(gateway.address).await.message()
+        })
+        .await;
+        assert_eq!(done["taskId"], **id);
+        assert_eq!(done["result"]["content"][0]["text"], format!("{label} took 0.1 s"));
+    }
+}
+
+#[tokio::test]
+async fn a_modern_task_takes_its_input_and_can_be_cancelled() {
+    let (_programs, gateway) = two_modern().await;
+    let id = task_id(
+        &begin(&gateway, "two_confirm_delete", &json!({"filename": "a.txt"})).await,
+        "two",
+    );
+    let get = || async { task("tasks/get", &id).send(gateway.address).await.message() };
+    until("input_required", get).await;
+    let answer = json!({"confirm": {"action": "accept", "content": {"confirm": true}}});
+    let update = modern("tasks/update", &id, &json!({"taskId": id, "inputResponses": answer}));
+    let updated = update.send(gateway.address).await.message();
+    assert_eq!(updated["result"]["resultType"], "complete", "{updated}");
+    let done = until("completed", get).await;
+    assert_eq!(done["result"]["content"][0]["text"], "a.txt: true");
+
+    let id = task_id(
+        &begin(&gateway, "one_slow_compute", &json!({"seconds": 60})).await,
+        "one",
+    );
+    let cancelled = task("tasks/cancel", &id).send(gateway.address).await.message();
+    assert!(cancelled.get("result").is_some(), "{cancelled}");
+    until("cancelled", || async {
+        task("tasks/get", &id).send(gateway.address).await.message()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_that_nobody_has_is_refused() {
+    let (_programs, gateway) = two_modern().await;
+    for id in ["unknown", "mt:three:x"] {
+        refused(id, &task("tasks/get", id).send(gateway.address).await, 200, -32602, "1");
+    }
+    let foreign = task("tasks/get", "mt:one:x").send(gateway.address).await;
+    assert_eq!(
+        foreign.message()["error"]["code"],
+        -32602,
+        "the upstream says so: {foreign:?}"
+    );
+    let other = task("tasks/get", "mt:one:x").with("mcp-name", "mt:one:y");
+    refused("Mcp-Name", &other.send(gateway.address).await, 400, -32020, "1");
+    let removed = task("tasks/result", "mt:one:x").send(gateway.address).await;
+    refused("a method of the other form", &removed, 404, -32601, "1");
+}
+
+// === legacy: 2025-11-25 ===
+
+async fn begin_research(client: &Client, tool: &str) -> Value {
+    let params = json!({"name": tool, "arguments": {"topic": "gates"}, "task": {"ttl": 60_000}});
+    client.rpc("tools/call", &params).await
+}
+
+fn related(response: &Response) -> String {
+    let message = response.message();
+    let meta = &message["result"]["_meta"]["io.modelcontextprotocol/related-task"];
+    meta["taskId"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn legacy_tasks_of_two_upstreams_are_told_apart_and_listed_together() {
+    let ((_one, one), (_two, two)) = (process::everything(), process::everything());
+    let gateway = Setup::new().upstream("one", &one).upstream("two", &two).up().await;
+    let client = gateway.client().await;
+    let one = task_id(&begin_research(&client, "one_simulate-research-query").await, "one");
+    let two = task_id(&begin_research(&client, "two_simulate-research-query").await, "two");
+
+    let list = client.rpc("tasks/list", &json!({})).await;
+    let tasks = list["result"]["tasks"].as_array().unwrap_or_else(|| panic!("{list}"));
+    let ids: Vec<&str> = tasks.iter().filter_map(|task| task["taskId"].as_str()).collect();
+    assert_eq!(ids, [&*one, &*two], "{list}");
+
+    let cancelled = client.rpc("tasks/cancel", &json!({"taskId": two})).await;
+    assert_eq!(cancelled["result"]["status"], "cancelled", "{cancelled}");
+    assert_eq!(task_id(&cancelled, "two"), two);
+
+    // It waits until the task is done.
+    let result = client.ask("tasks/result", &json!({"taskId": one})).await;
+    let text = result.message()["result"]["content"][0]["text"].to_string();
+    assert!(text.contains("gates"), "{result:?}");
+    assert_eq!(related(&result), one);
+    let got = client.rpc("tasks/get", &json!({"taskId": one})).await;
+    assert_eq!(
+        (&got["result"]["status"], task_id(&got, "one")),
+        (&json!("completed"), one)
+    );
+    let unknown = client.rpc("tasks/get", &json!({"taskId": "mt:three:x"})).await;
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+}
+
+#[tokio::test]
+async fn with_one_upstream_tasks_keep_their_ids() {
+    let (_one, one) = process::everything();
+    let gateway = Setup::new().upstream_with("one", &one, "prefix: ''").up().await;
+    let client = gateway.client().await;
+    let begun = begin_research(&client, "simulate-research-query").await;
+    let id = begun["result"]["task"]["taskId"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{begun}"));
+    assert!(!id.starts_with("mt:"), "{begun}");
+    let listed = client.rpc("tasks/list", &json!({})).await;
+    assert_eq!(listed["result"]["tasks"][0]["taskId"], id, "{listed}");
+    let result = client.ask("tasks/result", &json!({"taskId": id})).await;
+    assert_eq!(related(&result), id, "{result:?}");
+}
