@@ -118,7 +118,11 @@ impl Exchange {
                 self.up_emit(step, &up.request, &mut up.out, Some(raw), false);
                 Heard::More(up)
             }
-            answer => Heard::Turned(self.up_answer(up, answer, now)),
+            answer @ (Answer::Final { .. }
+            | Answer::Input(_)
+            | Answer::Lacking(_)
+            | Answer::Refused
+            | Answer::Garbage) => Heard::Turned(self.up_answer(up, answer, now)),
         }
     }
 
@@ -130,12 +134,15 @@ impl Exchange {
                     many => many.concat().into(),
                 };
                 match up::read(&whole, up.asked()) {
-                    Answer::Notification => self.up_trouble(up, Trouble::Failed(UpstreamFailure::Garbage)),
                     Answer::Final { message, not_found } => {
                         up.stage = Stage::Closing(None);
                         self.up_final(up, message, not_found)
                     }
-                    answer => self.up_answer(up, answer, now),
+                    answer @ (Answer::Input(_)
+                    | Answer::Lacking(_)
+                    | Answer::Refused
+                    | Answer::Notification
+                    | Answer::Garbage) => self.up_answer(up, answer, now),
                 }
             }
             // A stream that ends without an answer.

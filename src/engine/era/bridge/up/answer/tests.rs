@@ -8,10 +8,11 @@ fn answer(message: &str, method: Method) -> Answer {
 
 /// The answer that a client gets.
 fn seen(message: &str, method: Method) -> String {
-    match answer(message, method) {
-        Answer::Final { message, .. } => String::from_utf8(message.into()).expect("text"),
-        other => panic!("{other:?}"),
-    }
+    let answer = answer(message, method);
+    let Answer::Final { message, .. } = answer else {
+        panic!("{answer:?}")
+    };
+    String::from_utf8(message.into()).expect("text")
 }
 
 #[test]
