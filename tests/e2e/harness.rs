@@ -12,6 +12,7 @@ pub(crate) mod http;
 pub(crate) mod program;
 pub(crate) mod puppet;
 pub(crate) mod shared;
+pub(crate) mod stream;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

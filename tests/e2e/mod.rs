@@ -1,5 +1,6 @@
 //! Tests of the whole: Envoy, processor, servers and clients as real processes on loopback.
 
+mod asking;
 mod bad_input;
 mod chaos;
 pub(crate) mod clients;

@@ -222,6 +222,14 @@ impl Puppet {
         self.strings().script = Some(Box::new(script));
     }
 
+    /// The same, before what it already does.
+    pub(crate) fn also(&self, script: impl Fn(&Seen) -> Option<Act> + Send + 'static) {
+        let mut strings = self.strings();
+        let before = strings.script.take();
+        let both = move |seen: &Seen| script(seen).or_else(|| before.as_ref().and_then(|before| before(seen)));
+        strings.script = Some(Box::new(both));
+    }
+
     /// This act for every POST of the method.
     pub(crate) fn play_for(&self, method: &'static str, act: Act) {
         self.play(move |seen| (seen.method == method).then(|| act.clone()));

@@ -1,0 +1,134 @@
+//! The same on every road that a call may take, and what must not change on the way.
+
+use super::{Asker, HEAD, client, event, open, say};
+use crate::e2e::harness::client::rpc;
+use crate::e2e::harness::gateway::{Gateway, Setup, Wiring};
+use crate::e2e::harness::puppet::{Act, Puppet};
+use crate::e2e::harness::stream::Stream;
+use serde_json::json;
+
+const SAMPLE: &str = r#"{"jsonrpc":"2.0","id":"a-1","method":"sampling/createMessage","params":{"messages":[],"maxTokens":1,"tools":[{"name":"x","inputSchema":{"type":"object"}}],"toolChoice":{"mode":"auto"}}}"#;
+
+async fn asked_and_answered(asker: &Asker, gateway: &Gateway) {
+    let client = client(gateway).await;
+    let mut stream = open(&client, 1, "up_ask").await;
+    let question = stream.event().await.expect("a question");
+    let exposed = SAMPLE.replace(r#""a-1""#, r#""mm:up:\"a-1\"""#);
+    assert_eq!(question.lines().nth(1), Some(format!("data: {exposed}").as_str()));
+    let answer = r#"{"jsonrpc":"2.0","id":"mm:up:\"a-1\"","result":{"role":"assistant"}}"#;
+    assert_eq!(say(&client, answer).await, 202);
+    assert_eq!(
+        asker.until_told().await.text(),
+        r#"{"jsonrpc":"2.0","id":"a-1","result":{"role":"assistant"}}"#
+    );
+    assert_eq!(stream.message().await["id"], 1);
+    assert_eq!(stream.rest().await.trim(), "");
+    assert_eq!(stream.whole, Some(true));
+}
+
+#[tokio::test]
+async fn through_envoy() {
+    let asker = Asker::start(SAMPLE).await;
+    let gateway = Setup::new().puppet("up", &asker.puppet).up().await;
+    asked_and_answered(&asker, &gateway).await;
+}
+
+#[tokio::test]
+async fn through_envoy_with_buffered_requests() {
+    let asker = Asker::start(SAMPLE).await;
+    let gateway = Setup::new().puppet("up", &asker.puppet).start(Wiring::Buffered).await;
+    asked_and_answered(&asker, &gateway).await;
+}
+
+#[tokio::test]
+async fn directly() {
+    let asker = Asker::start(SAMPLE).await;
+    let gateway = Setup::new()
+        .upstream_with("up", &asker.puppet.url(), "via: direct")
+        .up()
+        .await;
+    asked_and_answered(&asker, &gateway).await;
+}
+
+#[tokio::test]
+async fn without_the_response_phase() {
+    let asker = Asker::start(SAMPLE).await;
+    let setup = Setup::new()
+        .puppet("up", &asker.puppet)
+        .with("envoy: { responsePhase: false }");
+    asked_and_answered(&asker, &setup.up().await).await;
+}
+
+#[tokio::test]
+async fn after_the_upstream_has_lost_its_session() {
+    let asker = Asker::start(SAMPLE).await;
+    let gateway = Setup::new().puppet("up", &asker.puppet).up().await;
+    let client = client(&gateway).await;
+    let mut stream = open(&client, 1, "up_ask").await;
+    stream.message().await;
+    drop(stream);
+    lose(&asker.puppet);
+    let mut stream = open(&client, 2, "up_ask").await;
+    assert_eq!(stream.header("content-length"), None);
+    assert_eq!(stream.message().await["id"], r#"mm:up:"a-1""#);
+    assert_eq!(
+        say(&client, r#"{"jsonrpc":"2.0","id":"mm:up:\"a-1\"","result":{}}"#).await,
+        202
+    );
+    assert_eq!(stream.message().await["id"], 2);
+    assert_eq!(stream.rest().await.trim(), "");
+    assert_eq!(stream.whole, Some(true));
+    let calls = asker.puppet.posted("tools/call");
+    assert_eq!(calls.len(), 3, "one in vain, and its replay");
+    assert_eq!(calls[1].body, calls[2].body);
+}
+
+/// The first call, and every ping, of the old session hears that it is gone.
+fn lose(puppet: &Puppet) {
+    let old = puppet.posted("tools/call")[0]
+        .header("mcp-session-id")
+        .map(str::to_owned);
+    puppet.also(move |seen| {
+        let of_old = seen.header("mcp-session-id").is_some() && seen.header("mcp-session-id") == old.as_deref();
+        of_old.then(|| seen.error(404, -32001, "session not found"))
+    });
+}
+
+#[tokio::test]
+async fn a_large_result_passes_unchanged() {
+    const SIZE: usize = 20 << 20;
+    let puppet = Puppet::start(&["ask"]).await;
+    puppet.play(|seen| {
+        (seen.method == "tools/call").then(|| {
+            let text = "x".repeat(SIZE);
+            let result = format!(
+                r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#,
+                seen.id
+            );
+            Act::SayAndLeave((HEAD.to_owned() + &event(&result)).into_bytes())
+        })
+    });
+    let gateway = Setup::new().puppet("up", &puppet).up().await;
+    let client = client(&gateway).await;
+    let mut stream = open(&client, 1, "up_ask").await;
+    let body = stream.rest().await;
+    assert_eq!(stream.whole, Some(true));
+    let text = "x".repeat(SIZE);
+    let result = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#);
+    assert!(body == event(&result), "{} bytes", body.len());
+}
+
+#[tokio::test]
+async fn a_json_answer_passes_unchanged() {
+    let puppet = Puppet::start(&["echo"]).await;
+    let gateway = Setup::new().puppet("up", &puppet).up().await;
+    let client = client(&gateway).await;
+    let call = rpc(1, "tools/call", &json!({"name": "up_echo", "arguments": {}}));
+    let mut stream = Stream::open(client.address, &client.request(call)).await;
+    assert_eq!(stream.header("content-type"), Some("application/json"));
+    let body = stream.rest().await;
+    assert_eq!(
+        body,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"text":"echo","type":"text"}]}}"#
+    );
+}
