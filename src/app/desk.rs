@@ -7,9 +7,9 @@ use crate::edge::telemetry::Telemetry;
 use crate::edge::upstream::Binder;
 use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Addressee, Call, Notice, Question};
+use crate::engine::exchange::step::{Addressee, Call, Notice, Question, SessionRef};
 use crate::engine::exchange::{Finding, Record};
-use crate::engine::session::{Binding, Lookup, Recall, SessionKey, SessionStore, Timestamp};
+use crate::engine::session::{Binding, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -214,6 +214,10 @@ impl Backroom for Desk {
 
     fn notify(&self, notice: Notice) {
         self.binder.notify(notice);
+    }
+
+    fn subscribe(&self, session: SessionRef, subscription: Subscription, wanted: Wanted) {
+        self.store.subscribe(session.key, session.expires, subscription, wanted);
     }
 
     fn record(&self, record: &Record, elapsed: Duration) {

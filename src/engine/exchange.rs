@@ -35,6 +35,7 @@ mod plan;
 mod reject;
 mod relay;
 mod say;
+mod subscribe;
 mod task;
 mod tell;
 mod verdict;

@@ -8,7 +8,7 @@ pub mod store;
 pub use cursor::Cursor;
 pub use id::{Claims, EndpointHash, IdError, Keys, SessionKey, fingerprint};
 pub use state::{RequestState, StateError};
-pub use store::{Binding, Client, Level, Lookup, Recall, SessionStore};
+pub use store::{Binding, Client, Level, Lookup, Recall, SessionStore, Subscription, Wanted};
 
 /// Milliseconds since the Unix epoch. The engine never asks for the time; it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

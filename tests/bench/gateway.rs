@@ -169,6 +169,7 @@ impl Gateway {
             | Command::Expect { .. }
             | Command::Watch { .. }
             | Command::Notify(_)
+            | Command::Subscribe { .. }
             | Command::Arm(_)
             | Command::Disarm => None,
         }

@@ -15,8 +15,8 @@ use mcp_manifold::edge::telemetry::{AuditLog, Metrics, Telemetry};
 use mcp_manifold::engine::config::Audit;
 use mcp_manifold::engine::exchange::Record;
 use mcp_manifold::engine::exchange::event::Refusal;
-use mcp_manifold::engine::exchange::step::{Call, Notice, Question};
-use mcp_manifold::engine::session::{SessionKey, Timestamp};
+use mcp_manifold::engine::exchange::step::{Call, Notice, Question, SessionRef};
+use mcp_manifold::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use mcp_manifold::engine::snapshot::Snapshot;
 use prost::Message;
 use std::collections::HashMap;
@@ -65,6 +65,7 @@ impl Backroom for Room {
         Box::pin(std::future::pending())
     }
     fn notify(&self, _notice: Notice) {}
+    fn subscribe(&self, _session: SessionRef, _subscription: Subscription, _wanted: Wanted) {}
     fn record(&self, record: &Record, elapsed: Duration) {
         self.telemetry.record(record, elapsed);
     }

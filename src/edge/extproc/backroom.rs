@@ -3,9 +3,9 @@
 use super::budget::Budget;
 use super::gate::Admission;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Call, Notice, Question};
+use crate::engine::exchange::step::{Call, Notice, Question, SessionRef};
 use crate::engine::exchange::{CallEvent, Finding, Record};
-use crate::engine::session::{SessionKey, Timestamp};
+use crate::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -39,6 +39,8 @@ pub trait Backroom: Send + Sync + 'static {
     fn watch(&self, session: SessionKey, id: &str) -> Mail;
     /// Does something in the background.
     fn notify(&self, notice: Notice);
+    /// Remembers a subscription of a session, or that it is over.
+    fn subscribe(&self, session: SessionRef, subscription: Subscription, wanted: Wanted);
     /// Takes the facts of one exchange; called exactly once each. `elapsed`: from the first message to our
     /// answer, or to the response headers of a forward.
     fn record(&self, record: &Record, elapsed: Duration);

@@ -4,7 +4,8 @@
 
 use super::calls::Calls;
 use crate::engine::mcp::Version;
-use crate::engine::session::{Binding, Client, Level, SessionKey, Timestamp};
+use crate::engine::session::store::SUBSCRIPTIONS;
+use crate::engine::session::{Binding, Client, Level, SessionKey, Subscription, Timestamp, Wanted};
 use dashmap::DashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
@@ -93,6 +94,8 @@ pub(super) struct Live {
     calls: Calls,
     /// Sorted by upstream.
     ties: Box<[Tie]>,
+    /// In the order in which they came.
+    subscriptions: Box<[Subscription]>,
 }
 
 /// The tie to one upstream.
@@ -133,7 +136,22 @@ impl Live {
             level: None,
             calls: Calls::default(),
             ties: Box::default(),
+            subscriptions: Box::default(),
         }
+    }
+
+    pub(super) fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
+    /// Begins or ends a subscription; one beyond the bound is not remembered.
+    pub(super) fn subscribe(&mut self, subscription: Subscription, wanted: Wanted) {
+        let mut all = std::mem::take(&mut self.subscriptions).into_vec();
+        all.retain(|known| *known != subscription);
+        if wanted == Wanted::FromNowOn && all.len() < SUBSCRIPTIONS {
+            all.push(subscription);
+        }
+        self.subscriptions = all.into_boxed_slice();
     }
 
     /// Counts as used at `now`.

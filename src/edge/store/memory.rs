@@ -10,7 +10,9 @@ use super::entry::{Entry, Live, MapKey, Sessions, Tie};
 use super::intern::{Clients, Names, stranger};
 use super::journal::{Journal, JournalError};
 use crate::engine::session::store::{Ended, Full};
-use crate::engine::session::{Binding, Client, Level, Lookup, Recall, SessionKey, SessionStore, Timestamp};
+use crate::engine::session::{
+    Binding, Client, Level, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted,
+};
 use dashmap::Entry as Slot;
 use loading::Loading;
 use std::path::PathBuf;
@@ -244,6 +246,21 @@ impl SessionStore for MemoryStore {
 
     fn set_level(&self, key: SessionKey, expires: Timestamp, level: Level) -> bool {
         self.change(key, expires, self.swept(), |live| live.level = Some(level))
+    }
+
+    fn subscribe(&self, key: SessionKey, expires: Timestamp, subscription: Subscription, wanted: Wanted) {
+        let subscription = Subscription {
+            upstream: self.names.intern(&subscription.upstream),
+            ..subscription
+        };
+        self.change(key, expires, self.swept(), |live| live.subscribe(subscription, wanted));
+    }
+
+    fn subscriptions(&self, key: SessionKey) -> Vec<Subscription> {
+        match self.sessions.get(&key.into()).as_deref() {
+            Some(Entry::Live(live)) => live.subscriptions().to_vec(),
+            Some(Entry::Ended(_)) | None => Vec::new(),
+        }
     }
 
     fn ties(&self, key: SessionKey) -> Vec<(String, Binding)> {

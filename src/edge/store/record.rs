@@ -3,6 +3,7 @@
 //! ```text
 //! live:  1 | expires 8 | client 16 | level 1+n | ties: (name 2+n | version 10 | 0, or 1 and id 4+n)*
 //! ended: 2 | expires 8
+//! live, with subscriptions: 3 | expires 8 | client 16 | level 1+n | number 2 | (name 2+n | URI 4+n)* | ties
 //! ```
 //!
 //! Reading is total: bytes that are no record give `None`, and the session is then one that we never met. Last-use
@@ -11,10 +12,11 @@
 use super::entry::{Entry, Tie};
 use super::intern::ClientHash;
 use crate::engine::mcp::Version;
-use crate::engine::session::{Binding, Level, Timestamp};
+use crate::engine::session::{Binding, Level, Subscription, Timestamp};
 
 const LIVE: u8 = 1;
 const ENDED: u8 = 2;
+const SUBSCRIBED: u8 = 3;
 /// `YYYY-MM-DD`
 const VERSION_LEN: usize = 10;
 
@@ -25,6 +27,8 @@ pub(super) enum Record<'a> {
         expires: Timestamp,
         client: ClientHash,
         level: Option<Level>,
+        /// (upstream, URI)
+        subscriptions: Vec<(&'a str, &'a str)>,
         ties: Vec<(&'a str, Binding)>,
     },
     Ended(Timestamp),
@@ -39,10 +43,14 @@ pub(super) fn encode(entry: &Entry, client: ClientHash) -> Vec<u8> {
             out.extend(expires.0.to_be_bytes());
         }
         Entry::Live(live) => {
-            out.push(LIVE);
+            let subscriptions = live.subscriptions();
+            out.push(if subscriptions.is_empty() { LIVE } else { SUBSCRIBED });
             out.extend(live.expires.0.to_be_bytes());
             out.extend(client.0.to_be_bytes());
             encode_level(live.level, &mut out);
+            if !subscriptions.is_empty() {
+                encode_subscriptions(subscriptions, &mut out);
+            }
             live.ties().iter().for_each(|tie| encode_tie(tie, &mut out));
         }
     }
@@ -56,11 +64,28 @@ fn encode_level(level: Option<Level>, out: &mut Vec<u8>) {
     out.extend(word.bytes());
 }
 
-fn encode_tie(tie: &Tie, out: &mut Vec<u8>) {
-    // Upstream names are bounded by the configuration, ids by the header limits of HTTP.
-    let name_len = u16::try_from(tie.upstream.len()).unwrap_or(u16::MAX);
+/// There are at most [`SUBSCRIPTIONS`](crate::engine::session::store::SUBSCRIPTIONS), each within a body's limit.
+fn encode_subscriptions(subscriptions: &[Subscription], out: &mut Vec<u8>) {
+    let number = u16::try_from(subscriptions.len()).unwrap_or(u16::MAX);
+    out.extend(number.to_be_bytes());
+    for subscription in subscriptions.iter().take(number.into()) {
+        encode_name(&subscription.upstream, out);
+        let uri_len = u32::try_from(subscription.uri.len()).unwrap_or(u32::MAX);
+        out.extend(uri_len.to_be_bytes());
+        out.extend(subscription.uri.bytes().take(uri_len as usize));
+    }
+}
+
+/// Upstream names are bounded by the configuration.
+fn encode_name(name: &str, out: &mut Vec<u8>) {
+    let name_len = u16::try_from(name.len()).unwrap_or(u16::MAX);
     out.extend(name_len.to_be_bytes());
-    out.extend(tie.upstream.bytes().take(name_len.into()));
+    out.extend(name.bytes().take(name_len.into()));
+}
+
+fn encode_tie(tie: &Tie, out: &mut Vec<u8>) {
+    encode_name(&tie.upstream, out);
+    // Ids are bounded by the header limits of HTTP.
     out.extend(tie.version.as_str().bytes());
     let Some(id) = &tie.id else { return out.push(0) };
     let id_len = u32::try_from(id.len()).unwrap_or(u32::MAX);
@@ -73,10 +98,15 @@ fn encode_tie(tie: &Tie, out: &mut Vec<u8>) {
 pub(super) fn decode(bytes: &[u8]) -> Option<Record<'_>> {
     let mut reader = Reader(bytes);
     let record = match reader.byte()? {
-        LIVE => Record::Live {
+        kind @ (LIVE | SUBSCRIBED) => Record::Live {
             expires: Timestamp(u64::from_be_bytes(reader.array()?)),
             client: ClientHash(u128::from_be_bytes(reader.array()?)),
             level: reader.level()?,
+            subscriptions: if kind == SUBSCRIBED {
+                reader.subscriptions()?
+            } else {
+                Vec::new()
+            },
             ties: reader.ties()?,
         },
         ENDED => Record::Ended(Timestamp(u64::from_be_bytes(reader.array()?))),
@@ -111,6 +141,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn subscriptions(&mut self) -> Option<Vec<(&'a str, &'a str)>> {
+        let number = u16::from_be_bytes(self.array()?);
+        (0..number).map(|_| self.subscription()).collect()
+    }
+
+    fn subscription(&mut self) -> Option<(&'a str, &'a str)> {
+        let name = self.name()?;
+        let uri_len = u32::from_be_bytes(self.array()?);
+        Some((name, self.text(uri_len as usize)?))
+    }
+
+    fn name(&mut self) -> Option<&'a str> {
+        let len = u16::from_be_bytes(self.array()?);
+        self.text(len.into())
+    }
+
     fn ties(&mut self) -> Option<Vec<(&'a str, Binding)>> {
         let mut ties = Vec::new();
         while !self.0.is_empty() {
@@ -120,8 +166,7 @@ impl<'a> Reader<'a> {
     }
 
     fn tie(&mut self) -> Option<(&'a str, Binding)> {
-        let name_len = u16::from_be_bytes(self.array()?);
-        let name = self.text(name_len.into())?;
+        let name = self.name()?;
         let version = Version::parse(self.text(VERSION_LEN)?)?;
         let id = match self.byte()? {
             0 => None,

@@ -10,11 +10,12 @@ use super::notices::Notices;
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
 use crate::engine::exchange::step::{Notice, SessionRef};
+use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
 use crate::engine::session::{Binding, Client, Lookup, SessionKey, SessionStore, Timestamp};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt, StreamExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -38,6 +39,9 @@ struct Inner {
     /// Attempts under way. Held for a look-up or an insertion only.
     flights: Mutex<HashMap<FlightKey, Flight>>,
 }
+
+/// Subscriptions told to a new upstream session at once.
+const RESUBSCRIBING: usize = 8;
 
 type FlightKey = (SessionKey, Arc<str>);
 type Flight = Shared<BoxFuture<'static, Outcome>>;
@@ -235,6 +239,7 @@ impl Inner {
             Ok(binding) => binding,
             Err(failure) => return Outcome::Failed(failure),
         };
+        self.resubscribe(session, upstream, &binding).await;
         let kept = self
             .store
             .bind(session.key, session.expires, upstream, binding.clone(), now());
@@ -245,6 +250,30 @@ impl Inner {
             self.close(Arc::clone(upstream), binding);
             Outcome::Ended
         }
+    }
+
+    /// A new upstream session knows nothing of what the client had subscribed to in the one before.
+    async fn resubscribe(&self, session: SessionRef, upstream: &Arc<str>, binding: &Binding) {
+        let mut subscriptions = self.store.subscriptions(session.key);
+        subscriptions.retain(|subscription| subscription.upstream == *upstream);
+        let Some(target) = self.target(upstream).filter(|_| !subscriptions.is_empty()) else {
+            return;
+        };
+        let time = target.timeout().list;
+        let line = Line::new(target, Tie::Session(binding.clone()));
+        let requests = subscriptions.iter().map(|subscription| {
+            let line = &line;
+            async move {
+                let uri = String::from_utf8_lossy(&quote(&subscription.uri)).into_owned();
+                let members = format!(r#""uri":{uri}"#);
+                if let Err(failure) = line.request("resources/subscribe", &members, SMALL, time).await {
+                    tracing::debug!(upstream = %line.target().name(), %failure, "Subscription was not taken.");
+                }
+            }
+        });
+        futures_util::stream::iter(requests)
+            .for_each_concurrent(RESUBSCRIBING, |request| request)
+            .await;
     }
 
     async fn open(

@@ -8,6 +8,7 @@ use crate::engine::jsonrpc::{Envelope, Splice};
 use crate::engine::mcp::params::ParamHeaders;
 use crate::engine::mcp::{Era, Method};
 use crate::engine::route::{Owner, Target};
+use crate::engine::session::Wanted;
 use crate::engine::snapshot::{Endpoint, Upstream, UpstreamIndex};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -29,6 +30,8 @@ pub(super) struct Outgoing {
     pub(super) tasks: bool,
     /// How long the upstream may take.
     pub(super) patience: Patience,
+    /// What is remembered of the session once this is called: the URI as the upstream knows it.
+    pub(super) subscription: Option<(Arc<str>, Wanted)>,
 }
 
 /// How long an upstream may be silent until response headers.
@@ -103,6 +106,8 @@ pub(super) fn route(
             mirrored(era, headers, &uri)?;
             owned(endpoint, era, routes.resource(&uri), envelope, raw, body, uri)
         }
+        Method::ResourcesSubscribe => subscribe(endpoint, era, envelope, body, Wanted::FromNowOn),
+        Method::ResourcesUnsubscribe => subscribe(endpoint, era, envelope, body, Wanted::NoLonger),
         Method::Complete => complete(endpoint, era, envelope, body),
         Method::TasksGet | Method::TasksUpdate | Method::TasksResult | Method::TasksCancel => {
             task::route(endpoint, era, method, envelope, headers, body)
@@ -115,11 +120,27 @@ pub(super) fn route(
         | Method::PromptsList
         | Method::ResourcesList
         | Method::ResourceTemplatesList
-        | Method::ResourcesSubscribe
-        | Method::ResourcesUnsubscribe
         | Method::SetLevel
         | Method::Listen => Err(Reject::UnknownMethod(era)),
     }
+}
+
+/// `resources/subscribe` and `resources/unsubscribe`: to the owner of the resource.
+fn subscribe(
+    endpoint: &Endpoint,
+    era: Era,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+    wanted: Wanted,
+) -> Result<Routed, Reject> {
+    let (raw, uri) = parameter(envelope, "uri", "params.uri must be a string")?;
+    let owner = endpoint.face(era).routes.resource(&uri);
+    let mut routed = owned(endpoint, era, owner, envelope, raw, body, uri)?;
+    for call in &mut routed.calls {
+        let uri = call.renamed.as_ref().or(routed.name.as_ref());
+        call.subscription = uri.map(|uri| (Arc::clone(uri), wanted));
+    }
+    Ok(routed)
 }
 
 /// `completion/complete`: the name stands one level deeper, in `ref`.
@@ -252,6 +273,7 @@ fn asked(endpoint: &Endpoint, index: UpstreamIndex, body: &Bytes) -> Option<Outg
         params: None,
         tasks: false,
         patience: Patience::Usual,
+        subscription: None,
     })
 }
 
@@ -284,6 +306,7 @@ fn outgoing(
             params: target.params.clone(),
             tasks: false,
             patience: Patience::Usual,
+            subscription: None,
         });
     };
     let splice = Splice {
@@ -296,5 +319,6 @@ fn outgoing(
         params: target.params.clone(),
         tasks: false,
         patience: Patience::Usual,
+        subscription: None,
     })
 }

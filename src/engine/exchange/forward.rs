@@ -8,7 +8,7 @@ use super::reject::{Reject, Trouble};
 use super::relay::Turn;
 use super::step::{Command, End, HeaderWork, Notice, Question, Reply, Step};
 use super::verdict::{self, Settled, Verdict};
-use super::{Accepts, BodyMode, Exchange, Phase, Request, Then, heading};
+use super::{Accepts, BodyMode, Exchange, Phase, Request, Then, heading, subscribe};
 use crate::engine::config::Via;
 use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
@@ -90,6 +90,7 @@ impl Exchange {
                 };
                 self.go(request, calls, binding)
             }
+            (Era::Legacy, Era::Modern) if call.subscription.is_some() => self.subscribed_here(request, &calls),
             (Era::Legacy, Era::Modern) => self.bridge_up(request, calls),
             (Era::Modern, Era::Legacy) => self.bridge_down(request, calls),
         }
@@ -169,12 +170,15 @@ impl Exchange {
             && !calls.one_shot
             && !calls.asking_around()
             && self.may_forward(&request);
-        if through_envoy {
+        let remember = subscribe::remember(&request, &calls);
+        let mut step = if through_envoy {
             let call = call.clone();
             self.forward(request, call, binding)
         } else {
             self.relay(request, calls, binding)
-        }
+        };
+        step.commands.extend(remember);
+        step
     }
 
     fn forward(&mut self, request: Box<Request>, call: Outgoing, binding: Binding) -> Step {

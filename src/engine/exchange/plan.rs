@@ -167,16 +167,15 @@ fn legacy(
         | Method::PromptsGet
         | Method::ResourcesRead
         | Method::Complete
+        | Method::ResourcesSubscribe
+        | Method::ResourcesUnsubscribe
         | Method::TasksGet
         | Method::TasksResult
         | Method::TasksCancel
         | Method::TasksList => call::route(endpoint, Era::Legacy, method, envelope, headers, body).map(Plan::Call),
-        Method::Initialize
-        | Method::Discover
-        | Method::ResourcesSubscribe
-        | Method::ResourcesUnsubscribe
-        | Method::Listen
-        | Method::TasksUpdate => Err(Reject::UnknownMethod(Era::Legacy)),
+        Method::Initialize | Method::Discover | Method::Listen | Method::TasksUpdate => {
+            Err(Reject::UnknownMethod(Era::Legacy))
+        }
     }
 }
 

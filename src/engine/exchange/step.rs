@@ -2,7 +2,7 @@
 
 use super::headers::Headers;
 use crate::engine::mcp::capabilities::ClientFlags;
-use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Timestamp};
+use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Subscription, Timestamp, Wanted};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -161,6 +161,15 @@ pub enum Command {
     },
     /// Do this in the background; nothing comes back.
     Notify(Notice),
+    /// Remember a subscription, or that it is over; upstream sessions that are opened later hear of it.
+    Subscribe {
+        /// Whose.
+        session: SessionRef,
+        /// What.
+        subscription: Subscription,
+        /// Begin or end.
+        wanted: Wanted,
+    },
     /// Send [`super::Event::Timer`] after this long; replaces the timer armed before.
     Arm(Duration),
     /// Forget the timer.

@@ -53,6 +53,7 @@ pub(super) fn route(
         params: None,
         tasks: owned.id.is_some(),
         patience,
+        subscription: None,
     };
     Ok(Routed {
         calls: vec![call],
@@ -108,6 +109,7 @@ fn page(upstream: &Arc<Upstream>, body: Bytes, patience: Patience) -> Outgoing {
         params: None,
         tasks: patience == Patience::Brief,
         patience,
+        subscription: None,
     }
 }
 

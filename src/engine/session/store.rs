@@ -105,6 +105,27 @@ pub enum Lookup {
     Ended,
 }
 
+/// A resource of an upstream whose changes a client wants to hear of (`resources/subscribe`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Configured name.
+    pub upstream: Arc<str>,
+    /// As the upstream knows it.
+    pub uri: Arc<str>,
+}
+
+/// Of one session.
+pub const SUBSCRIPTIONS: usize = 256;
+
+/// Whether a subscription begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// `resources/subscribe`
+    FromNowOn,
+    /// `resources/unsubscribe`
+    NoLonger,
+}
+
 /// The map is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many sessions")]
@@ -135,6 +156,11 @@ pub trait SessionStore: Send + Sync + 'static {
     fn unbind(&self, key: SessionKey, upstream: &str, stale: Option<&str>);
     /// Remembers the level. False if the session is ended.
     fn set_level(&self, key: SessionKey, expires: Timestamp, level: Level) -> bool;
+    /// Remembers that the client wants to hear of changes of `uri` at `upstream`, or that it no longer does. Of more
+    /// than [`SUBSCRIPTIONS`] nothing is remembered: they last as long as the upstream session.
+    fn subscribe(&self, key: SessionKey, expires: Timestamp, subscription: Subscription, wanted: Wanted);
+    /// What the session is subscribed to, at all upstreams.
+    fn subscriptions(&self, key: SessionKey) -> Vec<Subscription>;
     /// The ties of a session: (upstream, binding).
     fn ties(&self, key: SessionKey) -> Vec<(String, Binding)>;
     /// The upstream that the call with this raw JSON id went to, and the tie to it.

@@ -11,11 +11,11 @@ use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
 use mcp_manifold::engine::config::file::parse;
 use mcp_manifold::engine::exchange::event::Refusal;
 use mcp_manifold::engine::exchange::record::Way;
-use mcp_manifold::engine::exchange::step::{Call, Notice, Question};
+use mcp_manifold::engine::exchange::step::{Call, Notice, Question, SessionRef};
 use mcp_manifold::engine::exchange::{Finding, Record};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ServerFlags;
-use mcp_manifold::engine::session::{Keys, SessionKey, Timestamp};
+use mcp_manifold::engine::session::{Keys, SessionKey, Subscription, Timestamp, Wanted};
 use mcp_manifold::engine::snapshot::Snapshot;
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
 use std::future::{Ready, ready};
@@ -127,6 +127,7 @@ impl Backroom for Room {
     }
 
     fn notify(&self, _notice: Notice) {}
+    fn subscribe(&self, _session: SessionRef, _subscription: Subscription, _wanted: Wanted) {}
 
     fn record(&self, record: &Record, _elapsed: Duration) {
         self.recorded.send_replace(Some(record.way));

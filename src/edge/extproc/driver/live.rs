@@ -146,6 +146,11 @@ impl<B: Backroom> Live<B> {
                 self.post.get_or_insert_default().watch(mail);
             }
             Command::Notify(notice) => self.backroom.notify(notice),
+            Command::Subscribe {
+                session,
+                subscription,
+                wanted,
+            } => self.backroom.subscribe(session, subscription, wanted),
             Command::Arm(after) => self.timer.arm(after),
             Command::Disarm => self.timer.disarm(),
         }

@@ -5,7 +5,7 @@ use crate::edge::store::entry::{Entry, Live, Tie};
 use crate::edge::store::intern::{ClientHash, stranger};
 use crate::edge::store::journal::Loaded;
 use crate::edge::store::record::{self, Record};
-use crate::engine::session::{Client, SessionKey, Timestamp};
+use crate::engine::session::{Client, SessionKey, Subscription, Timestamp, Wanted};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,11 +41,19 @@ impl Loaded for Loading<'_> {
                 expires,
                 client,
                 level,
+                subscriptions,
                 ties,
             }) => {
                 let client = self.clients.get(&client).map_or_else(stranger, Arc::clone);
                 let mut live = Live::new(expires, self.now, client);
                 live.level = level;
+                for (upstream, uri) in subscriptions {
+                    let subscription = Subscription {
+                        upstream: self.store.names.intern(upstream),
+                        uri: uri.into(),
+                    };
+                    live.subscribe(subscription, Wanted::FromNowOn);
+                }
                 for (upstream, binding) in ties {
                     live.insert(Tie::new(self.store.names.intern(upstream), binding));
                 }

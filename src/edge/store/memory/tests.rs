@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::mcp::Version;
+use crate::engine::session::store::SUBSCRIPTIONS;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const LATER: Timestamp = Timestamp(2_000_000);
@@ -105,6 +106,26 @@ fn client_and_level_are_remembered() {
     assert!(store.set_level(mk_key(0), EXPIRES, Level::Error));
     let (client, level) = store.client(mk_key(0));
     assert_eq!((&*client, level), (&mk_client("test"), Some(Level::Error)));
+}
+
+#[test]
+fn subscriptions_are_remembered_until_they_end_and_are_bounded() {
+    let store = mk_store(1);
+    let subscription = |uri: &str| Subscription {
+        upstream: "files".into(),
+        uri: uri.into(),
+    };
+    let change = |uri: &str, wanted| store.subscribe(mk_key(0), Timestamp(1000), subscription(uri), wanted);
+    change("a", Wanted::FromNowOn);
+    change("b", Wanted::FromNowOn);
+    change("a", Wanted::FromNowOn);
+    assert_eq!(store.subscriptions(mk_key(0)), [subscription("b"), subscription("a")]);
+    change("b", Wanted::NoLonger);
+    assert_eq!(store.subscriptions(mk_key(0)), [subscription("a")]);
+    for number in 0..2 * SUBSCRIPTIONS {
+        change(&number.to_string(), Wanted::FromNowOn);
+    }
+    assert_eq!(store.subscriptions(mk_key(0)).len(), SUBSCRIPTIONS);
 }
 
 #[test]

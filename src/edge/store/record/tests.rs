@@ -1,5 +1,6 @@
 use super::*;
 use crate::edge::store::entry::Live;
+use crate::engine::session::Wanted;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ proptest! {
         client in any::<u128>(),
         level in any_level(),
         ties in prop::collection::vec(any_tie(), 0..6),
+        subscriptions in prop::collection::vec(("[a-z]{1,3}", ".{0,9}"), 0..4),
     ) {
         let mut live = Live::new(Timestamp(expires), Timestamp(0), Arc::default());
         live.level = level;
@@ -30,10 +32,15 @@ proptest! {
             let binding = Binding { id: id.as_deref().map(Arc::from), version: *version };
             live.insert(Tie::new(upstream.as_str().into(), binding));
         }
+        for (upstream, uri) in &subscriptions {
+            let subscription = Subscription { upstream: upstream.as_str().into(), uri: uri.as_str().into() };
+            live.subscribe(subscription, Wanted::FromNowOn);
+        }
         let expected = Record::Live {
             expires: Timestamp(expires),
             client: ClientHash(client),
             level,
+            subscriptions: live.subscriptions().iter().map(|kept| (&*kept.upstream, &*kept.uri)).collect::<Vec<_>>(),
             ties: live.ties().iter().map(|tie| (&*tie.upstream, tie.binding())).collect::<Vec<_>>(),
         };
         let expected = format!("{expected:?}");

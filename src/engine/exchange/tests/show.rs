@@ -127,6 +127,14 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
                 String::from_utf8_lossy(message)
             )
         }
+        Command::Subscribe {
+            session,
+            subscription,
+            wanted,
+        } => {
+            let (upstream, uri) = (&subscription.upstream, &subscription.uri);
+            writeln!(out, "<= subscribe {} {upstream} {uri} {wanted:?}", session.key.0)
+        }
         Command::Arm(duration) => writeln!(out, "<= arm {duration:?}"),
         Command::Disarm => writeln!(out, "<= disarm"),
     };

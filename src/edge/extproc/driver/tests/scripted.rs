@@ -8,11 +8,11 @@ use crate::edge::extproc::encode::encode;
 use crate::edge::extproc::gate::{Admission, Gate};
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::record::Way;
-use crate::engine::exchange::step::{Call, Notice, Question};
+use crate::engine::exchange::step::{Call, Notice, Question, SessionRef};
 use crate::engine::exchange::{CallEvent, Finding, Record};
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
-use crate::engine::session::{Claims, SessionKey, Timestamp};
+use crate::engine::session::{Claims, SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::snapshot::testing::two_upstreams;
 use bytes::Bytes;
@@ -198,6 +198,8 @@ impl Backroom for Scripted {
     fn notify(&self, _notice: Notice) {
         self.script().notices += 1;
     }
+
+    fn subscribe(&self, _session: SessionRef, _subscription: Subscription, _wanted: Wanted) {}
 
     fn record(&self, record: &Record, _elapsed: Duration) {
         self.script().records.push(record.clone());

@@ -1,0 +1,40 @@
+//! `resources/subscribe` of legacy clients: what is remembered of it beside the call to the owner.
+//!
+//! A legacy upstream is called, in the client's own session there, and hears of it again whenever that session is opened
+//! anew. A modern upstream has no such call: the subscription becomes part of what the gateway listens to for this
+//! session, so the answer is ours.
+
+use super::calls::Calls;
+use super::plan::Plan;
+use super::step::{Command, Question, Step};
+use super::{Exchange, Request, Then};
+use crate::engine::session::Subscription;
+use std::sync::Arc;
+
+/// The command that remembers what `calls` stands at, if that is a subscription of a session.
+pub(super) fn remember(request: &Request, calls: &Calls) -> Option<Command> {
+    let call = calls.current()?;
+    let (uri, wanted) = call.subscription.as_ref()?;
+    Some(Command::Subscribe {
+        session: request.sender.session?,
+        subscription: Subscription {
+            upstream: Arc::clone(&call.upstream.name),
+            uri: Arc::clone(uri),
+        },
+        wanted: *wanted,
+    })
+}
+
+impl Exchange {
+    /// The owner is modern: remembers what `calls` stands at, and says so.
+    pub(super) fn subscribed_here(&mut self, request: Box<Request>, calls: &Calls) -> Step {
+        let remember = remember(&request, calls);
+        let Some(session) = request.sender.session else {
+            // Without a session there is no stream on which anything could be heard.
+            return self.say(&request, &Plan::Empty);
+        };
+        let mut step = self.ask(request, Question::Recall(session), Then::Do(Plan::Empty));
+        step.commands.extend(remember);
+        step
+    }
+}
