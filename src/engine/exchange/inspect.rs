@@ -19,6 +19,7 @@ use super::step::{Command, End, Reply, Step};
 use super::verdict::Media;
 use super::{BodyMode, Exchange, Phase, Request, heading};
 use crate::engine::call::Inspector;
+use crate::engine::mcp::Era;
 use crate::engine::snapshot::Upstream;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -32,7 +33,18 @@ impl Request {
     /// Looks at an event stream of `upstream`, if somebody has to.
     pub(super) fn inspector(&self, upstream: &Upstream, media: Media) -> Option<Inspector> {
         let looks = self.is_inspected() && media == Media::EventStream;
-        looks.then(|| Inspector::new(Arc::clone(&upstream.name)))
+        looks.then(|| self.new_inspector(upstream))
+    }
+
+    /// Looks at what this legacy upstream says. Any stream of it may speak of its tasks (2025-11-25, Task Status).
+    pub(super) fn new_inspector(&self, upstream: &Upstream) -> Inspector {
+        let name = Arc::clone(&upstream.name);
+        let has_tasks = upstream.speech(Era::Legacy).is_some_and(|speech| speech.tasks);
+        if has_tasks && self.endpoint.upstreams.len() > 1 {
+            Inspector::with_tasks(name)
+        } else {
+            Inspector::new(name)
+        }
     }
 }
 

@@ -161,11 +161,12 @@ impl Relay {
 
     /// What rewrites the answer, if somebody has to.
     fn new_inspector(&self) -> Option<Box<Inspector>> {
-        let upstream = Arc::clone(&self.call.upstream.name);
         if self.call.tasks {
+            let upstream = Arc::clone(&self.call.upstream.name);
             return Some(Box::new(Inspector::with_tasks(upstream)));
         }
-        self.request.is_inspected().then(|| Box::new(Inspector::new(upstream)))
+        let looks = self.request.is_inspected();
+        looks.then(|| Box::new(self.request.new_inspector(&self.call.upstream)))
     }
 
     /// What listens for a request of the upstream that nobody would hear: the answer goes out only when it is whole.

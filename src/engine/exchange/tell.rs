@@ -7,6 +7,7 @@
 use super::plan::Plan;
 use super::step::Addressee;
 use crate::engine::call::id::reveal;
+use crate::engine::call::{Message, task};
 use crate::engine::jsonrpc::{Envelope, Shape, Splice};
 use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
@@ -43,8 +44,17 @@ fn response(endpoint: &Endpoint, envelope: &Envelope<'_>, id: &str, body: &Bytes
         let message = body.clone();
         return Some(Errand { to, message });
     };
-    let message = replaced(envelope, id, &raw, body);
+    let message = own_tasks(endpoint, &upstream, replaced(envelope, id, &raw, body));
     named(endpoint, &upstream).map(|to| Errand { to, message })
+}
+
+/// The message with this upstream's tasks under the ids it gave them.
+fn own_tasks(endpoint: &Endpoint, upstream: &str, message: Bytes) -> Bytes {
+    if endpoint.upstreams.len() < 2 || !task::concerns(&message) {
+        return message;
+    }
+    let own = Message::read(&message).and_then(|read| task::to_upstream(upstream, &read));
+    own.unwrap_or(message)
 }
 
 fn notification(endpoint: &Endpoint, envelope: &Envelope<'_>, method: &str, body: &Bytes) -> Option<Errand> {
@@ -63,7 +73,7 @@ fn notification(endpoint: &Endpoint, envelope: &Envelope<'_>, method: &str, body
                 let to = only(endpoint);
                 return Some(Errand { to, message });
             };
-            let message = replaced(envelope, token, &raw, body);
+            let message = own_tasks(endpoint, &upstream, replaced(envelope, token, &raw, body));
             named(endpoint, &upstream).map(|to| Errand { to, message })
         }
         // The client's roots, its tasks, what later revisions or vendors add: whoever knows the client may hear it.
