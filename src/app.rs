@@ -25,7 +25,7 @@ mod writer;
 use crate::edge::config_file::ConfigSource;
 use crate::edge::extproc::{Budget, Gate, Health, Listener, Processor, Server};
 use crate::edge::http::Targets;
-use crate::edge::relay::{Outliving, Relay};
+use crate::edge::relay::{Outliving, ParkingLot, Relay};
 use crate::edge::store::MemoryStore;
 use crate::edge::telemetry::{AuditLog, Metrics, Telemetry};
 use crate::edge::upstream::{Binder, Notices, Shelf};
@@ -122,6 +122,7 @@ impl Gateway {
             relay: Relay::new(Arc::clone(&targets)),
             mailbox: Arc::default(),
             outliving: Outliving::new(Handle::current()),
+            parked: ParkingLot::default(),
             gate: Arc::new(Gate::new(config.limits.streams)),
             bodies: Budget::new(config.limits.bodies),
             replay: Budget::new(config.limits.replay),

@@ -1,14 +1,14 @@
 //! What exchanges ask for: here the questions of ext_proc streams meet the session map, the binder, the relay.
 
 use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, Mail};
-use crate::edge::relay::{Mailbox, Outliving, Relay};
+use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::MemoryStore;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::upstream::Binder;
 use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Addressee, Call, Notice, Question, SessionRef};
-use crate::engine::exchange::{Finding, Record};
+use crate::engine::exchange::step::{Addressee, Call, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::{Finding, Parked, Record};
 use crate::engine::session::{Binding, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use arc_swap::ArcSwap;
@@ -24,6 +24,7 @@ pub(super) struct Desk {
     pub(super) relay: Relay,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) outliving: Outliving,
+    pub(super) parked: ParkingLot,
     pub(super) gate: Arc<Gate>,
     pub(super) bodies: Budget,
     pub(super) replay: Budget,
@@ -41,6 +42,13 @@ impl Desk {
 }
 
 impl Desk {
+    /// Nobody has come back for this call.
+    pub(super) fn give_up(&self, parked: Parked) {
+        for notice in parked.given_up() {
+            self.binder.notify(notice);
+        }
+    }
+
     /// Finds out who hears a client's message, and passes it on.
     fn tell(&self, session: SessionKey, to: Addressee, message: Bytes) -> Asked {
         if self.store.recall(session, now()) == Recall::Ended {
@@ -166,6 +174,17 @@ impl Backroom for Desk {
                 let binder = Arc::clone(&self.binder);
                 Asked::Later(Box::pin(async move { binder.one_shot(upstream, version).await }))
             }
+            Question::Borrow(borrower) => {
+                if let Some(finding) = self.binder.lend(&borrower) {
+                    return Asked::Now(finding);
+                }
+                let binder = Arc::clone(&self.binder);
+                Asked::Later(Box::pin(async move { binder.borrow(borrower).await }))
+            }
+            Question::Renew { borrower, stale } => {
+                let binder = Arc::clone(&self.binder);
+                Asked::Later(Box::pin(async move { binder.renew(borrower, stale).await }))
+            }
             Question::Recover {
                 session,
                 upstream,
@@ -210,6 +229,16 @@ impl Backroom for Desk {
 
     fn watch(&self, session: SessionKey, id: &str) -> Mail {
         Box::pin(self.mailbox.watch(session, id))
+    }
+
+    fn park(&self, key: ParkKey, parked: Box<Parked>, call: Option<CallStream>) {
+        if let Some(evicted) = self.parked.park(key, parked, call) {
+            self.give_up(*evicted);
+        }
+    }
+
+    fn resume(&self, key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)> {
+        self.parked.resume(key)
     }
 
     fn notify(&self, notice: Notice) {

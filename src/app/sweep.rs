@@ -1,4 +1,5 @@
-//! Ends what nobody uses: upstream sessions of idle gateway sessions, expired sessions and ids.
+//! Ends what nobody uses: upstream sessions of idle gateway sessions, free ones of the pool, parked calls that nobody came
+//! back for, expired sessions and ids.
 
 use super::desk::{Desk, now};
 use crate::engine::config::Config;
@@ -12,12 +13,15 @@ use tokio_util::sync::CancellationToken;
 /// At most this long between two sweeps.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// For the sessions that nobody uses, when the gateway ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Sweeps until `stop`.
 pub(super) async fn run(desk: Arc<Desk>, config: Arc<ArcSwap<Config>>, stop: CancellationToken) {
     loop {
         let idle = config.load().session.idle;
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = tokio::time::sleep(PAUSE.min(idle / 2).max(Duration::from_millis(50))) => {}
         }
         let now = now();
@@ -32,5 +36,17 @@ pub(super) async fn run(desk: Arc<Desk>, config: Arc<ArcSwap<Config>>, stop: Can
                 binding,
             });
         }
+        desk.binder.sweep(idle);
+        desk.parked
+            .expire(now)
+            .into_iter()
+            .for_each(|parked| desk.give_up(parked));
     }
+    for parked in desk.parked.clear() {
+        parked
+            .released()
+            .into_iter()
+            .for_each(|notice| desk.binder.notify(notice));
+    }
+    desk.binder.close_free(FAREWELL).await;
 }

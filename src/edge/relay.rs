@@ -8,6 +8,9 @@ pub mod outliving;
 
 pub use mailbox::Mailbox;
 pub use outliving::Outliving;
+mod park;
+
+pub use park::ParkingLot;
 
 use crate::edge::http::{HttpError, Media, Response, Target, Targets};
 use crate::engine::exchange::event::{CallEvent, ResponseHead, UpstreamFailure};

@@ -23,6 +23,7 @@ mod keeper;
 mod line;
 mod listing;
 mod notices;
+mod pool;
 mod probe;
 mod report;
 mod watch;

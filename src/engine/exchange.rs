@@ -40,6 +40,7 @@ mod task;
 mod tell;
 mod verdict;
 
+pub use bridge::Parked;
 pub use event::{CallEvent, Event, Finding, Message, RequestHead, ResponseHead};
 pub use headers::Headers;
 pub use modes::{BodyMode, BodyModes};
@@ -62,6 +63,8 @@ pub struct Exchange {
     snapshot: Arc<Snapshot>,
     modes: BodyModes,
     entropy: u128,
+    /// When the event that is being handled happened.
+    now: Timestamp,
     phase: Phase,
     record: Record,
 }
@@ -79,6 +82,8 @@ enum Phase {
     Calling(Box<relay::Relay>),
     /// The processor makes the call to a modern upstream for a legacy client.
     BridgingUp(Box<bridge::Up>),
+    /// The processor makes the call of a modern client to a legacy upstream.
+    BridgingDown(bridge::Down),
     /// Envoy makes the call.
     Forwarded(Box<forward::Forward>),
     /// The upstream session may be lost; a question about it is open.
@@ -143,11 +148,12 @@ enum Then {
 impl Exchange {
     /// A new exchange under one snapshot. `entropy` becomes the session key if this is an initialize.
     #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>, modes: BodyModes, entropy: u128, _now: Timestamp) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, modes: BodyModes, entropy: u128, now: Timestamp) -> Self {
         Self {
             snapshot,
             modes,
             entropy,
+            now,
             phase: Phase::AwaitHead,
             record: Record::default(),
         }
@@ -155,6 +161,7 @@ impl Exchange {
 
     /// Takes one event. Total: a failure is a reply.
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Step {
+        self.now = now;
         match (std::mem::replace(&mut self.phase, Phase::Done), event) {
             (phase, Event::Closed) => Self::closed(phase),
             (_, Event::Refused(refusal)) => self.reject(&Reject::Refused(refusal), None),
@@ -174,6 +181,9 @@ impl Exchange {
                 Phase::BridgingUp(up),
                 event @ (Event::Call(_) | Event::Finding(_) | Event::Answered { .. } | Event::Cancelled | Event::Timer),
             ) => self.bridging_up(up, event, now),
+            (Phase::BridgingDown(down), Event::Call(event)) => self.down_called(down, event),
+            (Phase::BridgingDown(down), Event::Finding(finding)) => self.down_found(down, finding),
+            (Phase::BridgingDown(down), Event::Timer) => self.down_timer(down),
             (Phase::Forwarded(forward), Event::Envoy(Message::ResponseHeaders(head))) => self.responded(forward, head),
             (Phase::Forwarded(forward), Event::Timer) => self.overdue(&forward),
             (Phase::Recovering(suspicion), Event::Finding(finding)) => self.recovered(*suspicion, finding),
@@ -198,6 +208,7 @@ impl Exchange {
             Phase::Asking(_, Then::Call(calls)) => calls.held(),
             Phase::Calling(relay) => relay.held(),
             Phase::BridgingUp(up) => up.held(),
+            Phase::BridgingDown(down) => down.held(),
             Phase::Forwarded(forward) => forward.held(),
             Phase::Recovering(suspicion) => suspicion.forward.held(),
             Phase::Replaying(replay) => replay.held(),
@@ -209,9 +220,12 @@ impl Exchange {
     #[must_use]
     pub const fn decided(&self) -> bool {
         match &self.phase {
-            Phase::AwaitHead | Phase::AwaitBody(_) | Phase::Asking(..) | Phase::Calling(_) | Phase::BridgingUp(_) => {
-                false
-            }
+            Phase::AwaitHead
+            | Phase::AwaitBody(_)
+            | Phase::Asking(..)
+            | Phase::Calling(_)
+            | Phase::BridgingUp(_)
+            | Phase::BridgingDown(_) => false,
             Phase::Forwarded(_)
             | Phase::Recovering(_)
             | Phase::Replaying(_)

@@ -163,15 +163,17 @@ impl Gateway {
     fn carry_out(&self, command: &Command) -> Option<Event> {
         match command {
             Command::Ask(question) => Some(Event::Finding(self.finding(question))),
+            Command::Resume(_) => Some(Event::Finding(Finding::NotParked)),
             Command::Call(_)
             | Command::CancelCall
             | Command::OutliveCall
-            | Command::Expect { .. }
-            | Command::Watch { .. }
+            | Command::Park(..)
             | Command::Notify(_)
             | Command::Subscribe { .. }
             | Command::Arm(_)
-            | Command::Disarm => None,
+            | Command::Disarm
+            | Command::Expect { .. }
+            | Command::Watch { .. } => None,
         }
     }
 
@@ -179,8 +181,8 @@ impl Gateway {
         match question {
             Question::Recall(_) | Question::Start { .. } | Question::SetLevel { .. } => Finding::Live,
             Question::Introduce(_) => Finding::Introduced(Arc::default(), None),
-            Question::Bind { .. } | Question::OneShot { .. } => Finding::Bound(self.tie.clone()),
-            Question::Recover { .. } => Finding::StillThere,
+            Question::Bind { .. } | Question::OneShot { .. } | Question::Borrow(_) => Finding::Bound(self.tie.clone()),
+            Question::Recover { .. } | Question::Renew { .. } => Finding::StillThere,
             Question::End(_) => Finding::EndWritten(true),
             Question::Tell { .. } => Finding::Told(true),
         }

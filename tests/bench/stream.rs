@@ -13,9 +13,9 @@ use http_body_util::{BodyExt, Full};
 use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, Mail, Processor};
 use mcp_manifold::edge::telemetry::{AuditLog, Metrics, Telemetry};
 use mcp_manifold::engine::config::Audit;
-use mcp_manifold::engine::exchange::Record;
 use mcp_manifold::engine::exchange::event::Refusal;
-use mcp_manifold::engine::exchange::step::{Call, Notice, Question, SessionRef};
+use mcp_manifold::engine::exchange::step::{Call, Notice, ParkKey, Question, SessionRef};
+use mcp_manifold::engine::exchange::{Parked, Record};
 use mcp_manifold::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use mcp_manifold::engine::snapshot::Snapshot;
 use prost::Message;
@@ -63,6 +63,11 @@ impl Backroom for Room {
     }
     fn watch(&self, _session: SessionKey, _id: &str) -> Mail {
         Box::pin(std::future::pending())
+    }
+
+    fn park(&self, _key: ParkKey, _parked: Box<Parked>, _call: Option<CallStream>) {}
+    fn resume(&self, _key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)> {
+        None
     }
     fn notify(&self, _notice: Notice) {}
     fn subscribe(&self, _session: SessionRef, _subscription: Subscription, _wanted: Wanted) {}

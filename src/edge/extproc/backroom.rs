@@ -3,8 +3,8 @@
 use super::budget::Budget;
 use super::gate::Admission;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Call, Notice, Question, SessionRef};
-use crate::engine::exchange::{CallEvent, Finding, Record};
+use crate::engine::exchange::step::{Call, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::{CallEvent, Finding, Parked, Record};
 use crate::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use bytes::Bytes;
@@ -37,6 +37,10 @@ pub trait Backroom: Send + Sync + 'static {
     fn expect(&self, session: SessionKey, id: &str) -> Mail;
     /// Waits for a session's client to cancel its request with this raw id.
     fn watch(&self, session: SessionKey, id: &str) -> Mail;
+    /// Keeps a call for another exchange.
+    fn park(&self, key: ParkKey, parked: Box<Parked>, call: Option<CallStream>);
+    /// The call that was kept under this key, at most once.
+    fn resume(&self, key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)>;
     /// Does something in the background.
     fn notify(&self, notice: Notice);
     /// Remembers a subscription of a session, or that it is over.

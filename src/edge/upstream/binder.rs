@@ -6,16 +6,17 @@
 
 use super::handshake;
 use super::line::{Line, SMALL, Tie};
-use super::notices::Notices;
+use super::notices::{Errand, Notices};
+use super::pool::{Free, Pool};
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
-use crate::engine::exchange::step::{Notice, SessionRef};
+use crate::engine::exchange::step::{Borrower, Notice, SessionRef};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
 use crate::engine::session::{Binding, Client, Lookup, SessionKey, SessionStore, Timestamp};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Shared};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, stream};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -35,7 +36,8 @@ struct Inner {
     targets: Arc<Targets>,
     store: Arc<dyn SessionStore>,
     runtime: Handle,
-    notices: mpsc::UnboundedSender<Notice>,
+    notices: mpsc::UnboundedSender<Errand>,
+    pool: Pool,
     /// Attempts under way. Held for a look-up or an insertion only.
     flights: Mutex<HashMap<FlightKey, Flight>>,
 }
@@ -60,15 +62,13 @@ impl Binder {
     #[must_use]
     pub fn new(targets: Arc<Targets>, store: Arc<dyn SessionStore>, runtime: Handle) -> (Self, Notices) {
         let (notices, queue) = mpsc::unbounded_channel();
-        let background = Notices {
-            queue,
-            targets: Arc::clone(&targets),
-        };
+        let background = Notices { queue };
         let inner = Inner {
             targets,
             store,
             runtime,
             notices,
+            pool: Pool::default(),
             flights: Mutex::default(),
         };
         let binder = Self { inner: Arc::new(inner) };
@@ -137,8 +137,80 @@ impl Binder {
 
     /// Does something in the background; see [`Notices`].
     pub fn notify(&self, notice: Notice) {
-        // Nobody takes it any more: the gateway ends.
-        let _ = self.inner.notices.send(notice);
+        self.inner.notify(notice);
+    }
+
+    /// `Question::Borrow`, where a session is free. -> Bound
+    #[must_use]
+    pub fn lend(&self, borrower: &Borrower) -> Option<Finding> {
+        let target = self.inner.target(&borrower.upstream)?;
+        self.inner.pool.lend(borrower, &target).map(Finding::Bound)
+    }
+
+    /// `Question::Borrow`: opens a session for it. -> Bound, Unbindable
+    pub async fn borrow(&self, borrower: Arc<Borrower>) -> Finding {
+        match self.open_for(borrower).await {
+            Ok(binding) => Finding::Bound(binding),
+            Err(failure) => Finding::Unbindable(failure),
+        }
+    }
+
+    /// `Question::Renew`: a lent session was answered 400 or 404; is it lost? Then another one is opened.
+    /// -> StillThere, Reopened, Unbindable
+    pub async fn renew(&self, borrower: Arc<Borrower>, stale: Binding) -> Finding {
+        let Some(target) = self.inner.target(&borrower.upstream) else {
+            return Finding::Unbindable(UpstreamFailure::Unreachable);
+        };
+        if !is_lost(&target, &stale).await {
+            return Finding::StillThere;
+        }
+        self.inner.pool.forget(&borrower.upstream);
+        match self.open_for(borrower).await {
+            Ok(binding) => Finding::Reopened(binding),
+            Err(failure) => Finding::Unbindable(failure),
+        }
+    }
+
+    /// Closes free sessions that were not used for `idle`, and those at upstreams that are no longer what they were.
+    pub fn sweep(&self, idle: Duration) {
+        let targets = self.inner.targets.load_full();
+        let current = |target: &Arc<Target>| {
+            let now = targets.get(&**target.name());
+            now.is_some_and(|now| Arc::ptr_eq(now, target))
+        };
+        for free in self.inner.pool.sweep(idle, current) {
+            self.inner.close_at(free);
+        }
+    }
+
+    /// Closes all free sessions, as far as that is done within `time`: the gateway ends.
+    pub async fn close_free(&self, time: Duration) {
+        let free = self.inner.pool.sweep(Duration::ZERO, |_| false);
+        let closing = stream::iter(free).for_each_concurrent(64, |free| async move {
+            let line = Line::new(free.target, Tie::Session(free.binding));
+            line.delete(time).await;
+        });
+        let _ = tokio::time::timeout(time, closing).await;
+    }
+
+    async fn open_for(&self, borrower: Arc<Borrower>) -> Result<Binding, UpstreamFailure> {
+        let (reply, outcome) = oneshot::channel();
+        let inner = Arc::clone(&self.inner);
+        self.inner.runtime.spawn(async move {
+            let Borrower {
+                upstream,
+                version,
+                client,
+                level,
+                ..
+            } = &*borrower;
+            let outcome = inner.open(upstream, client, *version, *level).await;
+            // The client has left meanwhile: the next one will be glad of it.
+            if let Err(Ok(binding)) = reply.send(outcome) {
+                inner.notify(Notice::Return { borrower, binding });
+            }
+        });
+        outcome.await.unwrap_or(Err(UpstreamFailure::Unreachable))
     }
 
     async fn recover_one_shot(&self, upstream: Arc<str>, stale: Binding) -> Finding {
@@ -295,7 +367,35 @@ impl Inner {
     }
 
     fn close(&self, upstream: Arc<str>, binding: Binding) {
-        let _ = self.notices.send(Notice::Close { upstream, binding });
+        self.notify(Notice::Close { upstream, binding });
+    }
+
+    fn notify(&self, notice: Notice) {
+        let upstream = match &notice {
+            Notice::Return { borrower, .. } => &borrower.upstream,
+            Notice::Close { upstream, .. }
+            | Notice::Level { upstream, .. }
+            | Notice::Cancelled { upstream, .. }
+            | Notice::Tell { upstream, .. } => upstream,
+        };
+        let Some(target) = self.target(upstream) else { return };
+        let notice = match notice {
+            Notice::Return { borrower, binding } => match self.pool.take_back(borrower, binding, target) {
+                Some(oldest) => return self.close_at(oldest),
+                None => return,
+            },
+            notice @ (Notice::Close { .. } | Notice::Level { .. } | Notice::Cancelled { .. } | Notice::Tell { .. }) => {
+                notice
+            }
+        };
+        // Nobody takes it any more: the gateway ends.
+        let _ = self.notices.send((target, notice));
+    }
+
+    fn close_at(&self, free: Free) {
+        let Free { binding, target, .. } = free;
+        let upstream = Arc::clone(target.name());
+        let _ = self.notices.send((target, Notice::Close { upstream, binding }));
     }
 
     fn target(&self, upstream: &str) -> Option<Arc<Target>> {

@@ -4,7 +4,7 @@
 //! end idle sessions themselves.
 
 use super::line::{Line, SMALL, Tie};
-use crate::edge::http::Targets;
+use crate::edge::http::Target;
 use crate::engine::exchange::step::Notice;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -23,22 +23,23 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// The receiving end of [`super::Binder::notify`].
 #[derive(Debug)]
 pub struct Notices {
-    pub(super) queue: mpsc::UnboundedReceiver<Notice>,
-    pub(super) targets: Arc<Targets>,
+    pub(super) queue: mpsc::UnboundedReceiver<Errand>,
 }
+
+/// A notice and the upstream as it was when the notice was given: it is heard there even if its configuration changes.
+pub(super) type Errand = (Arc<Target>, Notice);
 
 impl Notices {
     /// Runs until cancelled.
     pub async fn run(self, cancel: CancellationToken) {
-        let Self { queue, targets } = self;
+        let Self { queue } = self;
         let queue = stream::unfold(queue, |mut queue| async move { Some((queue.recv().await?, queue)) });
         let until = Box::pin(cancel.clone().cancelled_owned());
-        let work = queue.take_until(until).for_each_concurrent(TOGETHER, |notice| {
-            let targets = &targets;
-            async move {
-                let _ = tokio::time::timeout(TIME, carry_out(targets, notice)).await;
-            }
-        });
+        let work = queue
+            .take_until(until)
+            .for_each_concurrent(TOGETHER, |(target, notice)| async move {
+                let _ = tokio::time::timeout(TIME, carry_out(target, notice)).await;
+            });
         let overtime = async {
             cancel.cancelled().await;
             tokio::time::sleep(FAREWELL).await;
@@ -50,17 +51,16 @@ impl Notices {
     }
 }
 
-async fn carry_out(targets: &Targets, notice: Notice) {
-    let (Notice::Close { upstream, binding }
-    | Notice::Level { upstream, binding, .. }
-    | Notice::Cancelled { upstream, binding, .. }
-    | Notice::Tell { upstream, binding, .. }) = &notice;
-    let Some(target) = targets.load().get(&**upstream).map(Arc::clone) else {
-        return;
-    };
+async fn carry_out(target: Arc<Target>, notice: Notice) {
+    let (Notice::Close { binding, .. }
+    | Notice::Return { binding, .. }
+    | Notice::Level { binding, .. }
+    | Notice::Cancelled { binding, .. }
+    | Notice::Tell { binding, .. }) = &notice;
     let line = Line::new(target, Tie::Session(binding.clone()));
     match &notice {
-        Notice::Close { .. } => line.delete(TIME).await,
+        // One that is given back comes here only if there is no room for it.
+        Notice::Close { .. } | Notice::Return { .. } => line.delete(TIME).await,
         Notice::Level { level, .. } => {
             let members = format!(r#""level":"{}""#, level.as_str());
             // Many upstreams know no levels.

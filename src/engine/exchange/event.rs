@@ -1,5 +1,6 @@
 //! What may happen to an exchange.
 
+use super::Parked;
 pub use super::headers::Headers;
 use crate::engine::session::{Binding, Client, Level, Timestamp};
 use bytes::Bytes;
@@ -116,6 +117,10 @@ pub enum Finding {
     EndWritten(bool),
     /// Asked to pass on a message: somebody has it. False: nobody was there to take it.
     Told(bool),
+    /// The parked call is this exchange's now.
+    Resumed(Box<Parked>),
+    /// No call is parked under that key (any more, or here).
+    NotParked,
 }
 
 /// Why an upstream could not be used. One word each for logs; all of them are -31010 or -31013 to the client.

@@ -155,6 +155,8 @@ impl Exchange {
             | Finding::Reopened(_)
             | Finding::EndWritten(_)
             | Finding::Introduced(..)
+            | Finding::Resumed(_)
+            | Finding::NotParked
             | Finding::Told(_) => self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage)),
         }
     }
@@ -319,7 +321,9 @@ impl Exchange {
             | Finding::Bound(_)
             | Finding::EndWritten(_)
             | Finding::Introduced(..)
-            | Finding::Told(_) => self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage)),
+            | Finding::Told(_)
+            | Finding::Resumed(_)
+            | Finding::NotParked => self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage)),
         }
     }
 

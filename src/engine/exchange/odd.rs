@@ -19,6 +19,7 @@ impl Exchange {
             }
             Phase::BridgingUp(up) => step.commands.extend(up.left()),
             Phase::Replaying(_) => step.commands.push(Command::CancelCall),
+            Phase::BridgingDown(down) => step.commands.extend(down.into_close()),
             Phase::AwaitHead
             | Phase::AwaitBody(_)
             | Phase::Asking(..)
@@ -83,6 +84,7 @@ impl Exchange {
                     Phase::Asking(..)
                     | Phase::Calling(_)
                     | Phase::BridgingUp(_)
+                    | Phase::BridgingDown(_)
                     | Phase::Forwarded(_)
                     | Phase::Recovering(_)
                     | Phase::Replaying(_)
@@ -98,6 +100,7 @@ impl Exchange {
                 | Phase::Asking(..)
                 | Phase::Calling(_)
                 | Phase::BridgingUp(_)
+                | Phase::BridgingDown(_)
                 | Phase::Forwarded(_)
                 | Phase::Passing
                 | Phase::Inspecting(_)
@@ -112,6 +115,7 @@ impl Exchange {
                 | Phase::Asking(..)
                 | Phase::Calling(_)
                 | Phase::BridgingUp(_)
+                | Phase::BridgingDown(_)
                 | Phase::Forwarded(_)
                 | Phase::Passing
                 | Phase::Inspecting(_)

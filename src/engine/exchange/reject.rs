@@ -13,6 +13,7 @@ use super::step::{Answer, Metadata};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Code, EnvelopeError};
 use crate::engine::mcp::{Era, Version};
+use crate::engine::session::StateError;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub(super) enum Reject {
     Envelope(EnvelopeError),
     /// A parameter is missing or has the wrong type.
     Params(&'static str),
+    /// Modern: the retry's `requestState` is of no use.
+    RequestState(StateError),
     /// Modern: a required part of `_meta` is missing.
     Meta(&'static str),
     /// `limits.body`
@@ -107,6 +110,7 @@ impl Reject {
                 | EnvelopeError::WrongType(_),
             ) => "invalid_request",
             Self::Params(_) => "invalid_params",
+            Self::RequestState(error) => error.reason(),
             Self::Meta(_) => "meta_missing",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::TooSlow => "too_slow",
@@ -144,6 +148,7 @@ impl Reject {
             | Self::Version(_)
             | Self::HeaderMismatch(_) => 400,
             Self::Params(_)
+            | Self::RequestState(_)
             | Self::UnknownMethod(Era::Legacy)
             | Self::UnknownTool(_)
             | Self::UnknownPrompt(_)
@@ -184,9 +189,12 @@ impl Reject {
             | Self::MethodNotAllowed
             | Self::SessionIdMissing
             | Self::VersionHeader => Code::INVALID_REQUEST,
-            Self::Params(_) | Self::Meta(_) | Self::UnknownTool(_) | Self::UnknownPrompt(_) | Self::UnknownTask(_) => {
-                Code::INVALID_PARAMS
-            }
+            Self::Params(_)
+            | Self::RequestState(_)
+            | Self::Meta(_)
+            | Self::UnknownTool(_)
+            | Self::UnknownPrompt(_)
+            | Self::UnknownTask(_) => Code::INVALID_PARAMS,
             Self::UnknownResource(Era::Legacy, _) => Code::RESOURCE_NOT_FOUND,
             Self::UnknownResource(Era::Modern, _) => Code::INVALID_PARAMS,
             Self::SessionNotFound(_) => Code::SESSION_NOT_FOUND,
@@ -208,6 +216,9 @@ impl Reject {
         match self {
             Self::Envelope(error) => error.to_string(),
             Self::Params(what) | Self::Meta(what) | Self::HeaderMismatch(what) => (*what).to_owned(),
+            Self::RequestState(_) => {
+                "params.requestState is not valid, or not any more: make the request anew, without it".to_owned()
+            }
             Self::BodyTooLarge(limit) => format!("body is larger than {limit} bytes"),
             Self::TooSlow => "the request was not received in time".to_owned(),
             Self::NoRoom => "the gateway holds too many bodies, try again".to_owned(),
@@ -244,6 +255,7 @@ impl Reject {
             | Self::UnknownResource(_, name) => Some(name[..name.floor_char_boundary(NAMED)].into()),
             Self::Envelope(_)
             | Self::Params(_)
+            | Self::RequestState(_)
             | Self::Meta(_)
             | Self::BodyTooLarge(_)
             | Self::TooSlow
@@ -285,6 +297,7 @@ impl Reject {
             }
             Self::Envelope(_)
             | Self::Params(_)
+            | Self::RequestState(_)
             | Self::Meta(_)
             | Self::BodyTooLarge(_)
             | Self::TooSlow

@@ -1,5 +1,6 @@
 //! What an exchange wants done: replies to Envoy, in its order, and commands to the edge rooms.
 
+use super::Parked;
 use super::headers::Headers;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Subscription, Timestamp, Wanted};
@@ -159,6 +160,10 @@ pub enum Command {
         /// The request's raw JSON id.
         id: Box<str>,
     },
+    /// Keep the open call, if there is one, and this with it, for the exchange that wants to [`Command::Resume`] it.
+    Park(ParkKey, Box<Parked>),
+    /// The call that was parked under this key becomes the open call of this exchange. -> Resumed, NotParked
+    Resume(ParkKey),
     /// Do this in the background; nothing comes back.
     Notify(Notice),
     /// Remember a subscription, or that it is over; upstream sessions that are opened later hear of it.
@@ -190,6 +195,26 @@ pub struct SessionRef {
     /// What its client can; any of them makes it an inspected session.
     pub flags: ClientFlags,
 }
+
+/// One client of a legacy upstream who has no session there of its own: sessions are kept for those who are equal in all
+/// of this.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Borrower {
+    /// At whom: configured name.
+    pub upstream: Arc<str>,
+    /// To be asked for.
+    pub version: crate::engine::mcp::Version,
+    /// Whose; 0: anonymous.
+    pub principal: u64,
+    /// What the upstream hears of the client.
+    pub client: Client,
+    /// At which log messages are wanted, if at all.
+    pub level: Option<Level>,
+}
+
+/// Names a parked call. Random: it means something only to this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ParkKey(pub u128);
 
 /// Something to find out.
 #[derive(Debug)]
@@ -235,6 +260,17 @@ pub enum Question {
         /// At whom.
         upstream: Arc<str>,
         /// The tie that was used.
+        stale: Binding,
+    },
+    /// A session at a legacy upstream for one call, out of the pool or opened. Nobody else uses it until it is given back
+    /// by [`Notice::Return`] or closed. -> Bound, Unbindable
+    Borrow(Arc<Borrower>),
+    /// The upstream said 400 or 404 to this borrowed session: is it lost? Then open another one. -> StillThere, Reopened,
+    /// Unbindable
+    Renew {
+        /// For whom.
+        borrower: Arc<Borrower>,
+        /// The session that was used.
         stale: Binding,
     },
     /// End the session, durably. -> EndWritten, Ended
@@ -289,6 +325,13 @@ pub enum Notice {
     Close {
         /// At whom.
         upstream: Arc<str>,
+        /// Which.
+        binding: Binding,
+    },
+    /// This borrowed session is free again.
+    Return {
+        /// By whom.
+        borrower: Arc<Borrower>,
         /// Which.
         binding: Binding,
     },

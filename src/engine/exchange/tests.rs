@@ -8,9 +8,9 @@ mod contract;
 mod read;
 mod show;
 
-use super::event::{CallEvent, Event, Message, Refusal};
-use super::step::{End, Step};
-use super::{BodyMode, BodyModes, Exchange};
+use super::event::{CallEvent, Event, Finding, Message, Refusal};
+use super::step::{Command, End, Reply, Step};
+use super::{BodyMode, BodyModes, Exchange, Parked};
 use crate::engine::catalog::{Item, Kind};
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
@@ -53,6 +53,10 @@ static MODERN: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
             .prefix("")
             .probe(),
     ])
+});
+static LEGACY: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let listing = testing::mk_listing(&["ask"]).prompts(&["say"]).resources(&["old://a"]);
+    testing::mk_snapshot(&[testing::mk_upstream("old").legacy(listing)])
 });
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -123,12 +127,24 @@ fn play(text: &str) -> String {
             stage.now = stage.now.after(std::time::Duration::from_secs(seconds));
             continue;
         }
+        if input.trim_end() == "new-exchange" {
+            stage.exchange = None;
+            stage.entropy += 1;
+            continue;
+        }
         let event = stage.event(input);
         let now = stage.now;
         let step = stage.exchange().handle(event, now);
         out.push_str(&stage.show(&step));
+        stage.keep(step);
     }
     out
+}
+
+/// The request state in `text`.
+fn state_in(text: &str) -> Option<&str> {
+    let start = text.find("\"mrs1.")? + 1;
+    text.get(start..)?.split('"').next()
 }
 
 /// The exchange of one transcript and what it was given.
@@ -136,7 +152,11 @@ struct Stage {
     snapshot: Arc<Snapshot>,
     modes: BodyModes,
     now: Timestamp,
+    entropy: u128,
     exchange: Option<Exchange>,
+    /// What an exchange before has parked, and the state that its client got.
+    parked: Option<Box<Parked>>,
+    state: String,
 }
 
 impl Stage {
@@ -148,7 +168,10 @@ impl Stage {
                 response: BodyMode::None,
             },
             now: NOW,
+            entropy: 7,
             exchange: None,
+            parked: None,
+            state: String::new(),
         }
     }
 
@@ -160,6 +183,7 @@ impl Stage {
                 self.snapshot = testing::mk_snapshot(&[testing::mk_tasks("a"), testing::mk_tasks("b")]);
             }
             "nothing listed" => self.snapshot = testing::mk_snapshot(&[testing::mk_upstream("github")]),
+            "a legacy upstream" => self.snapshot = Arc::clone(&LEGACY),
             "probing upstreams" => self.snapshot = Arc::clone(&PROBING),
             "modern upstreams" => self.snapshot = Arc::clone(&MODERN),
             "a missing secret" => {
@@ -185,9 +209,9 @@ impl Stage {
     }
 
     fn exchange(&mut self) -> &mut Exchange {
-        let (snapshot, modes) = (Arc::clone(&self.snapshot), self.modes);
+        let (snapshot, modes, entropy) = (Arc::clone(&self.snapshot), self.modes, self.entropy);
         self.exchange
-            .get_or_insert_with(|| Exchange::new(snapshot, modes, 7, NOW))
+            .get_or_insert_with(|| Exchange::new(snapshot, modes, entropy, NOW))
     }
 
     fn session(&self, flags: ClientFlags) -> String {
@@ -202,14 +226,41 @@ impl Stage {
         })
     }
 
-    fn event(&self, block: &str) -> Event {
+    /// Keeps what was parked, and the state that names it.
+    fn keep(&mut self, step: Step) {
+        for command in step.commands {
+            if let Command::Park(_, parked) = command {
+                self.parked = Some(parked);
+            }
+        }
+        let said = step.replies.iter().filter_map(|reply| match reply {
+            Reply::Answer(answer) => Some(answer.body.concat()),
+            Reply::StreamChunk { body, .. } => Some(body.concat()),
+            Reply::RequestHeaders(_)
+            | Reply::RequestChunk { .. }
+            | Reply::RequestBuffered { .. }
+            | Reply::RequestTrailers
+            | Reply::ResponseHeaders(_)
+            | Reply::ResponseChunk { .. }
+            | Reply::ResponseTrailers
+            | Reply::StreamHead { .. } => None,
+        });
+        for body in said {
+            if let Some(state) = state_in(&String::from_utf8_lossy(&body)) {
+                self.state = state.to_owned();
+            }
+        }
+    }
+
+    fn event(&mut self, block: &str) -> Event {
         let sampling = ClientFlags {
             sampling: true,
             ..ClientFlags::default()
         };
         let block = block
             .replace("$SESSION", &self.session(ClientFlags::default()))
-            .replace("$INSPECTED", &self.session(sampling));
+            .replace("$INSPECTED", &self.session(sampling))
+            .replace("$STATE", &self.state);
         let (first, rest) = block.split_once('\n').unwrap_or((&block, ""));
         let mut words = first.split(' ');
         let (kind, rest_of_line): (&str, Vec<&str>) = (words.next().unwrap_or(""), words.collect());
@@ -232,6 +283,9 @@ impl Stage {
                 end,
             }),
             "response-trailers" => Event::Envoy(Message::ResponseTrailers),
+            "found" if rest_of_line == ["resumed"] => {
+                Event::Finding(Finding::Resumed(self.parked.take().expect("something was parked")))
+            }
             "found" => Event::Finding(finding(&rest_of_line)),
             "call-head" => Event::Call(CallEvent::Head(response_head(rest, false))),
             "call-chunk" => Event::Call(CallEvent::Chunk(bytes(&format!("{rest}\n\n")))),
@@ -269,7 +323,12 @@ impl Stage {
             sampling: true,
             ..ClientFlags::default()
         };
-        out.replace(&self.session(ClientFlags::default()), "$SESSION")
-            .replace(&self.session(sampling), "$INSPECTED")
+        let out = out
+            .replace(&self.session(ClientFlags::default()), "$SESSION")
+            .replace(&self.session(sampling), "$INSPECTED");
+        match state_in(&out) {
+            Some(state) => out.replace(state, "$STATE"),
+            None => out,
+        }
     }
 }

@@ -49,6 +49,23 @@ pub enum StateError {
     /// Too late.
     #[error("request state expired")]
     Expired,
+    /// Used before, given up, or of another replica.
+    #[error("request state of a call that is not here")]
+    Gone,
+}
+
+impl StateError {
+    /// One word, for logs.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Forged => "state_forged",
+            Self::Foreign => "state_foreign",
+            Self::OtherRequest => "state_of_other_request",
+            Self::Expired => "state_expired",
+            Self::Gone => "state_gone",
+        }
+    }
 }
 
 impl RequestState {

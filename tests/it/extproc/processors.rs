@@ -11,8 +11,8 @@ use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
 use mcp_manifold::engine::config::file::parse;
 use mcp_manifold::engine::exchange::event::Refusal;
 use mcp_manifold::engine::exchange::record::Way;
-use mcp_manifold::engine::exchange::step::{Call, Notice, Question, SessionRef};
-use mcp_manifold::engine::exchange::{Finding, Record};
+use mcp_manifold::engine::exchange::step::{Call, Notice, ParkKey, Question, SessionRef};
+use mcp_manifold::engine::exchange::{Finding, Parked, Record};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ServerFlags;
 use mcp_manifold::engine::session::{Keys, SessionKey, Subscription, Timestamp, Wanted};
@@ -124,6 +124,12 @@ impl Backroom for Room {
 
     fn watch(&self, _session: SessionKey, _id: &str) -> Mail {
         Box::pin(std::future::pending())
+    }
+
+    fn park(&self, _key: ParkKey, _parked: Box<Parked>, _call: Option<CallStream>) {}
+
+    fn resume(&self, _key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)> {
+        None
     }
 
     fn notify(&self, _notice: Notice) {}

@@ -145,6 +145,16 @@ impl<B: Backroom> Live<B> {
                 let mail = self.backroom.watch(session, &id);
                 self.post.get_or_insert_default().watch(mail);
             }
+            Command::Park(key, parked) => self.backroom.park(key, parked, self.call.take()),
+            Command::Resume(key) => {
+                return Some(match self.backroom.resume(key) {
+                    Some((parked, call)) => {
+                        self.call = call;
+                        Finding::Resumed(parked)
+                    }
+                    None => Finding::NotParked,
+                });
+            }
             Command::Notify(notice) => self.backroom.notify(notice),
             Command::Subscribe {
                 session,

@@ -172,7 +172,9 @@ impl Exchange {
             | Finding::Bound(_)
             | Finding::EndWritten(_)
             | Finding::Introduced(..)
-            | Finding::Told(_) => {
+            | Finding::Told(_)
+            | Finding::Resumed(_)
+            | Finding::NotParked => {
                 self.phase = Phase::Calling(relay);
                 Step::default()
             }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use world::{World, mk_response};
 
-const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"roots":{}}}"#;
 
 /// One request: HTTP method, headers beyond the usual, body.
 #[derive(Clone, Debug)]
@@ -31,6 +31,7 @@ fn asks() -> impl Strategy<Value = Ask> {
         ("tools/call", r#""name":"github_search""#),
         ("tools/call", r#""name":"files_read""#),
         ("tools/call", r#""name":"nobody""#),
+        ("tools/call", r#""name":"old_ask""#),
         ("resources/read", r#""uri":"file:///b.txt""#),
         ("resources/read", r#""uri":"other://x""#),
         (
@@ -152,6 +153,8 @@ fn play(ask: &Ask, wiring: u8, probing: bool, rest: &[(u8, u8)]) {
     let other_era = wiring.is_multiple_of(7);
     match (probing, other_era) {
         (true, false) => stage.given("probing upstreams"),
+        // Those of the era that the client is not of.
+        (_, true) if ask.modern => stage.given("a legacy upstream"),
         (_, true) => stage.given("modern upstreams"),
         (false, false) => {}
     }

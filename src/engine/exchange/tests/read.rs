@@ -72,6 +72,7 @@ pub(super) fn finding(words: &[&str]) -> Finding {
         }
         ["bound", id, version] => Finding::Bound(binding(id, version)),
         ["reopened", id, version] => Finding::Reopened(binding(id, version)),
+        ["not-parked"] => Finding::NotParked,
         ["still-there"] => Finding::StillThere,
         ["unbindable", why] => Finding::Unbindable(failure(why)),
         ["told"] => Finding::Told(true),

@@ -135,6 +135,12 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
             let (upstream, uri) = (&subscription.upstream, &subscription.uri);
             writeln!(out, "<= subscribe {} {upstream} {uri} {wanted:?}", session.key.0)
         }
+        Command::Notify(Notice::Return { borrower, binding }) => {
+            let id = binding.id.as_deref().unwrap_or("-");
+            writeln!(out, "<= notify return {} {id}", borrower.upstream)
+        }
+        Command::Park(key, parked) => writeln!(out, "<= park {:x} until {}", key.0, parked.expires().0),
+        Command::Resume(key) => writeln!(out, "<= resume {:x}", key.0),
         Command::Arm(duration) => writeln!(out, "<= arm {duration:?}"),
         Command::Disarm => writeln!(out, "<= disarm"),
     };
@@ -153,6 +159,17 @@ pub(super) fn show_question(question: &Question) -> String {
         Question::SetLevel { session, level } => format!("set-level {} {}", session.key.0, level.as_str()),
         Question::Bind { session, upstream, .. } => format!("bind {} {upstream}", session.key.0),
         Question::OneShot { upstream, version } => format!("one-shot {upstream} {}", version.as_str()),
+        Question::Borrow(borrower) => {
+            let level = borrower.level.map_or("-", crate::engine::session::Level::as_str);
+            let (version, client) = (borrower.version.as_str(), &borrower.client);
+            format!(
+                "borrow {} {version} capabilities={} info={} level={level}",
+                borrower.upstream, client.capabilities, client.info
+            )
+        }
+        Question::Renew { borrower, stale } => {
+            format!("renew {} {}", borrower.upstream, stale.id.as_deref().unwrap_or("-"))
+        }
         Question::Recover {
             session,
             upstream,

@@ -8,8 +8,8 @@ use crate::edge::extproc::encode::encode;
 use crate::edge::extproc::gate::{Admission, Gate};
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::record::Way;
-use crate::engine::exchange::step::{Call, Notice, Question, SessionRef};
-use crate::engine::exchange::{CallEvent, Finding, Record};
+use crate::engine::exchange::step::{Call, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::{CallEvent, Finding, Parked, Record};
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::{Claims, SessionKey, Subscription, Timestamp, Wanted};
@@ -26,7 +26,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
 };
 use futures_util::stream::{Stream, poll_fn};
 use prost::Message as _;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,6 +57,7 @@ struct Script {
     mail: Vec<(String, oneshot::Sender<Bytes>)>,
     outlived: Option<CallStream>,
     taken: Arc<AtomicUsize>,
+    parked: HashMap<ParkKey, (Box<Parked>, Option<CallStream>)>,
     notices: usize,
     records: Vec<Record>,
 }
@@ -153,7 +154,8 @@ impl Backroom for Scripted {
             Question::Start { .. } => "start",
             Question::SetLevel { .. } => "level",
             Question::Bind { .. } | Question::OneShot { .. } => "bind",
-            Question::Recover { .. } => "recover",
+            Question::Borrow(_) => "borrow",
+            Question::Recover { .. } | Question::Renew { .. } => "recover",
             Question::End(_) => "end",
             Question::Tell { .. } => "tell",
         });
@@ -193,6 +195,14 @@ impl Backroom for Scripted {
 
     fn watch(&self, _session: SessionKey, id: &str) -> Mail {
         self.mail(format!("cancel {id}"))
+    }
+
+    fn park(&self, key: ParkKey, parked: Box<Parked>, call: Option<CallStream>) {
+        self.script().parked.insert(key, (parked, call));
+    }
+
+    fn resume(&self, key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)> {
+        self.script().parked.remove(&key)
     }
 
     fn notify(&self, _notice: Notice) {

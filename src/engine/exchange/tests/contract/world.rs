@@ -157,7 +157,13 @@ impl World {
             Command::OutliveCall => assert!(std::mem::take(&mut self.calling), "there is a call"),
             Command::Expect { id, .. } => self.expected.push(id),
             Command::Watch { .. } => self.watched = true,
-            Command::Notify(Notice::Close { binding, .. }) => {
+            Command::Park(..) => {
+                assert!(self.answered, "the client was told how to come back");
+                self.calling = false;
+                self.one_shots.clear();
+            }
+            Command::Resume(_) => panic!("nobody was given a state"),
+            Command::Notify(Notice::Close { binding, .. } | Notice::Return { binding, .. }) => {
                 let id = binding.id.expect("nothing to close without an id");
                 let at = self.one_shots.iter().position(|open| **open == *id);
                 self.one_shots
@@ -196,7 +202,13 @@ impl World {
             (Question::Bind { .. } | Question::OneShot { .. }, 1) => failed,
             (Question::Bind { .. }, 2) => Finding::Bound(tied(None)),
             (Question::Bind { .. }, _) => Finding::Bound(tied(Some("theirs"))),
-            (Question::OneShot { .. }, _) => {
+            (Question::Borrow(_), 1) | (Question::Renew { .. }, 1) => failed,
+            (Question::Renew { .. }, 2..=4) => Finding::StillThere,
+            (Question::Renew { .. }, _) => {
+                self.one_shots = vec!["lent-2".to_owned()];
+                Finding::Reopened(tied(Some("lent-2")))
+            }
+            (Question::OneShot { .. } | Question::Borrow(_), _) => {
                 let id = format!("once-{}", self.made + self.one_shots.len() * 100);
                 let binding = tied(Some(&id));
                 self.one_shots.push(id);
@@ -212,13 +224,19 @@ impl World {
 
     /// Progress of the open call.
     pub(super) fn progress(&mut self, choice: u8) -> Option<CallEvent> {
-        self.calling.then(|| match choice % 10 {
+        self.calling.then(|| match choice % 12 {
             0 => CallEvent::Head(mk_response(200, "text/event-stream", None)),
             1 => CallEvent::Head(mk_response(200, "application/json", None)),
             2 => CallEvent::Head(mk_response(404, "application/json", None)),
             3 => CallEvent::Head(mk_response(401, "text/plain", None)),
             4 => CallEvent::Chunk(Bytes::from_static(
                 b"data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n",
+            )),
+            10 => CallEvent::Chunk(Bytes::from_static(
+                b"data: {\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"roots/list\"}\n\n",
+            )),
+            11 => CallEvent::Chunk(Bytes::from_static(
+                b"data: {\"jsonrpc\":\"2.0\",\"id\":\"mb-0000000000000000\",\"result\":{}}\n\n",
             )),
             5 => CallEvent::Chunk(Bytes::from_static(
                 br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"no"}}"#,

@@ -1,0 +1,157 @@
+//! How such a call ends: its answer, an error, the next upstream in line, or a question to the client.
+
+use super::course::event;
+use super::{ANONYMOUS, Parked, Under};
+use crate::engine::era::bridge::down::request;
+use crate::engine::era::legacy;
+use crate::engine::exchange::event::UpstreamFailure;
+use crate::engine::exchange::reject::{Reject, Trouble};
+use crate::engine::exchange::step::{Answer, Command, End, ParkKey, Reply, Step};
+use crate::engine::exchange::{BodyMode, Exchange, Phase};
+use crate::engine::jsonrpc::Code;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A client has so long to come back with what it was asked for: people think, and look things up.
+const PARKED: Duration = Duration::from_secs(600);
+/// A larger answer goes out in pieces, where the wiring can.
+const LARGE: usize = 1 << 20;
+
+impl Exchange {
+    /// The answer is here.
+    pub(super) fn down_answer(&mut self, under: &Under, mut step: Step, status: u16, body: Bytes) -> Step {
+        self.down_last(under, &mut step, status, body);
+        step.commands.extend(under.open.give_back().map(Command::Notify));
+        step
+    }
+
+    /// The answer is an error.
+    pub(super) fn down_error(&mut self, under: &Under, step: Step, code: i64, body: Bytes) -> Step {
+        self.record.code = i32::try_from(code).ok();
+        let code = self.record.code.map(Code);
+        // 2026-07-28, Streamable HTTP: these two have a status of their own.
+        let status = match (code, self.record.status) {
+            (Some(Code::METHOD_NOT_FOUND), _) => 404,
+            (Some(Code::MISSING_CAPABILITY), _) => 400,
+            (_, seen @ 400..) => seen,
+            _ => 200,
+        };
+        self.down_answer(under, step, status, body)
+    }
+
+    /// The client does not want to go where the upstream sends it.
+    pub(super) fn down_declined(&mut self, under: &Under, step: Step, words: &str) -> Step {
+        let id = String::from_utf8_lossy(under.request.id().unwrap_or(b"null")).into_owned();
+        let code = Code::INVALID_REQUEST;
+        let error = format!(r#"{{"code":{},"message":{words}}}"#, code.0);
+        self.down_error(under, step, code.0.into(), legacy::error(&id, &error))
+    }
+
+    /// The client is asked for what the upstream wants; the call waits for it.
+    pub(super) fn down_park(&mut self, mut under: Box<Under>, mut step: Step) -> Step {
+        under.open.gathering = false;
+        let expires = self.now.after(PARKED);
+        let body = std::mem::take(&mut under.open.body);
+        let digest = under.open.digest.or_else(|| {
+            let taken = request::take(&body, "0")?;
+            Some(self.digest(&under.request, &taken))
+        });
+        under.open.digest = digest;
+        let state = self.request_state(&under.request, digest.unwrap_or_default(), expires);
+        let state = state.sign(&under.request.endpoint.keys);
+        let id = String::from_utf8_lossy(under.request.id().unwrap_or(b"null")).into_owned();
+        let body = under.open.inputs.required(&id, &state);
+        self.down_last(&under, &mut step, 200, body);
+        // The stream of the call goes with it.
+        step.commands.retain(|command| !matches!(command, Command::CancelCall));
+        let parked = Parked {
+            open: under.open,
+            principal: ANONYMOUS,
+            expires,
+        };
+        step.commands
+            .push(Command::Park(ParkKey(self.entropy), Box::new(parked)));
+        step
+    }
+
+    /// Says the last message to the client.
+    fn down_last(&mut self, under: &Under, step: &mut Step, status: u16, body: Bytes) {
+        self.record.status = status;
+        self.record.bytes_out += body.len();
+        if under.streaming {
+            step.replies.push(Reply::StreamChunk {
+                body: vec![event(body)],
+                end: true,
+            });
+        } else if status == 200 && body.len() > LARGE && self.modes.request == BodyMode::FullDuplex {
+            step.replies.push(self.down_stream_head(under, b"application/json"));
+            step.replies.push(Reply::StreamChunk {
+                body: vec![body],
+                end: true,
+            });
+        } else {
+            step.replies.push(Reply::Answer(Answer {
+                status,
+                headers: vec![("content-type".into(), Bytes::from_static(b"application/json"))],
+                body: vec![body],
+                details: "bridged",
+                metadata: Some(Box::new(self.metadata(under.request.id(), true))),
+            }));
+        }
+        step.commands.push(Command::Disarm);
+        step.commands.push(Command::CancelCall);
+        step.end = End::Done;
+        self.phase = Phase::Done;
+    }
+
+    /// Begins an answer in pieces.
+    pub(super) fn down_stream_head(&self, under: &Under, content_type: &'static [u8]) -> Reply {
+        Reply::StreamHead {
+            status: 200,
+            headers: vec![
+                ("content-type".into(), Bytes::from_static(content_type)),
+                ("cache-control".into(), Bytes::from_static(b"no-cache")),
+                // 2026-07-28, Receiving Messages: whoever stands between shall not wait for more.
+                ("x-accel-buffering".into(), Bytes::from_static(b"no")),
+            ],
+            metadata: Some(Box::new(self.metadata(under.request.id(), true))),
+        }
+    }
+
+    /// The upstream has no such resource: the next one is asked.
+    pub(super) fn down_next(&mut self, under: Under, mut step: Step) -> Step {
+        let give_back = under.open.give_back();
+        let next = self.tie(under.request, under.calls);
+        step.commands.push(Command::CancelCall);
+        step.commands.extend(give_back.map(Command::Notify));
+        step.commands.extend(next.commands);
+        step.replies.extend(next.replies);
+        step.end = next.end;
+        step
+    }
+
+    /// The upstream gives no answer that the client could read.
+    pub(super) fn down_refused(&mut self, under: Under, mut step: Step, trouble: Trouble) -> Step {
+        let timed_out = trouble == Trouble::Failed(UpstreamFailure::TimedOut);
+        let cancelled = timed_out.then(|| under.open.cancelled());
+        let close = under.open.close();
+        step.commands.push(Command::CancelCall);
+        if under.streaming {
+            // The status is out; the caller still hears what became of its request.
+            let reject = Reject::Upstream(trouble, Arc::clone(&under.open.call.upstream.name));
+            self.record.code = Some(reject.code().0);
+            self.record.reason = Some(reject.reason());
+            let body = reject.body(under.request.id());
+            self.down_last(&under, &mut step, 200, body);
+        } else {
+            let next = self.try_next(under.request, under.calls, trouble);
+            step.commands.extend(next.commands);
+            step.replies.extend(next.replies);
+            step.end = next.end;
+        }
+        let notices = cancelled.into_iter().chain(close);
+        step.commands.extend(notices.map(Command::Notify));
+        step
+    }
+}
