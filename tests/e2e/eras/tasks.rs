@@ -4,6 +4,7 @@ use crate::e2e::harness::check::refused;
 use crate::e2e::harness::client::{Client, Request, rpc};
 use crate::e2e::harness::gateway::{Gateway, Setup};
 use crate::e2e::harness::program::Program;
+use crate::e2e::harness::stream::Stream;
 use crate::e2e::harness::{PATIENCE, http::Response};
 use crate::e2e::{process, tools};
 use serde_json::{Value, json};
@@ -179,6 +180,48 @@ async fn legacy_tasks_of_two_upstreams_are_told_apart_and_listed_together() {
     );
     let unknown = client.rpc("tasks/get", &json!({"taskId": "mt:three:x"})).await;
     assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+}
+
+#[tokio::test]
+async fn a_legacy_task_asks_its_client_on_the_stream_of_its_result() {
+    let ((_one, one), (_two, two)) = (process::everything(), process::everything());
+    let gateway = Setup::new().upstream("one", &one).upstream("two", &two).up().await;
+    let client = Client::connect_as(gateway.address, "2025-11-25", &json!({"elicitation": {"form": {}}})).await;
+    let params = json!({
+        "name": "two_simulate-research-query",
+        "arguments": {"topic": "gates", "ambiguous": true},
+        "task": {"ttl": 60_000},
+    });
+    let id = task_id(&client.rpc("tools/call", &params).await, "two");
+    until("input_required", || client_task(&client, &id)).await;
+
+    let wait = client.request(rpc(50, "tasks/result", &json!({"taskId": id})));
+    let mut stream = Stream::open(gateway.address, &wait).await;
+    let asked = message_with(&mut stream, "method").await;
+    assert_eq!(asked["method"], "elicitation/create");
+    let related = json!({"io.modelcontextprotocol/related-task": {"taskId": id}});
+    assert_eq!(asked["params"]["_meta"], related, "{asked}");
+    let chosen = json!({"action": "accept", "content": {"interpretation": "garden gates"}, "_meta": related});
+    let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": chosen});
+    let said = client.request(answer.to_string()).send(gateway.address).await;
+    assert_eq!(said.status, 202, "{said:?}");
+    let result = message_with(&mut stream, "result").await;
+    assert!(result.to_string().contains("garden gates"), "{result}");
+    assert_eq!(result["result"]["_meta"], related, "{result}");
+}
+
+async fn client_task(client: &Client, id: &str) -> Value {
+    client.rpc("tasks/get", &json!({"taskId": id})).await
+}
+
+/// The next message that has this member.
+async fn message_with(stream: &mut Stream, member: &str) -> Value {
+    loop {
+        let message = stream.message().await;
+        if message.get(member).is_some() {
+            return message;
+        }
+    }
 }
 
 #[tokio::test]
