@@ -11,6 +11,7 @@ mod harness;
 mod leniency;
 mod merging;
 pub(crate) mod process;
+mod relays;
 mod sessions;
 pub(crate) mod tools;
 mod transparency;

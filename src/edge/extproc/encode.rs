@@ -9,8 +9,6 @@ use bytes::Bytes;
 
 /// `HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD`
 const OVERWRITE: u64 = 2;
-/// `HeaderValueOption.HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD`
-const APPEND: u64 = 0;
 
 /// The oneof `response` of a `ProcessingResponse`.
 mod field {
@@ -79,7 +77,7 @@ fn headers(field: u64, work: &HeaderWork) -> impl Part {
 
 /// `CommonResponse {2: HeaderMutation {1: set_headers, 2: remove_headers}, 5: clear_route_cache}`
 fn common(work: &HeaderWork) -> impl Part {
-    let set = each(&work.set, |(name, value)| set(name, value, OVERWRITE));
+    let set = each(&work.set, |(name, value)| overwrite(name, value));
     let remove = each(&work.remove, |name| Text(2, name.as_bytes()));
     (Nested(2, (set, remove)), Number(5, u64::from(work.clear_route)))
 }
@@ -103,21 +101,19 @@ fn immediate(answer: &Answer) -> impl Part {
 }
 
 /// One header of an answer. Envoy has some there already, content-type among them: the first of a name takes its place,
-/// each further one is added.
+/// each further one is added. Envoy 1.40 does that for the old field only: `HeaderValueOption {1: HeaderValue, 2: append}`.
 fn option<'a>(all: &'a [(HeaderName, Bytes)], one: &'a (HeaderName, Bytes)) -> impl Part + use<'a> {
     let (name, value) = one;
     let mut before = all.iter().take_while(|other| !std::ptr::eq(*other, one));
-    let action = if before.any(|(other, _)| other == name) {
-        APPEND
-    } else {
-        OVERWRITE
-    };
-    set(name, value, action)
+    let further = before.any(|(other, _)| other == name);
+    let append = further.then(|| Nested(2, Number(1, 1)));
+    let action = Number(3, if further { 0 } else { OVERWRITE });
+    Nested(1, (Nested(1, header(name, value)), (append, action)))
 }
 
 /// An entry of `HeaderMutation.set_headers`: `HeaderValueOption {1: HeaderValue, 3: append_action}`
-fn set<'a>(name: &'a str, value: &'a [u8], action: u64) -> impl Part + use<'a> {
-    Nested(1, (Nested(1, header(name, value)), Number(3, action)))
+fn overwrite<'a>(name: &'a str, value: &'a [u8]) -> impl Part + use<'a> {
+    Nested(1, (Nested(1, header(name, value)), Number(3, OVERWRITE)))
 }
 
 /// `HeaderValue {1: key, 3: raw_value}`; Envoy refuses one that has a `value` too.

@@ -69,7 +69,7 @@ pub(super) enum Turn {
 enum Stage {
     AwaitHead,
     /// The answer is collected to be sent whole.
-    Collect(Collected),
+    Collect(Box<Collected>),
     /// The answer is on its way to the client.
     Stream(Flow),
 }
@@ -206,7 +206,7 @@ impl Relay {
     /// The answer that is being collected may leave before it is complete.
     fn may_stream(&self) -> bool {
         let readable = match &self.stage {
-            Stage::Collect(Collected { head, .. }) => match head.media {
+            Stage::Collect(collected) => match collected.head.media {
                 // A JSON message is rewritten as a whole.
                 Media::Json => !self.call.tasks,
                 Media::EventStream => self.request.accepts == Accepts::Both,

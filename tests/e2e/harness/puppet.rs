@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -94,6 +94,8 @@ pub(crate) enum Act {
     SayAndLeave(Vec<u8>),
     /// These bytes, and the act once the gate is open.
     SayThen(Vec<u8>, watch::Receiver<bool>, Box<Act>),
+    /// These bytes, then this piece again and again (an empty one: nothing) until the other side is gone, which it tells.
+    Pour(Vec<u8>, Vec<u8>, Arc<watch::Sender<bool>>),
     /// Nothing, for ever.
     Hang,
     /// What it would do by default, once the gate is open.
@@ -309,6 +311,11 @@ async fn converse(stream: TcpStream, strings: Arc<Mutex<Strings>>) {
                     }
                     (gate, then)
                 }
+                Act::Pour(first, piece, gone) => {
+                    pour(&mut stream, &first, &piece).await;
+                    gone.send_replace(true);
+                    return;
+                }
                 ended @ (Act::Say(_) | Act::SayAndLeave(_) | Act::Hang | Act::Wait(_)) => {
                     act = ended;
                     break;
@@ -320,11 +327,33 @@ async fn converse(stream: TcpStream, strings: Arc<Mutex<Strings>>) {
         let (bytes, leave) = match act {
             Act::Say(bytes) => (bytes, false),
             Act::SayAndLeave(bytes) => (bytes, true),
-            Act::Hang | Act::Wait(_) | Act::After(..) | Act::SayThen(..) => return std::future::pending().await,
+            Act::Hang | Act::Wait(_) | Act::After(..) | Act::SayThen(..) | Act::Pour(..) => {
+                return std::future::pending().await;
+            }
         };
         if stream.write_all(&bytes).await.is_err() || leave {
             return;
         }
+    }
+}
+
+/// Ends when the other side is gone.
+async fn pour(stream: &mut BufReader<TcpStream>, first: &[u8], piece: &[u8]) {
+    let (mut reader, mut writer) = stream.get_mut().split();
+    let write = async {
+        let mut written = writer.write_all(first).await;
+        while written.is_ok() && !piece.is_empty() {
+            written = writer.write_all(piece).await;
+            tokio::task::yield_now().await;
+        }
+        if written.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let listen = async { while reader.read_u8().await.is_ok() {} };
+    tokio::select! {
+        () = write => {}
+        () = listen => {}
     }
 }
 

@@ -193,6 +193,12 @@ fn a_header_that_an_answer_has_twice_is_there_twice() {
         panic!("immediate")
     };
     let set = immediate.headers.unwrap_or_default().set_headers;
+    #[expect(deprecated, reason = "the newer one does nothing")]
+    let appended: Vec<_> = set
+        .iter()
+        .map(|option| option.append.is_some_and(|append| append.value))
+        .collect();
+    assert_eq!(appended, [false, false, true]);
     let actions: Vec<_> = set.iter().map(|option| option.append_action()).collect();
     let (first, further) = (
         HeaderAppendAction::OverwriteIfExistsOrAdd,

@@ -52,7 +52,7 @@ impl Exchange {
             stale: relay.binding.clone(),
         });
         relay.inspector = relay.new_inspector();
-        relay.stage = Stage::Collect(Collected {
+        relay.stage = Stage::Collect(Box::new(Collected {
             head: Head {
                 status: verdict::status(head),
                 media,
@@ -64,7 +64,7 @@ impl Exchange {
             complete: false,
             listener: relay.new_listener(media),
             doubt,
-        });
+        }));
         match question {
             Some(question) => step.commands.push(Command::Ask(question)),
             None => self.perhaps_stream(&mut relay, &mut step),
@@ -197,9 +197,10 @@ impl Exchange {
 
     /// Begins to stream an answer that will not be whole at once; waits a moment for one that may be.
     fn perhaps_stream(&mut self, relay: &mut Relay, step: &mut Step) {
-        let Stage::Collect(Collected { head, .. }) = &relay.stage else {
+        let Stage::Collect(collected) = &relay.stage else {
             return;
         };
+        let head = &collected.head;
         if !relay.may_stream() {
             return;
         }

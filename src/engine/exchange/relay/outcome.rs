@@ -43,7 +43,7 @@ impl Exchange {
         let Stage::Collect(collected) = std::mem::replace(&mut relay.stage, Stage::AwaitHead) else {
             return self.relay_failed(relay, UpstreamFailure::Garbage);
         };
-        let Collected { head, mut pieces, .. } = collected;
+        let Collected { head, mut pieces, .. } = *collected;
         let (status, mut headers) = (head.status, head.headers);
         let must_convert = relay.request.accepts == Accepts::Json || relay.calls.reads_answers();
         if head.media == Media::EventStream && must_convert {
