@@ -8,6 +8,7 @@ pub mod sse;
 pub mod mcp;
 
 pub mod call;
+pub mod stream;
 
 pub mod config;
 

@@ -16,6 +16,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("sse", &[]),
     ("mcp", &["jsonrpc"]),
     ("call", &["jsonrpc", "sse", "mcp"]),
+    ("stream", &["jsonrpc", "sse", "mcp", "call"]),
     ("config", &["mcp"]),
     ("catalog", &["jsonrpc", "mcp", "config"]),
     ("session", &["mcp"]),
@@ -29,7 +30,8 @@ const ENGINE: &[(&str, &[&str])] = &[
     (
         "exchange",
         &[
-            "jsonrpc", "sse", "mcp", "call", "config", "catalog", "session", "route", "status", "era", "snapshot",
+            "jsonrpc", "sse", "mcp", "call", "stream", "config", "catalog", "session", "route", "status", "era",
+            "snapshot",
         ],
     ),
 ];
@@ -65,7 +67,7 @@ const IMPURE: &[&str] = &[
 
 /// The rooms that a request passes: no tree of values there.
 const REQUEST_PATH: &[&str] = &[
-    "jsonrpc", "sse", "mcp", "call", "route", "session", "era", "snapshot", "exchange",
+    "jsonrpc", "sse", "mcp", "call", "stream", "route", "session", "era", "snapshot", "exchange",
 ];
 
 /// One source file: its place in the module tree, and its text without comments and literals.

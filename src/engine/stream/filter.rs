@@ -1,0 +1,186 @@
+//! The filter of `subscriptions/listen`: what a client wants to hear, and which upstream has to say it.
+
+use super::Kinds;
+use crate::engine::jsonrpc::{EnvelopeError, Object};
+use crate::engine::mcp::{Era, Version};
+use std::sync::Arc;
+
+/// URIs of one listen; more are an error rather than a memory.
+const URIS: usize = 1024;
+
+/// What a client asks for, read from `params.notifications`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// The lists.
+    pub kinds: Kinds,
+    /// `resourceSubscriptions`, as the client wrote them.
+    pub uris: Vec<Box<str>>,
+    /// Members that this gateway does not know, raw and joined by commas: an upstream may.
+    pub more: Box<str>,
+}
+
+/// What one upstream has to say for a listen, or for the subscriptions of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Configured name.
+    pub upstream: Arc<str>,
+    /// How it is spoken to.
+    pub era: Era,
+    /// In that era.
+    pub version: Version,
+    /// Resources that it owns.
+    pub uris: Vec<Box<str>>,
+    /// See [`Filter::more`].
+    pub more: Box<str>,
+}
+
+/// Why a filter is refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum FilterError {
+    /// Not an object, or with members that stand twice.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// A member has the wrong type.
+    #[error("{0}")]
+    Type(&'static str),
+}
+
+impl Filter {
+    /// Reads the members of `params.notifications`.
+    ///
+    /// # Errors
+    /// See [`FilterError`].
+    pub fn read(object: &Object<'_>) -> Result<Self, FilterError> {
+        let mut filter = Self::default();
+        let mut more = Vec::new();
+        for (key, raw) in &object.members {
+            let flag = || match *raw {
+                "true" => Ok(true),
+                "false" | "null" => Ok(false),
+                _ => Err(FilterError::Type("params.notifications.*ListChanged must be boolean")),
+            };
+            match key.as_ref() {
+                "toolsListChanged" => filter.kinds.tools = flag()?,
+                "promptsListChanged" => filter.kinds.prompts = flag()?,
+                "resourcesListChanged" => filter.kinds.resources = flag()?,
+                "resourceSubscriptions" => filter.uris = uris(raw)?,
+                other => more.push(format!(
+                    "{}:{raw}",
+                    String::from_utf8_lossy(&crate::engine::jsonrpc::splice::quote(other))
+                )),
+            }
+        }
+        filter.more = more.join(",").into();
+        Ok(filter)
+    }
+}
+
+fn uris(raw: &str) -> Result<Vec<Box<str>>, FilterError> {
+    if raw == "null" {
+        return Ok(Vec::new());
+    }
+    let wrong = FilterError::Type("params.notifications.resourceSubscriptions must be up to 1024 strings");
+    let mut uris: Vec<Box<str>> = serde_json::from_str(raw).map_err(|_| wrong.clone())?;
+    if uris.len() > URIS {
+        return Err(wrong);
+    }
+    let mut seen = std::collections::HashSet::with_capacity(uris.len());
+    uris.retain(|uri| seen.insert(uri.clone()));
+    Ok(uris)
+}
+
+impl Part {
+    /// `notifications` of the listen that the gateway holds at a modern upstream, as a member of `params`.
+    #[must_use]
+    pub fn members(&self) -> String {
+        let mut members = Vec::new();
+        if !self.uris.is_empty() {
+            let uris: Vec<_> = self
+                .uris
+                .iter()
+                .map(|uri| crate::engine::jsonrpc::splice::quote(uri))
+                .collect();
+            let uris: Vec<_> = uris.iter().map(|uri| String::from_utf8_lossy(uri)).collect();
+            members.push(format!(r#""resourceSubscriptions":[{}]"#, uris.join(",")));
+        }
+        if !self.more.is_empty() {
+            members.push(self.more.to_string());
+        }
+        format!(r#""notifications":{{{}}}"#, members.join(","))
+    }
+
+    /// True if `uri` is subscribed to, or lies below one that is (resources, subscriptions: an update may name a
+    /// sub-resource).
+    #[must_use]
+    pub fn concerns(&self, uri: &str) -> bool {
+        self.uris.iter().any(|own| covers(own, uri))
+    }
+}
+
+/// True if a subscription to `subscribed` is about `uri` too.
+#[must_use]
+pub fn covers(subscribed: &str, uri: &str) -> bool {
+    uri.strip_prefix(subscribed)
+        .is_some_and(|rest| rest.is_empty() || subscribed.ends_with('/') || rest.starts_with(['/', '?', '#']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(raw: &str) -> Result<Filter, FilterError> {
+        Filter::read(&Object::read(raw)?)
+    }
+
+    #[test]
+    fn what_is_not_known_is_kept_as_it_is() {
+        let filter =
+            read(r#"{"toolsListChanged":true,"taskIds":["t"],"resourceSubscriptions":["a","b","a"],"x":{ "y":1 }}"#)
+                .expect("a filter");
+        assert!(filter.kinds.tools && !filter.kinds.prompts);
+        assert_eq!(filter.uris, ["a".into(), "b".into()]);
+        assert_eq!(&*filter.more, r#""taskIds":["t"],"x":{ "y":1 }"#);
+        let part = Part {
+            upstream: "up".into(),
+            era: Era::Modern,
+            version: Version::NEWEST,
+            uris: filter.uris,
+            more: filter.more,
+        };
+        assert_eq!(
+            part.members(),
+            r#""notifications":{"resourceSubscriptions":["a","b"],"taskIds":["t"],"x":{ "y":1 }}"#
+        );
+    }
+
+    #[test]
+    fn wrong_types_are_refused() {
+        assert!(read(r#"{"toolsListChanged":1}"#).is_err());
+        assert!(read(r#"{"resourceSubscriptions":"a"}"#).is_err());
+        assert!(read(r#"{"resourceSubscriptions":[1]}"#).is_err());
+        let many: Vec<String> = (0..=URIS).map(|n| n.to_string()).collect();
+        let many = serde_json::to_string(&many).expect("strings");
+        assert!(read(&format!(r#"{{"resourceSubscriptions":{many}}}"#)).is_err());
+    }
+
+    #[test]
+    fn a_subscription_covers_what_lies_below() {
+        for (subscribed, uri, expected) in [
+            ("file:///a", "file:///a", true),
+            ("file:///a", "file:///a/b", true),
+            ("file:///a/", "file:///a/b", true),
+            ("file:///a", "file:///ab", false),
+            ("file:///a/b", "file:///a", false),
+        ] {
+            assert_eq!(covers(subscribed, uri), expected, "{subscribed} {uri}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_client_sends_is_read(raw in ".{0,60}") {
+            let _ = read(&raw);
+        }
+    }
+}
