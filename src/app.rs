@@ -115,9 +115,11 @@ impl Gateway {
         let targets = Arc::new(Targets::default());
         let sessions: Arc<dyn SessionStore> = Arc::clone(&store) as _;
         let (binder, notices) = Binder::new(Arc::clone(&targets), sessions, Handle::current());
+        let hub = binder.hub(writer.cell());
         let desk = Desk {
             cell: writer.cell(),
             store,
+            hub,
             binder: Arc::new(binder),
             relay: Relay::new(Arc::clone(&targets)),
             mailbox: Arc::default(),

@@ -1,13 +1,13 @@
 //! What exchanges ask for: here the questions of ext_proc streams meet the session map, the binder, the relay.
 
-use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, Mail};
+use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, HubStream, Mail};
 use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::MemoryStore;
 use crate::edge::telemetry::Telemetry;
-use crate::edge::upstream::Binder;
+use crate::edge::upstream::{Binder, Hub};
 use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Addressee, Call, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::step::{Addressee, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use crate::engine::exchange::{Finding, Parked, Record};
 use crate::engine::session::{Binding, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
@@ -21,6 +21,7 @@ pub(super) struct Desk {
     pub(super) cell: Arc<ArcSwap<Snapshot>>,
     pub(super) store: Arc<MemoryStore>,
     pub(super) binder: Arc<Binder>,
+    pub(super) hub: Hub,
     pub(super) relay: Relay,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) outliving: Outliving,
@@ -89,6 +90,14 @@ impl Desk {
         let binder = Arc::clone(&self.binder);
         Asked::Later(Box::pin(async move { binder.tell(upstream, binding, message).await }))
     }
+}
+
+/// A tie that has just been made is heard by the session's stream, if it holds one, before the call goes on.
+async fn joined(hub: &Hub, session: SessionKey, upstream: &Arc<str>, found: Finding) -> Finding {
+    if let Finding::Bound(binding) | Finding::Reopened(binding) = &found {
+        hub.join(session, upstream, binding).await;
+    }
+    found
 }
 
 fn named((upstream, binding): (String, Binding)) -> (Arc<str>, Binding) {
@@ -166,7 +175,11 @@ impl Backroom for Desk {
                     Lookup::Ended => Asked::Now(Finding::Ended),
                     Lookup::Unbound => {
                         let binder = Arc::clone(&self.binder);
-                        Asked::Later(Box::pin(async move { binder.bind(session, upstream).await }))
+                        let hub = self.hub.clone();
+                        Asked::Later(Box::pin(async move {
+                            let found = binder.bind(session, Arc::clone(&upstream)).await;
+                            joined(&hub, session.key, &upstream, found).await
+                        }))
                     }
                 }
             }
@@ -191,13 +204,21 @@ impl Backroom for Desk {
                 stale,
             } => {
                 let binder = Arc::clone(&self.binder);
-                Asked::Later(Box::pin(async move { binder.recover(session, upstream, stale).await }))
+                let hub = self.hub.clone();
+                Asked::Later(Box::pin(async move {
+                    let found = binder.recover(session, Arc::clone(&upstream), stale).await;
+                    match session {
+                        Some(session) => joined(&hub, session.key, &upstream, found).await,
+                        None => found,
+                    }
+                }))
             }
             Question::End(session) => {
                 let ended = self.store.end(session.key, session.expires);
                 if !ended.first {
                     return Asked::Now(Finding::Ended);
                 }
+                self.hub.end(session.key);
                 for (upstream, binding) in ended.bindings {
                     self.binder.notify(Notice::Close {
                         upstream: upstream.into(),
@@ -212,6 +233,10 @@ impl Backroom for Desk {
 
     fn call(&self, call: Call) -> CallStream {
         self.relay.call(call)
+    }
+
+    fn listen(&self, subscription: Listen) -> HubStream {
+        self.hub.listen(subscription)
     }
 
     fn outlive(&self, call: CallStream, cancelled: Option<Mail>) {
@@ -247,6 +272,7 @@ impl Backroom for Desk {
 
     fn subscribe(&self, session: SessionRef, subscription: Subscription, wanted: Wanted) {
         self.store.subscribe(session.key, session.expires, subscription, wanted);
+        self.hub.resubscribed(session.key);
     }
 
     fn record(&self, record: &Record, elapsed: Duration) {

@@ -27,7 +27,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
         .port()
         .map_or_else(|| listen.to_string(), |port| format!("port {port}"));
     let board = std::sync::Arc::clone(&gateway.board);
-    let gate = std::sync::Arc::clone(&gateway.desk.gate);
+    let desk = std::sync::Arc::clone(&gateway.desk);
     let mut tasks = super::Tasks::default();
     gateway.start(&mut tasks, vec![listener], admin, None)?;
     info!(ext_proc = %shown, admin = %at, "Processor serves.");
@@ -38,9 +38,10 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
     };
     info!("Draining.");
     // Envoy stays: running exchanges finish, new ones hear that nobody serves them any more.
-    gate.drain();
+    desk.gate.drain();
+    desk.hub.drain();
     tokio::select! {
-        () = empty(&gate) => {}
+        () = empty(&desk.gate) => {}
         () = tokio::time::sleep(GRACE) => {}
         () = signals.asked() => {}
     }

@@ -38,6 +38,7 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     let (child, clusters) = prepare(&config, &key, binary)?;
 
     let board = Arc::clone(&gateway.board);
+    let desk = Arc::clone(&gateway.desk);
     let health = gateway.health.clone();
     let mut tasks = Tasks::default();
     gateway.start(&mut tasks, vec![listener], admin, Some(clusters))?;
@@ -77,6 +78,7 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     info!("Draining.");
     // Envoy first: while it drains, its requests still need the processor.
     drained.cancel();
+    desk.hub.drain();
     if !envoy.is_finished() {
         tokio::select! {
             _ = &mut envoy => {}

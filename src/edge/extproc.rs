@@ -17,7 +17,7 @@ pub mod service;
 mod socket;
 mod wire;
 
-pub use backroom::{Asked, Backroom, CallStream, Mail};
+pub use backroom::{Asked, Backroom, CallStream, HubStream, Mail};
 pub use budget::Budget;
 pub use gate::{Admission, Gate};
 pub use health::Health;

@@ -2,6 +2,7 @@
 //!
 //! - [`Discovery`]: one task per upstream. Probes both eras, lists, watches for changes, sends a [`Report`].
 //! - [`Binder`]: opens, checks and closes upstream sessions on behalf of clients.
+//! - [`Hub`]: the streams that clients hold open, and those of upstreams that feed them.
 //! - [`Shelf`]: the last good catalogs on disk.
 //!
 //! ```text
@@ -19,6 +20,7 @@ mod discovery;
 mod disk;
 mod failure;
 mod handshake;
+mod hub;
 mod keeper;
 mod line;
 mod listing;
@@ -32,5 +34,6 @@ pub use binder::Binder;
 pub use discovery::{Discovery, Settings};
 pub use disk::{Kept, Shelf, ShelfError};
 pub use failure::Failure;
+pub use hub::Hub;
 pub use notices::Notices;
 pub use report::Report;

@@ -8,6 +8,7 @@
 //!                                      Forwarded -> Inspecting -> Done          inspected forward (`inspect`)
 //!                        -> (Asking ->) Calling -> Done           relay
 //!                        -> BridgingUp -> Done                    relay to an upstream of the other era
+//!                        -> (Asking ->) Streaming -> Done         GET, subscriptions/listen
 //!                        -> (Asking ->) Done                      answer, reject
 //! ```
 
@@ -29,6 +30,7 @@ mod gather;
 mod heading;
 mod inspect;
 mod intake;
+mod listen;
 mod odd;
 mod page;
 mod plan;
@@ -41,7 +43,7 @@ mod tell;
 mod verdict;
 
 pub use bridge::Parked;
-pub use event::{CallEvent, Event, Finding, Message, RequestHead, ResponseHead};
+pub use event::{CallEvent, Event, Finding, HubEvent, Message, RequestHead, ResponseHead};
 pub use headers::Headers;
 pub use modes::{BodyMode, BodyModes};
 pub use record::Record;
@@ -88,6 +90,8 @@ enum Phase {
     Forwarded(Box<forward::Forward>),
     /// The upstream session may be lost; a question about it is open.
     Recovering(Box<forward::Suspicion>),
+    /// The client holds a stream open.
+    Streaming(Box<listen::Listening>),
     /// The response goes to the client as it comes.
     Passing,
     /// The response goes to the client event by event.
@@ -191,6 +195,8 @@ impl Exchange {
             (Phase::Inspecting(inspector), Event::Envoy(message)) => self.inspected(inspector, message),
             (Phase::Replaying(replay), Event::Call(event)) => self.replayed(replay, event),
             (Phase::Replaying(replay), Event::Timer) => self.replay_timer(replay),
+            (Phase::Streaming(listening), Event::Hub(event)) => self.streamed(listening, event),
+            (Phase::Streaming(listening), Event::Timer) => self.stream_silent(listening),
             (Phase::Passing, Event::Envoy(message)) => Self::pass(message, &mut self.phase),
             (Phase::Done, _) => Step {
                 end: End::Done,
@@ -212,7 +218,12 @@ impl Exchange {
             Phase::Forwarded(forward) => forward.held(),
             Phase::Recovering(suspicion) => suspicion.forward.held(),
             Phase::Replaying(replay) => replay.held(),
-            Phase::AwaitHead | Phase::Asking(..) | Phase::Passing | Phase::Inspecting(_) | Phase::Done => 0,
+            Phase::AwaitHead
+            | Phase::Asking(..)
+            | Phase::Streaming(_)
+            | Phase::Passing
+            | Phase::Inspecting(_)
+            | Phase::Done => 0,
         }
     }
 
@@ -229,6 +240,7 @@ impl Exchange {
             Phase::Forwarded(_)
             | Phase::Recovering(_)
             | Phase::Replaying(_)
+            | Phase::Streaming(_)
             | Phase::Passing
             | Phase::Inspecting(_)
             | Phase::Done => true,

@@ -168,6 +168,7 @@ impl Gateway {
             | Command::CancelCall
             | Command::OutliveCall
             | Command::Park(..)
+            | Command::Listen(_)
             | Command::Notify(_)
             | Command::Subscribe { .. }
             | Command::Arm(_)

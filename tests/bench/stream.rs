@@ -10,11 +10,11 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, Proce
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full};
-use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, Mail, Processor};
+use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, HubStream, Mail, Processor};
 use mcp_manifold::edge::telemetry::{AuditLog, Metrics, Telemetry};
 use mcp_manifold::engine::config::Audit;
 use mcp_manifold::engine::exchange::event::Refusal;
-use mcp_manifold::engine::exchange::step::{Call, Notice, ParkKey, Question, SessionRef};
+use mcp_manifold::engine::exchange::step::{Call, Listen, Notice, ParkKey, Question, SessionRef};
 use mcp_manifold::engine::exchange::{Parked, Record};
 use mcp_manifold::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use mcp_manifold::engine::snapshot::Snapshot;
@@ -69,6 +69,10 @@ impl Backroom for Room {
     fn resume(&self, _key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)> {
         None
     }
+    fn listen(&self, _subscription: Listen) -> HubStream {
+        Box::pin(futures_util::stream::pending())
+    }
+
     fn notify(&self, _notice: Notice) {}
     fn subscribe(&self, _session: SessionRef, _subscription: Subscription, _wanted: Wanted) {}
     fn record(&self, record: &Record, elapsed: Duration) {

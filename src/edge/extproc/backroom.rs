@@ -3,8 +3,8 @@
 use super::budget::Budget;
 use super::gate::Admission;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Call, Notice, ParkKey, Question, SessionRef};
-use crate::engine::exchange::{CallEvent, Finding, Parked, Record};
+use crate::engine::exchange::step::{Call, Listen, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::{CallEvent, Finding, HubEvent, Parked, Record};
 use crate::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use bytes::Bytes;
@@ -41,6 +41,9 @@ pub trait Backroom: Send + Sync + 'static {
     fn park(&self, key: ParkKey, parked: Box<Parked>, call: Option<CallStream>);
     /// The call that was kept under this key, at most once.
     fn resume(&self, key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)>;
+
+    /// Holds a stream open for a client. Dropping the stream ends it.
+    fn listen(&self, subscription: Listen) -> HubStream;
     /// Does something in the background.
     fn notify(&self, notice: Notice);
     /// Remembers a subscription of a session, or that it is over.
@@ -67,3 +70,6 @@ pub type Mail = Pin<Box<dyn Future<Output = Bytes> + Send>>;
 
 /// The events of a call, as they come. Ends after [`CallEvent::End`] or [`CallEvent::Failed`].
 pub type CallStream = Pin<Box<dyn Stream<Item = CallEvent> + Send>>;
+
+/// What a client that holds a stream open has to hear. Ends after [`HubEvent::Drained`] or [`HubEvent::Over`].
+pub type HubStream = Pin<Box<dyn Stream<Item = HubEvent> + Send>>;

@@ -169,6 +169,11 @@ impl Live {
         self.calls.remember(upstream, call);
     }
 
+    /// The client holds a stream open.
+    pub(super) fn attend(&self) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The tie to the upstream that `call` went to.
     pub(super) fn owner(&self, call: &[u8]) -> Option<(String, Binding)> {
         let is_owner = self.calls.owner(call)?;

@@ -214,6 +214,12 @@ impl SessionStore for MemoryStore {
         }
     }
 
+    fn attend(&self, key: SessionKey) {
+        if let Some(Entry::Live(live)) = self.sessions.get(&key.into()).as_deref() {
+            live.attend();
+        }
+    }
+
     fn release(&self, key: SessionKey, calls: u32, now: Timestamp) {
         if let Some(Entry::Live(live)) = self.sessions.get(&key.into()).as_deref() {
             live.release(calls);

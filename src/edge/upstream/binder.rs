@@ -5,6 +5,7 @@
 //! with it, and an upstream session that was opened is always either kept or closed.
 
 use super::handshake;
+use super::hub::Hub;
 use super::line::{Line, SMALL, Tie};
 use super::notices::{Errand, Notices};
 use super::pool::{Free, Pool};
@@ -14,6 +15,8 @@ use crate::engine::exchange::step::{Borrower, Notice, SessionRef};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
 use crate::engine::session::{Binding, Client, Lookup, SessionKey, SessionStore, Timestamp};
+use crate::engine::snapshot::Snapshot;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Shared};
 use futures_util::{FutureExt, StreamExt, stream};
@@ -73,6 +76,19 @@ impl Binder {
         };
         let binder = Self { inner: Arc::new(inner) };
         (binder, background)
+    }
+
+    /// The hub that feeds client streams from the sessions that this binder opens.
+    #[must_use]
+    pub fn hub(&self, cell: Arc<ArcSwap<Snapshot>>) -> Hub {
+        let inner = &self.inner;
+        Hub::new(
+            Arc::clone(&inner.targets),
+            Arc::clone(&inner.store),
+            cell,
+            inner.runtime.clone(),
+            inner.notices.clone(),
+        )
     }
 
     /// `Question::Bind`: the tie of `session` to `upstream`, opened if there is none. -> Bound, Unbindable, Ended
@@ -419,7 +435,7 @@ async fn is_lost(target: &Arc<Target>, stale: &Binding) -> bool {
 }
 
 /// The time, for the store.
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }

@@ -113,14 +113,17 @@ impl Line {
         response.is_ok_and(|response| response.is_success())
     }
 
-    /// Opens the event stream of the session (GET).
+    /// Opens the event stream of the session (GET), behind the event `last` if that is given.
     ///
     /// # Errors
     /// [`Failure::Http`].
-    pub(super) async fn listen(&self, time: Duration) -> Result<Response, Failure> {
+    pub(super) async fn listen(&self, last: Option<&str>, time: Duration) -> Result<Response, Failure> {
         let mut headers = self.headers("");
         headers.remove("content-type");
         headers.insert("accept", HeaderValue::from_static("text/event-stream"));
+        if let Some(last) = last.and_then(|last| HeaderValue::from_bytes(last.as_bytes()).ok()) {
+            headers.insert("last-event-id", last);
+        }
         Ok(self.target.get(headers, time).await?)
     }
 

@@ -139,7 +139,7 @@ impl Watch {
     /// Opens the stream, or says why there will be none.
     async fn connect(&mut self) -> Option<News> {
         let opened = match &self.call {
-            Call::Legacy => self.line.listen(OPENING).await,
+            Call::Legacy => self.line.listen(None, OPENING).await,
             Call::Modern(members) => self.line.open("subscriptions/listen", members, OPENING).await,
         };
         let response = match opened {

@@ -8,7 +8,7 @@ use super::plan::{self, Plan, Sender};
 use super::reject::Reject;
 use super::step::{Addressee, Command, HeaderWork, Question, Reply, SessionRef, Step};
 use super::tell::Errand;
-use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller};
+use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller, listen};
 use crate::engine::mcp::Era;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::Endpoint;
@@ -27,6 +27,7 @@ impl Exchange {
         };
         match verb {
             Verb::Post => self.post(endpoint, head, now),
+            Verb::Get if !listen::is_offered(self.modes, &head) => self.reject(&Reject::MethodNotAllowed, None),
             Verb::Get | Verb::Delete => self.session_only(endpoint, head.headers, verb, now),
         }
     }
@@ -111,7 +112,6 @@ impl Exchange {
         let (question, then) = match (verb, session) {
             (Verb::Delete, Some(session)) => (Question::End(session), Then::Delete),
             (Verb::Delete, None) => return self.reject(&Reject::SessionIdMissing, None),
-            // No stream is offered yet: 405 for a session that is alive, 404 for one that is not.
             (Verb::Get | Verb::Post, Some(session)) => (Question::Recall(session), Then::Get),
             (Verb::Get | Verb::Post, None) => return self.reject(&Reject::MethodNotAllowed, None),
         };
@@ -144,6 +144,7 @@ impl Exchange {
                     Then::Welcome { id, version },
                 )
             }
+            (Plan::Listen(filter), _) => self.listen_modern(&request, filter),
             (Plan::SetLevel(level), Some(session)) => {
                 self.ask(request, Question::SetLevel { session, level }, Then::Do(Plan::Empty))
             }
@@ -177,7 +178,7 @@ impl Exchange {
             (_, Finding::SessionsFull) => self.reject(&Reject::SessionsFull, request.id()),
             (Then::Do(plan), Finding::Live | Finding::Told(_)) => self.say(&request, &plan),
             (Then::Welcome { id, version }, Finding::Live) => self.welcome(&request, id, version),
-            (Then::Get, Finding::Live) => self.reject(&Reject::MethodNotAllowed, None),
+            (Then::Get, Finding::Live) => self.listen_legacy(&request),
             (Then::Delete, Finding::EndWritten(true)) => self.answer(&request, answer::empty(200)),
             (Then::Delete, Finding::EndWritten(false)) => self.reject(&Reject::NotWritten, None),
             (Then::Call(calls), finding) => self.tied(request, calls, finding),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub(super) enum Verb {
     /// A JSON-RPC message.
     Post,
-    /// A stream (not built yet).
+    /// A stream.
     Get,
     /// End of a session.
     Delete,

@@ -24,6 +24,8 @@ pub enum Event {
     },
     /// The client cancelled the request of this exchange.
     Cancelled,
+    /// The stream that this client holds open has something for it.
+    Hub(HubEvent),
     /// The timer armed by [`super::Command::Arm`] is up.
     Timer,
     /// The budget for held bodies is used up (`limits.bodies`).
@@ -32,6 +34,17 @@ pub enum Event {
     Refused(Refusal),
     /// The client left, or Envoy ended the stream: replies go nowhere, commands are still carried out.
     Closed,
+}
+
+/// Something for a client that holds a stream open.
+#[derive(Debug)]
+pub enum HubEvent {
+    /// Events as they stand on the wire, in their order; never empty.
+    Events(Vec<Bytes>),
+    /// The gateway ends: the last of it was said.
+    Drained,
+    /// The last of it was said: the session has ended, a younger stream took over, or the client does not read.
+    Over,
 }
 
 /// Why no exchange can begin.

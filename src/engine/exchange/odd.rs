@@ -25,6 +25,7 @@ impl Exchange {
             | Phase::Asking(..)
             | Phase::Forwarded(_)
             | Phase::Recovering(_)
+            | Phase::Streaming(_)
             | Phase::Passing
             | Phase::Inspecting(_)
             | Phase::Done => {}
@@ -88,6 +89,7 @@ impl Exchange {
                     | Phase::Forwarded(_)
                     | Phase::Recovering(_)
                     | Phase::Replaying(_)
+                    | Phase::Streaming(_)
                     | Phase::Passing
                     | Phase::Inspecting(_)
                     | Phase::Done => self.stay(phase),
@@ -102,6 +104,7 @@ impl Exchange {
                 | Phase::BridgingUp(_)
                 | Phase::BridgingDown(_)
                 | Phase::Forwarded(_)
+                | Phase::Streaming(_)
                 | Phase::Passing
                 | Phase::Inspecting(_)
                 // Of the answer that is replaced.
@@ -117,6 +120,7 @@ impl Exchange {
                 | Phase::BridgingUp(_)
                 | Phase::BridgingDown(_)
                 | Phase::Forwarded(_)
+                | Phase::Streaming(_)
                 | Phase::Passing
                 | Phase::Inspecting(_)
                 // Of the answer that is replaced.
@@ -128,6 +132,7 @@ impl Exchange {
             | Event::Call(_)
             | Event::Answered { .. }
             | Event::Cancelled
+            | Event::Hub(_)
             | Event::Timer
             | Event::NoRoom
             | Event::Refused(_)

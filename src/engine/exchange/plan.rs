@@ -12,6 +12,8 @@ use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::{Era, Method, Version};
 use crate::engine::session::{Client, Level, Timestamp};
 use crate::engine::snapshot::Endpoint;
+use crate::engine::stream::Filter;
+use crate::engine::stream::filter::FilterError;
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -60,6 +62,8 @@ pub(super) enum Plan {
     },
     /// Remember a level.
     SetLevel(Level),
+    /// Hold a stream open.
+    Listen(Filter),
     /// Answer 202 once somebody else was told.
     Tell(Errand),
     /// Ask an upstream.
@@ -193,6 +197,7 @@ fn modern(
     };
     match method {
         Method::Discover => Ok(Plan::Discover),
+        Method::Listen => listening(envelope),
         Method::ToolsList => list(envelope, Kind::Tools),
         Method::PromptsList => list(envelope, Kind::Prompts),
         Method::ResourcesList => list(envelope, Kind::Resources),
@@ -209,9 +214,19 @@ fn modern(
         | Method::SetLevel
         | Method::ResourcesSubscribe
         | Method::ResourcesUnsubscribe
-        | Method::Listen
         | Method::TasksResult
         | Method::TasksList => Err(Reject::UnknownMethod(Era::Modern)),
+    }
+}
+
+/// `subscriptions/listen`
+fn listening(envelope: &Envelope<'_>) -> Result<Plan, Reject> {
+    let wanted = envelope.params.object("notifications").map_err(Reject::Envelope)?;
+    let wanted = wanted.ok_or(Reject::Params("params.notifications must be an object"))?;
+    match Filter::read(&wanted) {
+        Ok(filter) => Ok(Plan::Listen(filter)),
+        Err(FilterError::Envelope(error)) => Err(Reject::Envelope(error)),
+        Err(FilterError::Type(complaint)) => Err(Reject::Params(complaint)),
     }
 }
 

@@ -27,7 +27,7 @@ impl Exchange {
                 answer::result(request.id(), std::slice::from_ref(&endpoint.discover)),
             ),
             Plan::List(kind, cursor) => self.say_list(request, *kind, cursor.as_deref()),
-            Plan::Initialize { .. } | Plan::Call(_) => {
+            Plan::Initialize { .. } | Plan::Call(_) | Plan::Listen(_) => {
                 debug_assert!(false, "these plans need somebody else");
                 self.reject(&Reject::UnknownMethod(request.era()), request.id())
             }

@@ -4,6 +4,7 @@ use super::Parked;
 use super::headers::Headers;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Subscription, Timestamp, Wanted};
+use crate::engine::stream::{Kinds, Part};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -164,6 +165,8 @@ pub enum Command {
     Park(ParkKey, Box<Parked>),
     /// The call that was parked under this key becomes the open call of this exchange. -> Resumed, NotParked
     Resume(ParkKey),
+    /// Hold this stream open for the client; [`super::Event::Hub`] follows. Once for an exchange.
+    Listen(Listen),
     /// Do this in the background; nothing comes back.
     Notify(Notice),
     /// Remember a subscription, or that it is over; upstream sessions that are opened later hear of it.
@@ -179,6 +182,29 @@ pub enum Command {
     Arm(Duration),
     /// Forget the timer.
     Disarm,
+}
+
+/// What a client that holds a stream open listens to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Listen {
+    /// GET of a legacy session: everything that its upstream sessions say, and the gateway's own news.
+    Session {
+        /// Whose.
+        session: SessionRef,
+        /// `Last-Event-ID`
+        last: Option<Box<str>>,
+        /// The endpoint's only upstream, whose event ids go through as they are.
+        alone: Option<Arc<str>>,
+    },
+    /// `subscriptions/listen` of a modern client.
+    Modern {
+        /// Raw JSON id of the request; tags every frame.
+        tag: Bytes,
+        /// Lists whose changes it wants to hear of.
+        kinds: Kinds,
+        /// What upstreams have to say.
+        parts: Vec<Part>,
+    },
 }
 
 /// Which gateway session, where.

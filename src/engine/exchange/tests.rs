@@ -8,7 +8,7 @@ mod contract;
 mod read;
 mod show;
 
-use super::event::{CallEvent, Event, Finding, Message, Refusal};
+use super::event::{CallEvent, Event, Finding, HubEvent, Message, Refusal};
 use super::step::{Command, End, Reply, Step};
 use super::{BodyMode, BodyModes, Exchange, Parked};
 use crate::engine::catalog::{Item, Kind};
@@ -292,6 +292,9 @@ impl Stage {
             "call-part" => Event::Call(CallEvent::Chunk(bytes(rest))),
             "call-end" => Event::Call(CallEvent::End),
             "call-failed" => Event::Call(CallEvent::Failed(failure(rest_of_line[0]))),
+            "hub-events" => Event::Hub(HubEvent::Events(vec![bytes(&format!("{rest}\n\n"))])),
+            "hub-drained" => Event::Hub(HubEvent::Drained),
+            "hub-over" => Event::Hub(HubEvent::Over),
             "answered" => Event::Answered {
                 id: rest_of_line[0].into(),
                 message: bytes(rest),

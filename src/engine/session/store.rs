@@ -145,7 +145,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// A call of the session to `upstream` is under way: until it is released, the session is not idle. Its raw JSON id
     /// is remembered for [`SessionStore::owner`], of the last 64 calls.
     fn hold(&self, key: SessionKey, upstream: &str, call: &[u8]);
-    /// So many calls that were held are over at `now`.
+    /// The client holds a stream open: until it is released, the session is not idle.
+    fn attend(&self, key: SessionKey);
+    /// So many calls or streams that were held are over at `now`.
     fn release(&self, key: SessionKey, calls: u32, now: Timestamp);
     /// What is needed to open an upstream session: the client and the level it set.
     fn client(&self, key: SessionKey) -> (Arc<Client>, Option<Level>);

@@ -8,6 +8,9 @@ use bytes::Bytes;
 /// The key that tags every frame of a listen stream.
 pub(super) const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
+/// The method of a listen's first frame.
+pub const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+
 /// `notifications/*/list_changed` for each of `kinds`; `tag`: raw JSON id of the listen that it belongs to.
 #[must_use]
 pub fn changed(kinds: Kinds, tag: Option<&[u8]>) -> Vec<Bytes> {
@@ -38,9 +41,8 @@ pub fn acknowledged(tag: &[u8], kinds: Kinds, parts: &[Part]) -> Bytes {
     if let Some(part) = parts.iter().find(|part| !part.more.is_empty()) {
         members.push(part.more.to_string());
     }
-    let method = "notifications/subscriptions/acknowledged";
     event(format!(
-        r#"{{"jsonrpc":"2.0","method":"{method}","params":{{{},"notifications":{{{}}}}}}}"#,
+        r#"{{"jsonrpc":"2.0","method":"{ACKNOWLEDGED}","params":{{{},"notifications":{{{}}}}}}}"#,
         meta(tag),
         members.join(",")
     ))

@@ -6,12 +6,12 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Reply;
 use envoy_types::pb::envoy::service::ext_proc::v3::{ImmediateResponse, ProcessingRequest, ProcessingResponse};
 use futures_util::stream::{Once, once};
-use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, Mail};
+use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, HubStream, Mail};
 use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
 use mcp_manifold::engine::config::file::parse;
 use mcp_manifold::engine::exchange::event::Refusal;
 use mcp_manifold::engine::exchange::record::Way;
-use mcp_manifold::engine::exchange::step::{Call, Notice, ParkKey, Question, SessionRef};
+use mcp_manifold::engine::exchange::step::{Call, Listen, Notice, ParkKey, Question, SessionRef};
 use mcp_manifold::engine::exchange::{Finding, Parked, Record};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ServerFlags;
@@ -130,6 +130,10 @@ impl Backroom for Room {
 
     fn resume(&self, _key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)> {
         None
+    }
+
+    fn listen(&self, _subscription: Listen) -> HubStream {
+        Box::pin(futures_util::stream::pending())
     }
 
     fn notify(&self, _notice: Notice) {}

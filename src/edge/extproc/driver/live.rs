@@ -3,7 +3,7 @@
 use super::holding::Holding;
 use super::post::Post;
 use super::timer::Timer;
-use crate::edge::extproc::backroom::{Asked, Backroom, CallStream};
+use crate::edge::extproc::backroom::{Asked, Backroom, CallStream, HubStream};
 use crate::edge::extproc::gate::Admission;
 use crate::engine::exchange::{Command, End, Event, Exchange, Finding, Message, Reply};
 use std::collections::VecDeque;
@@ -24,6 +24,7 @@ pub(super) struct Live<B: Backroom> {
     call: Option<CallStream>,
     /// `None`: nothing is waited for.
     post: Option<Box<Post>>,
+    hub: Option<HubStream>,
     timer: Timer,
     holding: Holding<B>,
     began: Instant,
@@ -44,6 +45,7 @@ impl<B: Backroom> Live<B> {
             question: None,
             call: None,
             post: None,
+            hub: None,
             timer: Timer::default(),
             began: Instant::now(),
             elapsed: None,
@@ -96,6 +98,14 @@ impl<B: Backroom> Live<B> {
             && let Poll::Ready(event) = post.poll(context)
         {
             return Poll::Ready(event);
+        }
+        if let Some(hub) = &mut self.hub
+            && let Poll::Ready(event) = hub.as_mut().poll_next(context)
+        {
+            match event {
+                Some(event) => return Poll::Ready(Event::Hub(event)),
+                None => self.hub = None,
+            }
         }
         self.timer.poll(context).map(|()| Event::Timer)
     }
@@ -155,6 +165,7 @@ impl<B: Backroom> Live<B> {
                     None => Finding::NotParked,
                 });
             }
+            Command::Listen(subscription) => self.hub = Some(self.backroom.listen(subscription)),
             Command::Notify(notice) => self.backroom.notify(notice),
             Command::Subscribe {
                 session,

@@ -178,7 +178,9 @@ impl Exchange {
             Event::Answered { id, message } => self.up_answered(up, &id, &message),
             Event::Cancelled => self.up_cancelled(up),
             Event::Timer => self.up_timer(up, now),
-            Event::Envoy(_) | Event::NoRoom | Event::Refused(_) | Event::Closed => self.stay(Phase::BridgingUp(up)),
+            Event::Envoy(_) | Event::Hub(_) | Event::NoRoom | Event::Refused(_) | Event::Closed => {
+                self.stay(Phase::BridgingUp(up))
+            }
         }
     }
 

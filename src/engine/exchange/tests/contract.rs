@@ -40,6 +40,7 @@ fn asks() -> impl Strategy<Value = Ask> {
         ),
         ("tools/list", ""),
         ("logging/setLevel", r#""level":"info""#),
+        ("subscriptions/listen", r#""notifications":{"toolsListChanged":true}"#),
         ("no/method", ""),
     ]);
     let methods = prop::sample::select(vec!["POST", "POST", "POST", "POST", "POST", "GET", "DELETE"]);
@@ -107,6 +108,7 @@ fn next(world: &mut World, choice: u8, detail: u8) -> Option<Event> {
         }),
         13 => (world.watched && detail.is_multiple_of(3)).then_some(Event::Cancelled),
         0..=3 => world.find(detail).map(Event::Finding),
+        4..=6 if world.listening => world.hear_hub(detail).map(Event::Hub),
         4..=6 => world.progress(detail).map(Event::Call),
         7 | 8 => {
             let details = match detail % 6 {

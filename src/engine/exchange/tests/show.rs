@@ -1,6 +1,8 @@
 //! Writes the `<=` lines of a transcript.
 
-use crate::engine::exchange::step::{Addressee, Command, HeaderName, HeaderWork, Metadata, Notice, Question, Reply};
+use crate::engine::exchange::step::{
+    Addressee, Command, HeaderName, HeaderWork, Listen, Metadata, Notice, Question, Reply,
+};
 use bytes::Bytes;
 use std::fmt::Write;
 
@@ -141,6 +143,26 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
         }
         Command::Park(key, parked) => writeln!(out, "<= park {:x} until {}", key.0, parked.expires().0),
         Command::Resume(key) => writeln!(out, "<= resume {:x}", key.0),
+        Command::Listen(Listen::Session { session, last, alone }) => {
+            let last = last
+                .as_deref()
+                .map(|last| format!(" behind {last}"))
+                .unwrap_or_default();
+            let alone = alone
+                .as_deref()
+                .map(|alone| format!(" only {alone}"))
+                .unwrap_or_default();
+            writeln!(out, "<= listen {}{last}{alone}", session.key.0)
+        }
+        Command::Listen(Listen::Modern { tag, kinds, parts }) => {
+            let kinds: Vec<_> = kinds.methods().collect();
+            let tag = String::from_utf8_lossy(tag);
+            let _ = writeln!(out, "<= listen {tag} {}", kinds.join(" "));
+            for part in parts {
+                let _ = writeln!(out, "   {} {} {}", part.upstream, part.era.as_str(), part.members());
+            }
+            Ok(())
+        }
         Command::Arm(duration) => writeln!(out, "<= arm {duration:?}"),
         Command::Disarm => writeln!(out, "<= disarm"),
     };

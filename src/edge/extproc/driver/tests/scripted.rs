@@ -1,6 +1,6 @@
 //! Envoy and the backroom, played by the test.
 
-use crate::edge::extproc::backroom::{Asked, Backroom, CallStream, Mail};
+use crate::edge::extproc::backroom::{Asked, Backroom, CallStream, HubStream, Mail};
 use crate::edge::extproc::budget::Budget;
 use crate::edge::extproc::decode::decode;
 use crate::edge::extproc::driver::{Driver, Received};
@@ -8,7 +8,7 @@ use crate::edge::extproc::encode::encode;
 use crate::edge::extproc::gate::{Admission, Gate};
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::record::Way;
-use crate::engine::exchange::step::{Call, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::step::{Call, Listen, Notice, ParkKey, Question, SessionRef};
 use crate::engine::exchange::{CallEvent, Finding, Parked, Record};
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
@@ -203,6 +203,10 @@ impl Backroom for Scripted {
 
     fn resume(&self, key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)> {
         self.script().parked.remove(&key)
+    }
+
+    fn listen(&self, _subscription: Listen) -> HubStream {
+        Box::pin(futures_util::stream::pending())
     }
 
     fn notify(&self, _notice: Notice) {

@@ -1,6 +1,6 @@
 //! What stands around an exchange: it hears the replies, carries out the commands, and knows what may come next.
 
-use crate::engine::exchange::event::{CallEvent, Finding, Message, ResponseHead, UpstreamFailure};
+use crate::engine::exchange::event::{CallEvent, Finding, HubEvent, Message, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::step::{Command, End, Notice, Question, Reply, Step};
 use crate::engine::mcp::Version;
 use crate::engine::session::{Binding, Client};
@@ -16,6 +16,7 @@ pub(super) struct World {
     pub(super) request_trailers: usize,
     pub(super) question: Option<Question>,
     pub(super) calling: bool,
+    pub(super) listening: bool,
     pub(super) armed: bool,
     pub(super) one_shots: Vec<String>,
     /// Requests of the gateway that the client has not answered.
@@ -163,6 +164,10 @@ impl World {
                 self.one_shots.clear();
             }
             Command::Resume(_) => panic!("nobody was given a state"),
+            Command::Listen(_) => {
+                assert!(self.streaming && !self.listening, "one stream, and its head first");
+                self.listening = true;
+            }
             Command::Notify(Notice::Close { binding, .. } | Notice::Return { binding, .. }) => {
                 let id = binding.id.expect("nothing to close without an id");
                 let at = self.one_shots.iter().position(|open| **open == *id);
@@ -219,6 +224,15 @@ impl World {
             (Question::Recover { .. }, 2..=4) => Finding::StillThere,
             (Question::Recover { .. }, _) => Finding::Reopened(tied(Some("theirs-2"))),
             (Question::End(_), choice) => Finding::EndWritten(choice.is_multiple_of(2)),
+        })
+    }
+
+    /// Something for the stream that the client holds open.
+    pub(super) fn hear_hub(&self, choice: u8) -> Option<HubEvent> {
+        self.listening.then(|| match choice % 6 {
+            0 => HubEvent::Drained,
+            1 => HubEvent::Over,
+            _ => HubEvent::Events(vec![Bytes::from_static(b"data: {}\n\n")]),
         })
     }
 
