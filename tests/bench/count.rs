@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "a program, not a library")]
 
 mod bodies;
+mod events;
 mod gateway;
 mod stream;
 
@@ -20,6 +21,7 @@ fn main() -> anyhow::Result<()> {
         Some(("text", length)) => splice(&bodies::text(length.parse()?), times),
         Some(("rows", length)) => splice(&bodies::rows(length.parse()?), times),
         Some(("handle", method)) => handle(story(method)?, times),
+        Some(("inspect", event)) => inspect(&events::chunk(event).context("unknown event")?, times),
         Some(("stream", method)) => play(story(method)?, times),
         Some(_) | None => bail!("unknown operation {operation:?}"),
     }
@@ -46,6 +48,14 @@ fn handle(story: Story, times: usize) {
     for _ in 0..times {
         let events = gateway.events(story);
         measured(|| gateway.play(events));
+    }
+}
+
+/// One event of an inspected stream.
+fn inspect(chunk: &bytes::Bytes, times: usize) {
+    let mut inspector = events::inspector();
+    for _ in 0..times {
+        measured(|| inspector.pass(chunk));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What does the engine cost per body and per exchange? Each bench answers the question that is its name.
 
 mod bodies;
+mod events;
 mod gateway;
 
 use bodies::{DEPTH, call, rename, rows, text};
@@ -10,7 +11,7 @@ use gateway::{Gateway, Story};
 use mcp_manifold::engine::jsonrpc::Envelope;
 use std::hint::black_box;
 
-criterion_group!(benches, scan, splice, handle);
+criterion_group!(benches, scan, splice, handle, inspect);
 criterion_main!(benches);
 
 fn scan(criterion: &mut Criterion) {
@@ -46,6 +47,19 @@ fn handle(criterion: &mut Criterion) {
                 |events| gateway.play(events),
                 BatchSize::SmallInput,
             );
+        });
+    }
+    group.finish();
+}
+
+fn inspect(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("what does it cost to look at an event of an upstream");
+    for name in events::NAMES {
+        let chunk = events::chunk(name).expect("it is one of them");
+        group.throughput(Throughput::Bytes(chunk.len() as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(name), &chunk, |bencher, chunk| {
+            let mut inspector = events::inspector();
+            bencher.iter(|| inspector.pass(black_box(chunk)));
         });
     }
     group.finish();

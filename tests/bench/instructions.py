@@ -18,6 +18,7 @@ NOTE = """
 Valgrind knows no SHA instructions: 13,500 of each count over a whole exchange are SHA-256 in software (a session id is
 verified or signed, and hashed for the log); processors that have them spend a tenth on it.
 """
+EVENTS = ["comment", "progress", "result", "request"]
 METHODS = ["initialize", "tools/list", "tools/call", "ping"]
 # What is counted, N, and how it is called in the table.
 OPERATIONS = [
@@ -25,6 +26,7 @@ OPERATIONS = [
     ("text 1048576", 3, "envelope and splice, call with 1 MiB of text"),
     ("rows 1048576", 3, "envelope and splice, call with 1 MiB of rows"),
     *((f"handle {method}", 200, f"engine, {method}") for method in METHODS),
+    *((f"inspect {event}", 200, f"inspected stream, one {event}") for event in EVENTS),
     *((f"stream {method}", 200, f"whole ext_proc stream, {method}") for method in METHODS),
 ]
 
