@@ -89,6 +89,7 @@ pub(super) fn route(
                 .ok_or_else(|| missing(endpoint, era, &name, Reject::UnknownTool))?;
             let mut routed = one(endpoint, target, envelope, raw, body, name)?;
             for call in &mut routed.calls {
+                mirrored_params(era, headers, call, envelope)?;
                 call.tasks = task::may_begin(endpoint, &call.upstream, era, envelope);
             }
             Ok(routed)
@@ -188,6 +189,17 @@ pub(super) fn mirrored(era: Era, headers: &Headers, name: &str) -> Result<(), Re
     match era {
         Era::Legacy => Ok(()),
         Era::Modern => caller::modern_name(headers, name),
+    }
+}
+
+/// Between a modern client and a legacy upstream nobody else compares `Mcp-Param-*` with the body (SEP-2243).
+fn mirrored_params(era: Era, headers: &Headers, call: &Outgoing, envelope: &Envelope<'_>) -> Result<(), Reject> {
+    let translated = era == Era::Modern && call.upstream.speech(era).is_none();
+    match &call.params {
+        Some(params) if translated => {
+            caller::modern_params(headers, params, envelope.params.raw("arguments").unwrap_or("{}"))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

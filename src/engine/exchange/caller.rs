@@ -8,6 +8,7 @@ use super::reject::Reject;
 use super::step::SessionRef;
 use crate::engine::jsonrpc::{Envelope, Object};
 use crate::engine::mcp::headers::{self, decode_value};
+use crate::engine::mcp::params::ParamHeader;
 use crate::engine::mcp::{Era, Method, Version};
 use crate::engine::session::{IdError, Timestamp};
 use crate::engine::snapshot::Endpoint;
@@ -115,6 +116,16 @@ pub(super) fn modern_name(headers: &Headers, name: &str) -> Result<(), Reject> {
     } else {
         Err(Reject::HeaderMismatch("Mcp-Name and the body disagree"))
     }
+}
+
+/// Whether `Mcp-Param-*` say the same as the arguments of the body: asked where the upstream itself does not know them.
+pub(super) fn modern_params(headers: &Headers, params: &[ParamHeader], arguments: &str) -> Result<(), Reject> {
+    for param in params {
+        if !param.agrees(single(headers, &param.header)?, arguments) {
+            return Err(Reject::HeaderMismatch("Mcp-Param-* and the arguments disagree"));
+        }
+    }
+    Ok(())
 }
 
 /// The value of a header that may stand only once: an upstream might read the other one. Surrounding white space is no part of it.

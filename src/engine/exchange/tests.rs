@@ -182,6 +182,9 @@ impl Stage {
             "two upstreams with tasks" => {
                 self.snapshot = testing::mk_snapshot(&[testing::mk_tasks("a"), testing::mk_tasks("b")]);
             }
+            "a legacy upstream that names a mirrored parameter" => {
+                self.snapshot = testing::mk_snapshot(&[testing::mk_mirroring("old")]);
+            }
             "nothing listed" => self.snapshot = testing::mk_snapshot(&[testing::mk_upstream("github")]),
             "a legacy upstream" => self.snapshot = Arc::clone(&LEGACY),
             "probing upstreams" => self.snapshot = Arc::clone(&PROBING),

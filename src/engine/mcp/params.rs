@@ -3,7 +3,7 @@
 //! Read out of the tool's `inputSchema`, once per listing. A tool whose annotations break a rule must not be shown:
 //! one malformed definition would have every client of it sent away by the upstream.
 
-use super::headers::encode_value;
+use super::headers::{decode_value, encode_value};
 use crate::engine::jsonrpc::Object;
 use std::sync::Arc;
 
@@ -148,10 +148,7 @@ impl ParamHeader {
     /// there is no value, or null, or none of the three types.
     #[must_use]
     pub fn value(&self, arguments: &str) -> Option<String> {
-        let mut value = arguments;
-        for name in &self.path {
-            value = object(value)?.raw(name)?;
-        }
+        let value = self.raw(arguments)?;
         match value.as_bytes().first()? {
             b'"' => {
                 let text: String = serde_json::from_str(value).ok()?;
@@ -161,6 +158,36 @@ impl ParamHeader {
             b'-' | b'0'..=b'9' => integer(value),
             _ => None,
         }
+    }
+}
+
+impl ParamHeader {
+    /// True if `header`, as it came, says what these raw `arguments` say: the same value, or both nothing.
+    #[must_use]
+    pub fn agrees(&self, header: Option<&[u8]>, arguments: &str) -> bool {
+        let (header, expected) = match (header, self.value(arguments)) {
+            (None, None) => return true,
+            (Some(header), Some(expected)) => (header, expected),
+            (Some(_), None) | (None, Some(_)) => return false,
+        };
+        let (Some(said), Some(meant)) = (decode_value(header), decode_value(expected.as_bytes())) else {
+            return false;
+        };
+        // Integers are compared as numbers (2026-07-28, Server Validation).
+        said == meant || self.is_number(arguments) && integer(&said).is_some_and(|said| said == *meant)
+    }
+
+    fn is_number(&self, arguments: &str) -> bool {
+        let value = self.raw(arguments);
+        value.is_some_and(|raw| raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()))
+    }
+
+    fn raw<'a>(&self, arguments: &'a str) -> Option<&'a str> {
+        let mut value = arguments;
+        for name in &self.path {
+            value = object(value)?.raw(name)?;
+        }
+        Some(value)
     }
 }
 
@@ -293,12 +320,46 @@ mod tests {
         assert_eq!(param.value(""), None);
     }
 
+    #[test]
+    fn a_header_agrees_with_the_value_in_the_body() {
+        let param = ParamHeader {
+            header: "mcp-param-a".into(),
+            path: ["a".into()].into(),
+        };
+        let agrees =
+            |header: Option<&str>, raw: &str| param.agrees(header.map(str::as_bytes), &format!(r#"{{"a":{raw}}}"#));
+        for (header, raw) in [
+            (Some("eu"), r#""\u0065u""#),
+            (Some(" =?base64?ZXU=?= "), r#""eu""#),
+            (Some("42.0"), "42"),
+            (Some("42"), "4.2e1"),
+            (Some("true"), "true"),
+            (None, "null"),
+            (None, "{}"),
+        ] {
+            assert!(agrees(header, raw), "{header:?} {raw}");
+        }
+        for (header, raw) in [
+            (Some("us"), r#""eu""#),
+            (Some("EU"), r#""eu""#),
+            (Some("=?base64?%%?="), r#""eu""#),
+            (Some("42.0"), r#""42""#),
+            (Some("nan"), "42"),
+            (Some("True"), "true"),
+            (Some("eu"), "null"),
+            (None, r#""eu""#),
+        ] {
+            assert!(!agrees(header, raw), "{header:?} {raw}");
+        }
+        assert!(param.agrees(None, "{}"));
+    }
+
     proptest! {
         #[test]
         fn any_schema_and_any_arguments_are_taken(schema in "\\PC*", arguments in "\\PC*") {
             let _ = read(&format!("{schema}x-mcp-header"));
             let param = ParamHeader { header: "mcp-param-a".into(), path: ["a".into()].into() };
-            let _ = param.value(&arguments);
+            let _ = (param.value(&arguments), param.agrees(Some(arguments.as_bytes()), &arguments));
         }
     }
 }

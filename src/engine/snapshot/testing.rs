@@ -125,6 +125,13 @@ pub(crate) fn mk_upstream(name: &str) -> UpstreamBuilder {
     })
 }
 
+/// Legacy, with a tool `x` whose argument `region` is mirrored into a header.
+pub(crate) fn mk_mirroring(name: &str) -> UpstreamBuilder {
+    let schema = r#"{"properties":{"region":{"type":"string","x-mcp-header":"Region"}}}"#;
+    let tool = Item::read(Kind::Tools, &format!(r#"{{"name":"x","inputSchema":{schema}}}"#)).expect("it has its key");
+    mk_upstream(name).legacy(mk_listing(&[]).with(|listing| listing.tools = vec![tool]))
+}
+
 /// Its tool `x` can begin tasks, in both eras.
 pub(crate) fn mk_tasks(name: &str) -> UpstreamBuilder {
     let tasks = |listing: ListingBuilder| {
