@@ -3,6 +3,7 @@
 mod face;
 pub mod fold;
 mod hello;
+mod output;
 mod part;
 #[cfg(test)]
 pub(crate) mod testing;

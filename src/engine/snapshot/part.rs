@@ -2,7 +2,7 @@
 //!
 //! Parts are shared between snapshots for as long as the listing and the naming stay the same.
 
-use super::UpstreamIndex;
+use super::{UpstreamIndex, output};
 use crate::engine::catalog::{Item, Kind, Listing};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::params::ParamHeaders;
@@ -215,9 +215,23 @@ struct Screened {
     remarks: Vec<String>,
 }
 
+/// What clients of `client` era see of a listing.
+fn screen(said: &Arc<Listing>, client: Era) -> Screened {
+    let mut screened = screen_params(said, client);
+    if said.version.era() == Era::Modern
+        && let Some(plain) = output::for_legacy(&screened.listing)
+    {
+        screened.client = Some(client);
+        if client == Era::Legacy {
+            screened.listing = Arc::new(plain);
+        }
+    }
+    screened
+}
+
 /// Leaves out tools whose `x-mcp-header` annotations break a rule: nobody could call them at a modern upstream, and modern
 /// clients must not see them (SEP-2243). Of a legacy upstream the annotation means nothing to legacy clients.
-fn screen(said: &Arc<Listing>, client: Era) -> Screened {
+fn screen_params(said: &Arc<Listing>, client: Era) -> Screened {
     let mut screened = Screened {
         listing: Arc::clone(said),
         client: None,
