@@ -183,7 +183,12 @@ impl Exchange {
             (Phase::Calling(relay), Event::Timer) => self.relay_timer(relay),
             (
                 Phase::BridgingUp(up),
-                event @ (Event::Call(_) | Event::Finding(_) | Event::Answered { .. } | Event::Cancelled | Event::Timer),
+                event @ (Event::Call(_)
+                | Event::Finding(_)
+                | Event::Answered { .. }
+                | Event::Cancelled
+                | Event::NoRoom
+                | Event::Timer),
             ) => self.bridging_up(up, event, now),
             (Phase::BridgingDown(down), Event::Call(event)) => self.down_called(down, event),
             (Phase::BridgingDown(down), Event::Finding(finding)) => self.down_found(down, finding),

@@ -74,9 +74,15 @@ enum Stage {
 }
 
 impl Up {
-    /// Bytes of the request, kept for the next round.
+    /// Bytes of the request, kept for the next round, and of an answer that cannot go on yet.
     pub(in crate::engine::exchange) fn held(&self) -> usize {
-        self.call.body.len()
+        let answer = match &self.stage {
+            Stage::Introducing | Stage::AwaitHead | Stage::Asking(_) | Stage::Closing(None) => 0,
+            Stage::Collect { len, .. } => *len,
+            Stage::Events(framer) => framer.kept().len(),
+            Stage::Closing(Some(message)) => message.len(),
+        };
+        self.call.body.len() + self.out.held() + answer
     }
 
     /// The client is gone: that is no cancel (2025-11-25, transports), so what the upstream works on goes on.
@@ -178,9 +184,8 @@ impl Exchange {
             Event::Answered { id, message } => self.up_answered(up, &id, &message),
             Event::Cancelled => self.up_cancelled(up),
             Event::Timer => self.up_timer(up, now),
-            Event::Envoy(_) | Event::Hub(_) | Event::NoRoom | Event::Refused(_) | Event::Closed => {
-                self.stay(Phase::BridgingUp(up))
-            }
+            Event::NoRoom => self.up_reject(up, &Reject::NoRoom),
+            Event::Envoy(_) | Event::Hub(_) | Event::Refused(_) | Event::Closed => self.stay(Phase::BridgingUp(up)),
         }
     }
 

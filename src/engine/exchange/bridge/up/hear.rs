@@ -190,6 +190,8 @@ impl Exchange {
             return step;
         }
         up.out.settle();
+        // It will not be made again.
+        up.call.body = Bytes::new();
         let mut step = Step::default();
         match (&up.stage, up.out.is_open()) {
             // The upstream has nothing more to say.

@@ -49,6 +49,14 @@ impl Out {
         matches!(self.sent, Sent::Open)
     }
 
+    /// Bytes of events that wait.
+    pub(super) fn held(&self) -> usize {
+        match &self.sent {
+            Sent::Held(held) => held.iter().map(Bytes::len).sum(),
+            Sent::Open => 0,
+        }
+    }
+
     pub(super) const fn is_wired(&self) -> bool {
         self.wired
     }
