@@ -28,15 +28,15 @@ pub(crate) async fn call(
             Some(response) => Ok(response),
             None => once(&request, &declared)?,
         };
-        let asked = match response {
-            Ok(CallToolResponse::InputRequired(asked)) if !is_modern(context) => asked,
-            ended => return Some(ended),
+        let (Ok(CallToolResponse::InputRequired(asked)), false) = (&response, is_modern(context)) else {
+            return Some(response);
         };
-        match questions::put(&context.peer, asked.input_requests.unwrap_or_default()).await {
+        let state = asked.request_state.clone();
+        match questions::put(&context.peer, asked.input_requests.clone().unwrap_or_default()).await {
             Ok(answers) => request.input_responses = Some(answers),
             Err(error) => return Some(Ok(CallToolResult::error(vec![ContentBlock::text(error.message)]).into())),
         }
-        request.request_state = asked.request_state;
+        request.request_state = state;
     }
 }
 

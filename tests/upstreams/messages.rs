@@ -76,14 +76,14 @@ pub(crate) fn ask(request: &CallToolRequestParams, declared: &ClientCapabilities
             .and_then(|arguments| arguments.get(key)?.as_str())
             .unwrap_or_default()
     };
-    let elicit = |message: &str, schema, lead| elicit(request, declared, message, schema, lead);
+    let elicit = |message: &str, schema: &Value, lead| elicit(request, declared, message, schema, lead);
     Some(match request.name.as_ref() {
         "test_sampling" => sample(request, declared, argument("prompt")),
-        "test_elicitation" => elicit(argument("message"), person(), "User response: "),
+        "test_elicitation" => elicit(argument("message"), &person(), "User response: "),
         "test_elicitation_sep1034_defaults" => {
-            elicit("Please check the defaults", defaults(), "Elicitation completed: ")
+            elicit("Please check the defaults", &defaults(), "Elicitation completed: ")
         }
-        "test_elicitation_sep1330_enums" => elicit("Please choose", choices(), "Elicitation completed: "),
+        "test_elicitation_sep1330_enums" => elicit("Please choose", &choices(), "Elicitation completed: "),
         _ => return None,
     })
 }
@@ -108,7 +108,7 @@ fn elicit(
     request: &CallToolRequestParams,
     declared: &ClientCapabilities,
     message: &str,
-    schema: Value,
+    schema: &Value,
     lead: &str,
 ) -> CallToolResponse {
     if declared.elicitation.is_none() {

@@ -16,13 +16,12 @@ pub(crate) async fn get(
     context: &RequestContext<RoleServer>,
 ) -> Result<GetPromptResponse, ErrorData> {
     loop {
-        match once(&request)? {
-            GetPromptResponse::InputRequired(asked) if !is_modern(context) => {
-                let questions = asked.input_requests.unwrap_or_default();
-                request.input_responses = Some(questions::put(&context.peer, questions).await?);
-            }
-            ended => return Ok(ended),
-        }
+        let response = once(&request)?;
+        let (GetPromptResponse::InputRequired(asked), false) = (&response, is_modern(context)) else {
+            return Ok(response);
+        };
+        let questions = asked.input_requests.clone().unwrap_or_default();
+        request.input_responses = Some(questions::put(&context.peer, questions).await?);
     }
 }
 
