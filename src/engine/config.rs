@@ -15,7 +15,7 @@ pub mod truth;
 mod upstream;
 
 pub use truth::{
-    AccessLog, Audit, Config, Credential, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, Protocol, Secret,
+    AccessLog, Audit, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls, Lists, Protocol, Secret,
     SessionSettings, Timeouts, Upstream, Via,
 };
 

@@ -5,6 +5,7 @@
 
 mod cells;
 mod same_era;
+mod upstream_leg;
 
 use super::harness::gateway::{Gateway, Setup};
 use super::harness::program::Program;

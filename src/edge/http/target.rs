@@ -5,6 +5,7 @@ use super::sse::Sessions;
 use super::wire::Wire;
 use super::{HttpError, Response};
 use crate::engine::config;
+use crate::engine::mcp::Era;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -25,6 +26,7 @@ pub struct Target {
     wire: Arc<Wire>,
     /// `protocol: sse`
     sse: Option<Sessions>,
+    eras: config::Eras,
 }
 
 /// Why an upstream cannot be called with this configuration.
@@ -79,6 +81,7 @@ impl Target {
             timeout: upstream.timeout.clone(),
             wire,
             sse,
+            eras: upstream.eras,
         })
     }
 
@@ -98,6 +101,15 @@ impl Target {
     #[must_use]
     pub const fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// Whether it may be asked if it speaks this era.
+    #[must_use]
+    pub const fn is_asked_in(&self, era: Era) -> bool {
+        match (self.eras, era) {
+            (config::Eras::Both, _) | (config::Eras::Legacy, Era::Legacy) | (config::Eras::Modern, Era::Modern) => true,
+            (config::Eras::Legacy, Era::Modern) | (config::Eras::Modern, Era::Legacy) => false,
+        }
     }
 
     /// A session lasts as long as its connection, so that its end is known at once to who listens (HTTP+SSE).

@@ -6,7 +6,8 @@
 use super::Failure;
 use super::line::SMALL;
 use crate::edge::http::{HttpError, Media, Response};
-use crate::engine::mcp::headers;
+use crate::engine::jsonrpc::Code;
+use crate::engine::mcp::{Version, headers};
 use crate::engine::sse::Decoder;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -43,6 +44,20 @@ struct ErrorObject {
     code: i64,
     #[serde(default)]
     message: String,
+    #[serde(default, deserialize_with = "supported")]
+    data: Vec<String>,
+}
+
+/// `data.supported` of -32022; of other errors `data` may be anything.
+fn supported<'de, D: serde::Deserializer<'de>>(data: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Default, Deserialize)]
+    struct Supported {
+        supported: Vec<String>,
+    }
+    let data = Box::<RawValue>::deserialize(data)?;
+    Ok(serde_json::from_str::<Supported>(data.get())
+        .unwrap_or_default()
+        .supported)
 }
 
 /// The answer out of a response: at most `limit` bytes, each step within `time`.
@@ -110,6 +125,10 @@ fn outcome(method: &'static str, status: u16, body: &[u8]) -> Result<Option<Box<
         return Err(Failure::NotMcp(format!("answered {method} with what is not JSON-RPC")));
     };
     if let Some(error) = message.error {
+        let spoken = error.data.iter().filter_map(|version| Version::parse(version)).max();
+        if let (true, Some(speaks)) = (error.code == i64::from(Code::UNSUPPORTED_VERSION.0), spoken) {
+            return Err(Failure::OtherVersion { method, speaks });
+        }
         return Err(Failure::Refused {
             method,
             status,
@@ -132,7 +151,7 @@ pub(super) async fn refusal(method: &'static str, response: Response, time: Dura
                 Media::EventStream | Media::Other => Bytes::new(),
             };
             match outcome(method, status, &body) {
-                Err(refused @ Failure::Refused { .. }) => refused,
+                Err(refused @ (Failure::Refused { .. } | Failure::OtherVersion { .. })) => refused,
                 Ok(_) | Err(_) => Failure::Refused {
                     method,
                     status,
@@ -168,6 +187,25 @@ mod tests {
         let body = br#"{"jsonrpc":"2.0","id":1,"result":{ "a": 123456789012345678901234567890 }}"#;
         let result = outcome("tools/list", 200, body).unwrap();
         assert_eq!(result.as_deref(), Some(r#"{ "a": 123456789012345678901234567890 }"#));
+    }
+
+    #[test]
+    fn a_refused_version_says_which_one_is_spoken() {
+        let refusal = |supported: &str| {
+            let error = format!(r#"{{"code":-32022,"message":"no","data":{supported}}}"#);
+            let body = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{error}}}"#);
+            outcome("server/discover", 400, body.as_bytes()).unwrap_err()
+        };
+        let failure = refusal(r#"{"supported":["2025-06-18","2025-11-25","2099-01-01"],"requested":"2026-07-28"}"#);
+        let speaks = Version::V2025_11_25;
+        let method = "server/discover";
+        assert_eq!(failure, Failure::OtherVersion { method, speaks });
+        for unknown in [r#"{"supported":["2099-01-01"]}"#, "null", "[]", "1"] {
+            assert!(
+                matches!(refusal(unknown), Failure::Refused { code: Some(-32022), .. }),
+                "{unknown}"
+            );
+        }
     }
 
     #[test]

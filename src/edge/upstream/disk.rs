@@ -235,6 +235,7 @@ mod tests {
             resources_probe: false,
             via: config::Via::Envoy,
             protocol: config::Protocol::Streamable,
+            eras: config::Eras::Both,
         };
         Target::new(&upstream, None).expect("a target")
     }

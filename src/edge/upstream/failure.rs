@@ -2,6 +2,7 @@
 
 use crate::edge::http::HttpError;
 use crate::engine::exchange::event::UpstreamFailure;
+use crate::engine::mcp::Version;
 use crate::engine::status::Reason;
 
 /// An upstream did not do what was asked of it.
@@ -45,6 +46,17 @@ pub enum Failure {
     /// `server/discover` was answered without any version from 2026-07-28 on.
     #[error("server/discover names no modern version")]
     NoModernVersion,
+    /// -32022: not the version of the request, but this one.
+    #[error("{method} was refused: it speaks {}", .speaks.as_str())]
+    OtherVersion {
+        /// What was asked.
+        method: &'static str,
+        /// The newest of those it named that this gateway speaks.
+        speaks: Version,
+    },
+    /// `eras` leaves this era out.
+    #[error("not asked, see eras")]
+    NotAsked,
 }
 
 impl Failure {
@@ -55,9 +67,13 @@ impl Failure {
             Self::Http(error) => error.reason(),
             Self::Unauthorized(_) => Reason::Unauthorized,
             Self::Broken { .. } => Reason::Unreachable,
-            Self::Refused { .. } | Self::Redirects(_) | Self::NotMcp(_) | Self::Version(_) | Self::NoModernVersion => {
-                Reason::ProtocolError
-            }
+            Self::Refused { .. }
+            | Self::Redirects(_)
+            | Self::NotMcp(_)
+            | Self::Version(_)
+            | Self::NoModernVersion
+            | Self::OtherVersion { .. }
+            | Self::NotAsked => Reason::ProtocolError,
         }
     }
 
@@ -68,9 +84,13 @@ impl Failure {
             Self::Http(error) => error.failure(),
             Self::Unauthorized(_) => UpstreamFailure::Unauthorized,
             Self::Broken { .. } => UpstreamFailure::Unreachable,
-            Self::Refused { .. } | Self::Redirects(_) | Self::NotMcp(_) | Self::Version(_) | Self::NoModernVersion => {
-                UpstreamFailure::Garbage
-            }
+            Self::Refused { .. }
+            | Self::Redirects(_)
+            | Self::NotMcp(_)
+            | Self::Version(_)
+            | Self::NoModernVersion
+            | Self::OtherVersion { .. }
+            | Self::NotAsked => UpstreamFailure::Garbage,
         }
     }
 
@@ -94,6 +114,7 @@ impl Failure {
             Self::Refused { .. } | Self::NotMcp(_) => "is url the MCP endpoint, path included?",
             Self::Broken { .. } => "see its own log",
             Self::Redirects(_) => "put the final address into url",
+            Self::OtherVersion { .. } | Self::NotAsked => "does eras leave out what it speaks?",
             Self::Version(_) | Self::NoModernVersion => "a newer build of server or gateway is needed",
         }
     }
@@ -109,7 +130,11 @@ impl Failure {
     #[must_use]
     pub const fn not_spoken(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Version(_) | Self::NoModernVersion => true,
+            Self::Refused { .. }
+            | Self::Version(_)
+            | Self::NoModernVersion
+            | Self::OtherVersion { .. }
+            | Self::NotAsked => true,
             Self::Http(_) | Self::Unauthorized(_) | Self::Broken { .. } | Self::Redirects(_) | Self::NotMcp(_) => false,
         }
     }

@@ -192,6 +192,9 @@ impl Keeper {
     }
 
     async fn attempt(&mut self) -> Result<(Arc<Listing>, Vec<String>), Failure> {
+        if !self.target.is_asked_in(self.era) {
+            return Err(Failure::NotAsked);
+        }
         match self.era {
             Era::Legacy => self.attempt_legacy().await,
             Era::Modern => self.attempt_modern().await,

@@ -38,8 +38,15 @@ struct DiscoverResult<'a> {
 /// # Errors
 /// See [`Failure`]; where [`Failure::not_spoken`] holds, the upstream does not speak the modern era.
 pub(super) async fn discover(target: &Arc<Target>, time: Duration) -> Result<Discovered, Failure> {
-    let line = Line::new(Arc::clone(target), Tie::Modern(Version::NEWEST));
-    let reply = line.request("server/discover", "", SMALL, time).await?;
+    let ask = async |version| {
+        let line = Line::new(Arc::clone(target), Tie::Modern(version));
+        line.request("server/discover", "", SMALL, time).await
+    };
+    let reply = match ask(Version::NEWEST).await {
+        // SEP-2575: a client that is told which versions are spoken asks again with one of them.
+        Err(Failure::OtherVersion { speaks, .. }) if speaks.era() == Era::Modern => ask(speaks).await?,
+        reply => reply?,
+    };
     read(&reply.result)
 }
 

@@ -110,6 +110,7 @@ pub(super) struct Upstream {
     pub(super) resources: Resources,
     pub(super) via: Option<String>,
     pub(super) protocol: Option<String>,
+    pub(super) eras: Option<String>,
     pub(super) listing: Option<String>,
     pub(super) merge: Option<bool>,
 }

@@ -93,6 +93,7 @@ const UPSTREAM: Shape = Keys(&[
     ("resources", Keys(&[("rewrite", Leaf), ("probe", Leaf)])),
     ("via", Leaf),
     ("protocol", Leaf),
+    ("eras", Leaf),
     ("listing", Leaf),
     ("merge", Leaf),
 ]);

@@ -83,6 +83,7 @@ fn every_key_reaches_the_truth() {
     assert!(!github.enabled && github.resources_probe);
     assert_eq!((github.via, github.protocol), (Via::Direct, Protocol::Streamable));
     assert_eq!((search.via, search.protocol), (Via::Direct, Protocol::Sse));
+    assert_eq!((github.eras, search.eras), (Eras::Legacy, Eras::Both));
     assert_eq!(plain.via, Via::Envoy);
 }
 
@@ -203,6 +204,7 @@ fn what_is_not_built_yet_is_refused() {
         "resources: {rewrite: true}",
         "resources.rewrite: not supported yet: true",
     );
+    assert_upstream_problem("eras: old", "eras: must be both, legacy or modern");
     assert_upstream_problem("protocol: gopher", "protocol: must be streamable or sse");
     assert_upstream_problem(
         "protocol: sse, via: envoy",

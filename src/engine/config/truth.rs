@@ -172,6 +172,20 @@ pub struct Upstream {
     pub via: Via,
     /// How it is spoken to.
     pub protocol: Protocol,
+    /// Which eras it is asked about.
+    pub eras: Eras,
+}
+
+/// Which eras an upstream may speak: the others are never tried with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Eras {
+    /// Whatever it answers to.
+    #[default]
+    Both,
+    /// With `initialize` only.
+    Legacy,
+    /// Without `initialize`.
+    Modern,
 }
 
 /// How an upstream is spoken to.

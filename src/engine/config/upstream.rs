@@ -1,7 +1,7 @@
 //! What the file says of the upstreams: names, URLs, prefixes, headers, timeouts, and what is not built yet.
 
 use super::file::Findings;
-use super::{Credential, Protocol, Timeouts, Upstream, Via, gateway, headers, network, raw};
+use super::{Credential, Eras, Protocol, Timeouts, Upstream, Via, gateway, headers, network, raw};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use url::Url;
@@ -38,6 +38,7 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
     let headers = constants(at, &raw.headers, credential.as_ref(), findings);
     let timeout = timeouts(at, &raw.timeout, findings);
     let protocol = protocol(at, raw.protocol.as_deref(), raw.via.as_deref(), findings);
+    let eras = eras(at, raw.eras.as_deref(), findings);
     let ca = raw.tls.ca.map(|ca| findings.file(&format!("{at}.tls.ca"), &ca));
     let via = via(at, raw.via.as_deref(), protocol, findings);
     if ca.is_some() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
@@ -56,6 +57,7 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
         resources_probe: raw.resources.probe.unwrap_or(false),
         via,
         protocol,
+        eras,
     })
 }
 
@@ -98,6 +100,18 @@ fn protocol(at: &str, value: Option<&str>, via: Option<&str>, findings: &mut Fin
         Some(_) => {
             findings.add(format!("{at}.protocol"), "must be streamable or sse");
             Protocol::Streamable
+        }
+    }
+}
+
+fn eras(at: &str, value: Option<&str>, findings: &mut Findings) -> Eras {
+    match value {
+        None | Some("both") => Eras::Both,
+        Some("legacy") => Eras::Legacy,
+        Some("modern") => Eras::Modern,
+        Some(_) => {
+            findings.add(format!("{at}.eras"), "must be both, legacy or modern");
+            Eras::Both
         }
     }
 }

@@ -4,7 +4,8 @@ use super::Snapshot;
 use super::fold::{EndpointSettings, Folder, UpstreamInput};
 use crate::engine::catalog::{Catalog, Item, Kind, Listing};
 use crate::engine::config::{
-    Audit, Config, Credential, EnvoySettings, Limits, Lists, Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,
+    Audit, Config, Credential, EnvoySettings, Eras, Limits, Lists, Protocol, Secret, SessionSettings, Timeouts,
+    Upstream, Via,
 };
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ServerFlags;
@@ -119,6 +120,7 @@ pub(crate) fn mk_upstream(name: &str) -> UpstreamBuilder {
             resources_probe: false,
             via: Via::Envoy,
             protocol: Protocol::Streamable,
+            eras: Eras::Both,
         }),
         credential: None,
         catalog: Catalog::default(),

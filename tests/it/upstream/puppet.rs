@@ -163,6 +163,7 @@ pub(super) fn mk_upstream(url: &str) -> config::Upstream {
         resources_probe: false,
         via: config::Via::Envoy,
         protocol: config::Protocol::Streamable,
+        eras: config::Eras::Both,
     }
 }
 
