@@ -204,6 +204,7 @@ impl Exchange {
         if !relay.may_stream() {
             return;
         }
+        let head = &collected.head;
         if head.media == Media::EventStream || head.says_more_than(SMALL) {
             self.stream(relay, step);
         } else {
