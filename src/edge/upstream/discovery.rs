@@ -176,8 +176,8 @@ impl<'a> Ledger<'a> {
 
     fn catalog(&self) -> Catalog {
         Catalog {
-            legacy: self.legacy.listing().map(Arc::clone),
-            modern: self.modern.listing().map(Arc::clone),
+            legacy: shown(&self.legacy, &self.modern).map(Arc::clone),
+            modern: shown(&self.modern, &self.legacy).map(Arc::clone),
         }
     }
 
@@ -197,6 +197,14 @@ impl<'a> Ledger<'a> {
             ..Report::of(name, self.catalog(), reason)
         }
     }
+}
+
+/// What is shown of an era. An upstream that has said no to it, and is listed in the other one, has changed sides: its
+/// clients are served by translation at once, and not by calls that would fail for as long as its old items are kept.
+fn shown<'a>(state: &'a State, other: &State) -> Option<&'a Arc<Listing>> {
+    let left = matches!(state, State::Failing { failure, .. } if failure.not_spoken());
+    let listed = matches!(other, State::Fresh { .. });
+    state.listing().filter(|_| !(left && listed))
 }
 
 /// What two eras mean together: the reason, the last error, and what is odd about one of them.
@@ -226,10 +234,10 @@ fn judge(legacy: &State, modern: &State) -> (Reason, Option<String>, Vec<String>
 /// The other era failed, this one is listed: worth a word unless the upstream simply does not speak it.
 fn one_era(fresh: Era, failure: &Failure, kept: bool) -> Vec<String> {
     let (this, other) = (fresh.as_str(), fresh.other().as_str());
-    let text = if kept {
-        format!("{other}: {failure}; what it listed before is still shown")
-    } else if failure.not_spoken() {
+    let text = if failure.not_spoken() {
         return Vec::new();
+    } else if kept {
+        format!("{other}: {failure}; what it listed before is still shown")
     } else {
         format!("listed only as {this}: calls of {other} clients are translated ({other}: {failure})")
     };

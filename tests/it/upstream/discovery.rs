@@ -449,6 +449,32 @@ async fn a_dead_upstream_keeps_its_items_for_a_while_and_comes_back() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_changes_its_era_is_shown_in_the_new_one_only() {
+    let changed = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&changed);
+    let puppet =
+        Puppet::start(
+            move |seen| match (changed.load(Ordering::SeqCst), seen.headers.contains_key("mcp-method")) {
+                (false, false) => legacy(seen),
+                (true, true) => modern(seen),
+                (false, true) | (true, false) => Reply::Error(400, -32000),
+            },
+        )
+        .await;
+    let mut running = Running::start(puppet.target(), mk_hurried(), None);
+    let before = running.until(|report| report.settled && report.ready).await;
+    assert_eq!(before.eras, [Era::Legacy]);
+    switch.store(true, Ordering::SeqCst);
+    let after = running.until(|report| report.eras == [Era::Modern]).await;
+    assert_eq!(
+        (after.reason, &*after.warnings),
+        (Reason::Ready, &[][..]),
+        "nothing is odd about it"
+    );
+    running.end().await;
+}
+
+#[tokio::test]
 async fn a_restarted_gateway_shows_what_was_listed_last() {
     let folder = tempfile::tempdir().expect("tempdir");
     let shelf = Shelf::new(folder.path().to_owned());
