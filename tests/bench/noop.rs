@@ -1,7 +1,7 @@
 //! A no-op external processor of the same crates and on the same server as the gateway: the floor that `make bench`
 //! compares with. It looks at nothing; it sends every request to one upstream, or answers every request itself.
 //!
-//! `noop --listen unix:/path [--runtimes N] [--upstream NAME] [--route-key KEY] [--path /mcp] [--answer-bytes N]`
+//! `noop --listen unix:/path [--runtimes N] [--upstream NAME] [--route-key KEY] [--path /mcp] [--answer-bytes N | --hold]`
 //!
 //! With `--work-stealing` it serves on one runtime that moves tasks between its threads: the arrangement that the
 //! gateway does not use, to be compared with the one it does.
@@ -10,16 +10,17 @@
 
 use clap::Parser;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
     ExternalProcessor, ExternalProcessorServer,
 };
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Reply;
+use envoy_types::pb::envoy::service::ext_proc::v3::streamed_immediate_response::Response as Streamed;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
-    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ImmediateResponse, ProcessingRequest,
-    ProcessingResponse, StreamedBodyResponse, TrailersResponse,
+    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, HttpHeaders, ImmediateResponse,
+    ProcessingRequest, ProcessingResponse, StreamedBodyResponse, StreamedImmediateResponse, TrailersResponse,
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use futures_util::Stream;
@@ -54,6 +55,9 @@ struct Arguments {
     /// Answer with a body of this many bytes instead of forwarding.
     #[arg(long)]
     answer_bytes: Option<usize>,
+    /// Answer with an event stream that stays open after its first event.
+    #[arg(long)]
+    hold: bool,
 }
 
 struct Noop {
@@ -64,6 +68,7 @@ struct Noop {
 enum Verdict {
     Forward(HeaderMutation),
     Answer(ImmediateResponse),
+    Hold,
 }
 
 /// One stream: the body is kept until its end, as a gateway that reads bodies must.
@@ -149,6 +154,7 @@ impl Exchange {
                 self.outbox.push_back(Reply::ImmediateResponse(answer.clone()));
                 self.answered = true;
             }
+            Verdict::Hold => self.outbox.extend(held()),
             Verdict::Forward(mutation) => {
                 let common = CommonResponse {
                     header_mutation: Some(mutation.clone()),
@@ -180,6 +186,30 @@ fn chunk(body: Vec<u8>, end: bool) -> BodyResponse {
     BodyResponse { response: Some(common) }
 }
 
+/// The beginning of a response of our own.
+fn held() -> [Reply; 2] {
+    let header = |key: &str, value: &str| HeaderValue {
+        key: key.to_owned(),
+        raw_value: value.as_bytes().to_vec(),
+        ..Default::default()
+    };
+    let headers = HttpHeaders {
+        headers: Some(HeaderMap {
+            headers: vec![header(":status", "200"), header("content-type", "text/event-stream")],
+        }),
+        ..Default::default()
+    };
+    let piece = StreamedBodyResponse {
+        body: b"event: message\ndata: {}\n\n".to_vec(),
+        ..Default::default()
+    };
+    [Streamed::HeadersResponse(headers), Streamed::BodyResponse(piece)].map(|response| {
+        Reply::StreamedImmediateResponse(StreamedImmediateResponse {
+            response: Some(response),
+        })
+    })
+}
+
 fn set(name: &str, value: &str) -> HeaderValueOption {
     HeaderValueOption {
         header: Some(HeaderValue {
@@ -193,6 +223,9 @@ fn set(name: &str, value: &str) -> HeaderValueOption {
 }
 
 fn verdict(arguments: &Arguments) -> Verdict {
+    if arguments.hold {
+        return Verdict::Hold;
+    }
     let Some(bytes) = arguments.answer_bytes else {
         return Verdict::Forward(HeaderMutation {
             set_headers: vec![

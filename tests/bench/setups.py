@@ -183,13 +183,13 @@ def mcp_router(house: House, stub: int) -> Setup:
     return Setup("mcp_router", port, "/mcp", {"call": call_of("one__tool_1"), "list": LIST}, {"envoy": envoy})
 
 
-def configuration(folder: Path, port: int, admin: int, stub: int, extra: str = "", upstreams: int = 2) -> Path:
-    """As shipped, but for ports and folders. The upstreams are `one`, `two`, `u3`, `u4`, ..."""
+def configuration(folder: Path, port: int, admin: int, stub: int, extra: str = "", upstreams: int = 2, more: str = "") -> Path:
+    """As shipped, but for ports and folders. The upstreams are `one`, `two`, `u3`, `u4`, ...; `more` stands in each."""
     state = folder / "state"
     state.mkdir(parents=True)
     file = folder / "manifold.yaml"
     names = ["one", "two", *(f"u{number}" for number in range(3, upstreams + 1))]
-    lines = [f"  - {{ name: {name}, url: 'http://127.0.0.1:{stub}/{name}' }}\n" for name in names]
+    lines = [f"  - {{ name: {name}, url: 'http://127.0.0.1:{stub}/{name}'{more} }}\n" for name in names]
     file.write_text(
         f"listen: 127.0.0.1:{port}\nadmin: 127.0.0.1:{admin}\nstateDir: {state}\n"
         f"audit: {{ file: {folder}/audit.jsonl }}\n{extra}upstreams:\n" + "".join(lines)
@@ -202,7 +202,7 @@ def render(file: Path) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def noop(house: House, stub: int, name: str, extra: str = "", answer: int | None = None) -> Setup:
+def noop(house: House, stub: int, name: str, extra: str = "", answer: int | None = None, hold: bool = False) -> Setup:
     """The floor: our Envoy configuration before a processor that looks at nothing."""
     folder = house.folder / name
     port = free_port()
@@ -211,6 +211,7 @@ def noop(house: House, stub: int, name: str, extra: str = "", answer: int | None
     command = [EXAMPLES / "noop", "--listen", f"unix:{folder}/state/ext-proc.sock", "--upstream", "one", "--path", "/one"]
     command += ["--route-key", (folder / "state" / "route-key").read_text().strip()]
     command += [] if answer is None else ["--answer-bytes", str(answer)]
+    command += ["--hold"] if hold else []
     processor = house.start(name, *command)
     envoy = house.envoy(name, bootstrap)
     bodies = {"call": call_of("tool_1")} if answer is None else {"list": LIST}
@@ -219,11 +220,11 @@ def noop(house: House, stub: int, name: str, extra: str = "", answer: int | None
     return Setup("no-op", port, "/mcp", bodies, {"envoy": envoy, "processor": processor}, headers)
 
 
-def ours(house: House, stub: int, name: str = "ours", extra: str = "", upstreams: int = 2) -> Setup:
+def ours(house: House, stub: int, name: str = "ours", extra: str = "", upstreams: int = 2, more: str = "") -> Setup:
     """mcp-manifold as a sidecar."""
     folder = house.folder / name
     port, admin = free_port(), free_port()
-    file = configuration(folder, port, admin, stub, extra, upstreams)
+    file = configuration(folder, port, admin, stub, extra, upstreams, more)
     bootstrap = render(file)
     processor = house.start(name, MANIFOLD, "serve", "-f", file)
     wait_for("mcp-manifold", lambda: admits(f"http://127.0.0.1:{admin}/readyz"))

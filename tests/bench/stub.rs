@@ -1,15 +1,16 @@
 //! The upstream of `make bench`: an MCP server that does next to nothing, so that what is measured is the gateway.
 //!
 //! Any path is an MCP endpoint with the same tools. Legacy era; with `--stateful` it issues session ids and asks for
-//! them. One thread.
+//! them. `tool_2` answers with an event stream of three events, `tool_3` with one that stays open after the first; all
+//! others with JSON. One thread.
 
 #![allow(missing_docs, reason = "a program, not a library")]
 
 use bytes::Bytes;
 use clap::Parser;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -17,8 +18,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use tokio::net::TcpListener;
 
 const SESSION: &str = "mcp-session-id";
@@ -48,6 +51,77 @@ struct Message<'a> {
     id: Option<&'a RawValue>,
     #[serde(default)]
     method: &'a str,
+    #[serde(borrow, default)]
+    params: Params<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct Params<'a> {
+    #[serde(default)]
+    name: &'a str,
+}
+
+/// A body in pieces, each in a write of its own.
+struct Pieces {
+    /// The last first.
+    left: Vec<Bytes>,
+    /// The piece before has been given, and the connection has not been idle since.
+    given: bool,
+    /// It never ends.
+    held: bool,
+}
+
+impl Pieces {
+    fn whole(body: String) -> Self {
+        Self {
+            left: vec![body.into()],
+            given: false,
+            held: false,
+        }
+    }
+
+    fn none() -> Self {
+        Self {
+            left: Vec::new(),
+            given: false,
+            held: false,
+        }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let pieces = self.get_mut();
+        if pieces.given && !pieces.left.is_empty() {
+            // The connection writes what it has when nothing more is at hand.
+            pieces.given = false;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match pieces.left.pop() {
+            Some(piece) => {
+                pieces.given = true;
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            None if pieces.held => Poll::Pending,
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty() && !self.held
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.left.as_slice() {
+            [] if !self.held => SizeHint::with_exact(0),
+            [only] if !self.held => SizeHint::with_exact(only.len() as u64),
+            _ => SizeHint::default(),
+        }
+    }
 }
 
 impl Stub {
@@ -60,7 +134,7 @@ impl Stub {
         }
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Pieces>, Infallible> {
         let verb = request.method().clone();
         let session = request.headers().contains_key(SESSION);
         let body = request.into_body().collect().await.map(|body| body.to_bytes());
@@ -74,7 +148,7 @@ impl Stub {
         })
     }
 
-    fn post(&self, body: &[u8], session: bool) -> Response<Full<Bytes>> {
+    fn post(&self, body: &[u8], session: bool) -> Response<Pieces> {
         let Ok(message) = serde_json::from_slice::<Message<'_>>(body) else {
             return plain(StatusCode::BAD_REQUEST);
         };
@@ -91,6 +165,11 @@ impl Stub {
             "initialize" => r#""result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"stub","version":"1"}}"#.to_owned(),
             _ => r#""error":{"code":-32601,"message":"method not found"}"#.to_owned(),
         };
+        if message.method == "tools/call"
+            && let "tool_2" | "tool_3" = message.params.name
+        {
+            return events(id.get(), &member, message.params.name == "tool_3");
+        }
         let mut response = Response::builder().header(header::CONTENT_TYPE, "application/json");
         if self.stateful && message.method == "initialize" {
             let number = self.sessions.fetch_add(1, Ordering::Relaxed);
@@ -98,9 +177,34 @@ impl Stub {
         }
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},{member}}}"#);
         response
-            .body(Full::from(body))
+            .body(Pieces::whole(body))
             .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
     }
+}
+
+/// Two notifications and the response; held: the first of them.
+fn events(id: &str, member: &str, held: bool) -> Response<Pieces> {
+    let note = |progress: u8| {
+        format!(
+            r#"data: {{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":1,"progress":{progress}}}}}"#
+        )
+    };
+    let result = format!(r#"data: {{"jsonrpc":"2.0","id":{id},{member}}}"#);
+    let mut left: Vec<Bytes> = [result, note(2), note(1)]
+        .into_iter()
+        .map(|event| format!("event: message\n{event}\n\n").into())
+        .collect();
+    if held {
+        left.drain(..2);
+    }
+    let response = Response::builder().header(header::CONTENT_TYPE, "text/event-stream");
+    response
+        .body(Pieces {
+            left,
+            given: false,
+            held,
+        })
+        .unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
 /// About 250 bytes, as small real tools are.
@@ -110,8 +214,8 @@ fn tool(number: usize) -> String {
     )
 }
 
-fn plain(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn plain(status: StatusCode) -> Response<Pieces> {
+    let mut response = Response::new(Pieces::none());
     *response.status_mut() = status;
     response
 }
