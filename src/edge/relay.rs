@@ -57,11 +57,13 @@ impl Relay {
 
 async fn advance(progress: Progress) -> Option<(CallEvent, Progress)> {
     match progress {
-        Progress::Begin(target, call) => Some(match begin(&target, &call).await {
-            Ok(response) => {
+        // In a box of its own: what only the beginning needs is freed before a stream of hours.
+        Progress::Begin(target, call) => Some(match Box::pin(begin(&target, &call)).await {
+            Ok(mut response) => {
                 let event = CallEvent::Head(head(&response));
                 // A stream may be silent for as long as a tool works; the kernel notices a peer that is gone.
                 let idle = (response.media() != Media::EventStream).then_some(call.timeout);
+                response.forget_headers();
                 (event, Progress::Body(response, idle))
             }
             Err(error) => failed(&target, &error),

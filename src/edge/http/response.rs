@@ -95,6 +95,11 @@ impl Response {
         &self.headers
     }
 
+    /// Frees the headers: the body may take long.
+    pub fn forget_headers(&mut self) {
+        self.headers = HeaderMap::new();
+    }
+
     /// One header, if it is there and visible ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
