@@ -54,7 +54,7 @@ fn handle(criterion: &mut Criterion) {
 
 fn inspect(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("what does it cost to look at an event of an upstream");
-    for name in events::NAMES {
+    for name in ["comment", "progress", "result", "request", "large"] {
         let chunk = events::chunk(name).expect("it is one of them");
         group.throughput(Throughput::Bytes(chunk.len() as u64));
         group.bench_with_input(BenchmarkId::from_parameter(name), &chunk, |bencher, chunk| {

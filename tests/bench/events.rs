@@ -3,9 +3,7 @@
 use bytes::Bytes;
 use mcp_manifold::engine::call::Inspector;
 
-/// All that are known here.
-pub(crate) const NAMES: [&str; 5] = ["comment", "progress", "result", "request", "large"];
-
+/// Name and wire form.
 const SHORT: [(&str, &str); 4] = [
     ("comment", ": keep-alive\n\n"),
     (

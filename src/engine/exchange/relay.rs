@@ -171,7 +171,8 @@ impl Relay {
 
     /// What listens for a request of the upstream that nobody would hear: the answer goes out only when it is whole.
     fn new_listener(&self, media: Media) -> Option<Decoder> {
-        let unheard = media == Media::EventStream && !self.streamable && self.request.is_inspected();
+        let hears = self.streamable && self.request.accepts == Accepts::Both;
+        let unheard = media == Media::EventStream && !hears && self.request.is_inspected();
         unheard.then(Decoder::default)
     }
 

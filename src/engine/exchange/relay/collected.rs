@@ -28,7 +28,8 @@ pub(super) fn asks(decoder: &mut sse::Decoder, piece: &[u8]) -> bool {
     };
     events.iter().any(|event| {
         let message = Message::read(&event.data);
-        message.is_some_and(|message| matches!(message.kind, Kind::Request { .. }))
+        // A ping that is not answered does no harm in the time that a call takes.
+        message.is_some_and(|message| matches!(message.kind, Kind::Request { method, .. } if method != "ping"))
     })
 }
 

@@ -4,7 +4,7 @@ use super::collected::asks;
 use super::pulse::Pulse;
 use super::{COLLECT_MAX, COMMENT, Collected, Flow, Head, KEEP_ALIVE, PROMPT, Relay, SMALL, Stage, Turn};
 use crate::engine::exchange::event::{CallEvent, Finding, ResponseHead, UpstreamFailure};
-use crate::engine::exchange::reject::{Reject, Trouble};
+use crate::engine::exchange::reject::{Input, Reject, Trouble};
 use crate::engine::exchange::step::{Command, Question, Reply, Step};
 use crate::engine::exchange::verdict::{self, Media, Settled, Verdict};
 use crate::engine::exchange::{Exchange, Phase, heading};
@@ -112,7 +112,12 @@ impl Exchange {
 
     /// The upstream asks the client before it answers, and all that can be sent is a whole answer.
     fn relay_unheard(&mut self, relay: &Relay) -> Step {
-        let mut step = self.reject(&Reject::Wiring(STREAMS), relay.request.id());
+        let reject = if relay.streamable {
+            Reject::Input(Input::OnlyJson)
+        } else {
+            Reject::Wiring(STREAMS)
+        };
+        let mut step = self.reject(&reject, relay.request.id());
         step.commands.extend(relay.cancel().into_iter().chain(relay.close()));
         step
     }
