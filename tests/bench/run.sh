@@ -1,5 +1,6 @@
 #!/bin/bash
-# `make bench`: the engine alone, what happens at scale, and the comparison (a quarter of an hour). With arguments only
+# `make bench`: the engine alone, what happens at scale, open streams, the ways of a call, and the comparison (twenty
+# minutes). With arguments only
 # the comparison, which takes them.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -16,5 +17,7 @@ if [ $# -eq 0 ]; then
     fi
     cargo run --locked --quiet --release --example sessions
     python3 -B tests/bench/scale.py
+    python3 -B tests/bench/streams.py
+    python3 -B tests/bench/ways.py
 fi
 exec python3 -B tests/bench/compare.py "$@"
