@@ -2,6 +2,7 @@
 
 mod asking;
 mod leaving;
+mod typescript;
 
 use crate::e2e::clients;
 use crate::e2e::harness::client::{Client, rpc};

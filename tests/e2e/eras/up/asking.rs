@@ -10,13 +10,13 @@ use std::process::Command;
 
 const TOOLS: &str = "test_input_required_result_";
 
-async fn able(gateway: &Gateway) -> Client {
+pub(super) async fn able(gateway: &Gateway) -> Client {
     let capabilities = json!({"elicitation": {}, "sampling": {}, "roots": {"listChanged": true}});
     Client::connect_as(gateway.address, "2025-11-25", &capabilities).await
 }
 
 /// Responds to a request of the gateway.
-async fn respond(client: &Client, request: &Value, result: &Value) {
+pub(super) async fn respond(client: &Client, request: &Value, result: &Value) {
     let response = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
     let accepted = client.request(response.to_string()).send(client.address).await;
     assert_eq!(accepted.status, 202);
