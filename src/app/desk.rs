@@ -7,7 +7,7 @@ use crate::edge::telemetry::Telemetry;
 use crate::edge::upstream::{Binder, Hub};
 use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Addressee, Call, Listen, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::step::{Addressee, Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use crate::engine::exchange::{Finding, Parked, Record};
 use crate::engine::session::{Binding, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
@@ -254,6 +254,10 @@ impl Backroom for Desk {
 
     fn watch(&self, session: SessionKey, id: &str) -> Mail {
         Box::pin(self.mailbox.watch(session, id))
+    }
+
+    fn attend(&self, attended: Attended) -> CallStream {
+        self.relay.attend(attended)
     }
 
     fn park(&self, key: ParkKey, parked: Box<Parked>, call: Option<CallStream>) {

@@ -3,18 +3,18 @@
 //! Decides nothing: an answer of any status is an answer. Runs on the runtime of whoever polls the stream; dropping the
 //! stream closes the connection, which is a modern upstream's cancel.
 
+mod attended;
 pub mod mailbox;
 pub mod outliving;
+mod park;
 
 pub use mailbox::Mailbox;
 pub use outliving::Outliving;
-mod park;
-
 pub use park::ParkingLot;
 
 use crate::edge::http::{HttpError, Media, Response, Target, Targets};
 use crate::engine::exchange::event::{CallEvent, ResponseHead, UpstreamFailure};
-use crate::engine::exchange::step::Call;
+use crate::engine::exchange::step::{Attended, Call};
 use futures_util::stream::{self, Stream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::pin::Pin;
@@ -53,27 +53,44 @@ impl Relay {
         };
         Box::pin(stream::unfold(Progress::Begin(target, call), advance))
     }
+
+    /// Makes a call with what belongs to it in its session; see [`Relay::call`].
+    #[must_use]
+    pub fn attend(&self, attended: Attended) -> CallStream {
+        match self.targets.load().get(&*attended.call.upstream) {
+            Some(target) => attended::attend(Arc::clone(target), attended),
+            None => Box::pin(stream::iter([CallEvent::Failed(UpstreamFailure::Unreachable)])),
+        }
+    }
 }
 
 async fn advance(progress: Progress) -> Option<(CallEvent, Progress)> {
     match progress {
-        // In a box of its own: what only the beginning needs is freed before a stream of hours.
-        Progress::Begin(target, call) => Some(match Box::pin(begin(&target, &call)).await {
-            Ok(mut response) => {
-                let event = CallEvent::Head(head(&response));
-                // A stream may be silent for as long as a tool works; the kernel notices a peer that is gone.
-                let idle = (response.media() != Media::EventStream).then_some(call.timeout);
-                response.forget_headers();
-                (event, Progress::Body(response, idle))
-            }
-            Err(error) => failed(&target, &error),
-        }),
+        Progress::Begin(target, call) => {
+            // In a box of its own: what only the beginning needs is freed before a stream of hours.
+            let begun = Box::pin(begin(&target, &call)).await;
+            Some(open(&target, begun, call.timeout))
+        }
         Progress::Body(mut response, idle) => Some(match next(&mut response, idle).await {
             Some(Ok(chunk)) => (CallEvent::Chunk(chunk), Progress::Body(response, idle)),
             Some(Err(error)) => (CallEvent::Failed(error.failure()), Progress::Over),
             None => (CallEvent::End, Progress::Over),
         }),
         Progress::Over => None,
+    }
+}
+
+/// What there is to say once the upstream has answered, or has not.
+fn open(target: &Target, begun: Result<Response, HttpError>, timeout: Duration) -> (CallEvent, Progress) {
+    match begun {
+        Ok(mut response) => {
+            let event = CallEvent::Head(head(&response));
+            // A stream may be silent for as long as a tool works; the kernel notices a peer that is gone.
+            let idle = (response.media() != Media::EventStream).then_some(timeout);
+            response.forget_headers();
+            (event, Progress::Body(response, idle))
+        }
+        Err(error) => failed(target, &error),
     }
 }
 

@@ -165,6 +165,7 @@ impl Gateway {
             Command::Ask(question) => Some(Event::Finding(self.finding(question))),
             Command::Resume(_) => Some(Event::Finding(Finding::NotParked)),
             Command::Call(_)
+            | Command::Attend(_)
             | Command::CancelCall
             | Command::OutliveCall
             | Command::Park(..)

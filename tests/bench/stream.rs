@@ -14,7 +14,7 @@ use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream
 use mcp_manifold::edge::telemetry::{AuditLog, Metrics, Telemetry};
 use mcp_manifold::engine::config::Audit;
 use mcp_manifold::engine::exchange::event::Refusal;
-use mcp_manifold::engine::exchange::step::{Call, Listen, Notice, ParkKey, Question, SessionRef};
+use mcp_manifold::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use mcp_manifold::engine::exchange::{Parked, Record};
 use mcp_manifold::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use mcp_manifold::engine::snapshot::Snapshot;
@@ -65,6 +65,9 @@ impl Backroom for Room {
         Box::pin(std::future::pending())
     }
 
+    fn attend(&self, attended: Attended) -> CallStream {
+        self.call(attended.call)
+    }
     fn park(&self, _key: ParkKey, _parked: Box<Parked>, _call: Option<CallStream>) {}
     fn resume(&self, _key: ParkKey) -> Option<(Box<Parked>, Option<CallStream>)> {
         None

@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::gate::Admission;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Call, Listen, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use crate::engine::exchange::{CallEvent, Finding, HubEvent, Parked, Record};
 use crate::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
@@ -37,6 +37,8 @@ pub trait Backroom: Send + Sync + 'static {
     fn expect(&self, session: SessionKey, id: &str) -> Mail;
     /// Waits for a session's client to cancel its request with this raw id.
     fn watch(&self, session: SessionKey, id: &str) -> Mail;
+    /// Makes a call with what belongs to it in its upstream session.
+    fn attend(&self, attended: Attended) -> CallStream;
     /// Keeps a call for another exchange.
     fn park(&self, key: ParkKey, parked: Box<Parked>, call: Option<CallStream>);
     /// The call that was kept under this key, at most once.

@@ -156,6 +156,8 @@ pub enum CallEvent {
     Head(ResponseHead),
     /// A piece of the body.
     Chunk(Bytes),
+    /// A message in the session's own stream, where that was asked for.
+    Pushed(Bytes),
     /// The body is complete.
     End,
     /// It failed before its end.

@@ -142,6 +142,8 @@ pub enum Command {
     Ask(Question),
     /// Make this call; its events follow. At most one call is open at a time.
     Call(Call),
+    /// Make this call with what belongs to it in its upstream session; it is the open call then.
+    Attend(Attended),
     /// Drop the open call.
     CancelCall,
     /// Let the open call go on to its end without this exchange, unless its client cancels it.
@@ -342,6 +344,26 @@ pub struct Call {
     pub body: Bytes,
     /// Until response headers.
     pub timeout: Duration,
+}
+
+/// A call in a legacy upstream session that nobody else uses.
+#[derive(Debug, Clone)]
+pub struct Attended {
+    /// The call.
+    pub call: Call,
+    /// What the upstream says in the session's own stream meanwhile is heard too: [`super::CallEvent::Pushed`].
+    pub pushes: bool,
+    /// The call was made, its stream was closed before the answer: read on instead of making it.
+    pub resume: Option<Resumption>,
+}
+
+/// Where to read on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumption {
+    /// The id of the last event that came.
+    pub last: Box<str>,
+    /// Not earlier.
+    pub after: Duration,
 }
 
 /// Something to be done in the background.

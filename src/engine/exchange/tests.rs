@@ -293,6 +293,7 @@ impl Stage {
             "call-head" => Event::Call(CallEvent::Head(response_head(rest, false))),
             "call-chunk" => Event::Call(CallEvent::Chunk(bytes(&format!("{rest}\n\n")))),
             "call-part" => Event::Call(CallEvent::Chunk(bytes(rest))),
+            "call-pushed" => Event::Call(CallEvent::Pushed(bytes(rest))),
             "call-end" => Event::Call(CallEvent::End),
             "call-failed" => Event::Call(CallEvent::Failed(failure(rest_of_line[0]))),
             "hub-events" => Event::Hub(HubEvent::Events(vec![bytes(&format!("{rest}\n\n"))])),

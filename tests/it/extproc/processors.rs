@@ -11,7 +11,7 @@ use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
 use mcp_manifold::engine::config::file::parse;
 use mcp_manifold::engine::exchange::event::Refusal;
 use mcp_manifold::engine::exchange::record::Way;
-use mcp_manifold::engine::exchange::step::{Call, Listen, Notice, ParkKey, Question, SessionRef};
+use mcp_manifold::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use mcp_manifold::engine::exchange::{Finding, Parked, Record};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ServerFlags;
@@ -124,6 +124,10 @@ impl Backroom for Room {
 
     fn watch(&self, _session: SessionKey, _id: &str) -> Mail {
         Box::pin(std::future::pending())
+    }
+
+    fn attend(&self, attended: Attended) -> CallStream {
+        self.call(attended.call)
     }
 
     fn park(&self, _key: ParkKey, _parked: Box<Parked>, _call: Option<CallStream>) {}

@@ -140,6 +140,7 @@ impl<B: Backroom> Live<B> {
                 Asked::Later(question) => self.question = Some(question),
             },
             Command::Call(call) => self.call = Some(self.backroom.call(call)),
+            Command::Attend(attended) => self.call = Some(self.backroom.attend(attended)),
             Command::CancelCall => self.call = None,
             Command::OutliveCall => {
                 if let Some(call) = self.call.take() {

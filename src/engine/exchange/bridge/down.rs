@@ -20,7 +20,7 @@ use super::super::calls::Calls;
 use super::super::event::Finding;
 use super::super::record::Way;
 use super::super::reject::{Reject, Trouble};
-use super::super::step::{Borrower, Call, Command, Notice, ParkKey, Question, Step};
+use super::super::step::{Attended, Borrower, Call, Command, Notice, ParkKey, Question, Step};
 use super::super::verdict::Settled;
 use super::super::{Accepts, BodyMode, Exchange, Phase, Request, heading};
 use crate::engine::era::bridge::down::{Taken, digest, request};
@@ -237,9 +237,12 @@ impl Exchange {
 
     /// Sends the call, dropping one that was sent before.
     fn down_call(&mut self, under: Box<Under>, mut step: Step) -> Step {
-        let call = call_of(&under);
         step.commands.push(Command::CancelCall);
-        step.commands.push(Command::Call(call));
+        step.commands.push(Command::Attend(Attended {
+            call: call_of(&under),
+            pushes: under.open.pushes,
+            resume: None,
+        }));
         self.down_wait(under, step)
     }
 

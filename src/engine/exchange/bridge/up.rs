@@ -185,7 +185,9 @@ impl Exchange {
             Event::Cancelled => self.up_cancelled(up),
             Event::Timer => self.up_timer(up, now),
             Event::NoRoom => self.up_reject(up, &Reject::NoRoom),
-            Event::Envoy(_) | Event::Hub(_) | Event::Refused(_) | Event::Closed => self.stay(Phase::BridgingUp(up)),
+            Event::Call(CallEvent::Pushed(_)) | Event::Envoy(_) | Event::Hub(_) | Event::Refused(_) | Event::Closed => {
+                self.stay(Phase::BridgingUp(up))
+            }
         }
     }
 

@@ -83,6 +83,7 @@ impl Exchange {
         match (&mut replay.stage, event) {
             (Stage::AwaitHead, CallEvent::Head(head)) => self.replay_head(replay, &head),
             (Stage::AwaitHead, CallEvent::Failed(failure)) => self.replay_refused(&replay, Trouble::Failed(failure)),
+            (_, CallEvent::Pushed(_)) => self.stay(Phase::Replaying(replay)),
             (Stage::AwaitHead, CallEvent::Chunk(_) | CallEvent::End) => {
                 self.replay_refused(&replay, Trouble::Failed(UpstreamFailure::Garbage))
             }

@@ -20,7 +20,7 @@ impl Exchange {
         match event {
             CallEvent::Head(head) if matches!(relay.stage, Stage::AwaitHead) => self.relay_head(relay, &head),
             // A call has one head.
-            CallEvent::Head(_) => self.stay(Phase::Calling(relay)),
+            CallEvent::Head(_) | CallEvent::Pushed(_) => self.stay(Phase::Calling(relay)),
             CallEvent::Chunk(chunk) => self.relay_chunk(relay, chunk),
             CallEvent::End => self.relay_end(relay),
             CallEvent::Failed(failure) => self.relay_failed(relay, failure),

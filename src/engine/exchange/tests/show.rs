@@ -80,6 +80,13 @@ pub(super) fn show_body(out: &mut String, kind: &str, body: &Bytes, end: bool) {
 pub(super) fn show_command(out: &mut String, command: &Command) {
     let _ = match command {
         Command::Ask(question) => writeln!(out, "<= ask {}", show_question(question)),
+        Command::Attend(attended) => {
+            let pushes = if attended.pushes { ", what is pushed too" } else { "" };
+            let resume = attended.resume.as_ref();
+            let resume = resume.map(|at| format!(", read on after {} in {:?}", at.last, at.after));
+            let _ = writeln!(out, "<= attend{pushes}{}", resume.unwrap_or_default());
+            return show_command(out, &Command::Call(attended.call.clone()));
+        }
         Command::Call(call) => {
             let _ = writeln!(out, "<= call {} within {:?}", call.upstream, call.timeout);
             for (name, value) in &call.headers {

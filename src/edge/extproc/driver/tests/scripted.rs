@@ -8,7 +8,7 @@ use crate::edge::extproc::encode::encode;
 use crate::edge::extproc::gate::{Admission, Gate};
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::record::Way;
-use crate::engine::exchange::step::{Call, Listen, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use crate::engine::exchange::{CallEvent, Finding, Parked, Record};
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
@@ -195,6 +195,10 @@ impl Backroom for Scripted {
 
     fn watch(&self, _session: SessionKey, id: &str) -> Mail {
         self.mail(format!("cancel {id}"))
+    }
+
+    fn attend(&self, attended: Attended) -> CallStream {
+        self.call(attended.call)
     }
 
     fn park(&self, key: ParkKey, parked: Box<Parked>, call: Option<CallStream>) {

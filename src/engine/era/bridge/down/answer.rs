@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 
 const RESOURCE_NOT_FOUND: i64 = -32002;
 const URL_ELICITATION_REQUIRED: i64 = -32042;
-/// Reserved for what MCP defines (2026-07-28, Error Codes): of these a legacy upstream knows none but -32042.
+/// Reserved for what MCP defines (2026-07-28, Error Codes). Of these a legacy upstream knows -32042; one that has learned
+/// -32021 too speaks of what the client has declared, for its session was opened with just that.
 const RESERVED: std::ops::RangeInclusive<i64> = -32099..=-32020;
 
 /// What the call is, for its answer.
@@ -225,7 +226,7 @@ fn error(terms: &Terms<'_>, raw: &str) -> Said {
             }
         }
         URL_ELICITATION_REQUIRED => elsewhere(terms, words, data),
-        code if RESERVED.contains(&code) => Said::Misunderstanding,
+        code if RESERVED.contains(&code) && code != i64::from(Code::MISSING_CAPABILITY.0) => Said::Misunderstanding,
         code => Said::Error {
             body: legacy::error(terms.id, raw),
             code,

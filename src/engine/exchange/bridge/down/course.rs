@@ -5,11 +5,11 @@ use super::{Down, Under};
 use crate::engine::era::bridge::down::{Said, answer};
 use crate::engine::exchange::event::{CallEvent, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::reject::Trouble;
-use crate::engine::exchange::step::{Command, Notice, Question, Reply, Step};
+use crate::engine::exchange::step::{Attended, Command, Notice, Question, Reply, Step};
 use crate::engine::exchange::verdict::{self, Media, Verdict};
 use crate::engine::exchange::{Exchange, Phase};
 use crate::engine::mcp::Era;
-use crate::engine::sse::{self, Decoder, SseEvent};
+use crate::engine::sse::{self, SseEvent};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const WHOLE: Duration = Duration::from_secs(20);
 /// Requests that come so closely one after the other are put to the client together.
 const GATHER: Duration = Duration::from_millis(30);
+/// Log messages in the session's own stream may be so much later than an answer that was said after them.
+const LINGER: Duration = Duration::from_millis(20);
 /// No more than so many.
 const GATHER_MAX: usize = 32;
 /// No more than so many bytes.
@@ -38,8 +40,9 @@ impl Exchange {
         match event {
             CallEvent::Head(head) => self.down_head(under, &head),
             CallEvent::Chunk(chunk) => self.down_chunk(under, &chunk),
+            CallEvent::Pushed(message) => self.down_pushed(under, message),
             CallEvent::End => self.down_end(under),
-            CallEvent::Failed(failure) => self.down_refused(*under, Step::default(), Trouble::Failed(failure)),
+            CallEvent::Failed(failure) => self.down_cut(under, failure),
         }
     }
 
@@ -84,9 +87,9 @@ impl Exchange {
                 collected.pieces.push(chunk.clone());
                 collected.len > COLLECT_MAX
             }
-            Reading::Events(decoder) => match messages(decoder, chunk) {
-                Ok(messages) => {
-                    under.open.messages.extend(messages);
+            Reading::Events(decoder) => match decoder.feed(chunk, COLLECT_MAX) {
+                Ok(events) => {
+                    events.into_iter().for_each(|event| under.open.take(event));
                     return self.down_read(under, Step::default());
                 }
                 Err(sse::EventTooLarge(_)) => true,
@@ -109,12 +112,35 @@ impl Exchange {
                 }
                 self.down_whole(under)
             }
-            Reading::AwaitHead | Reading::Events(_) | Reading::Over => {
-                // It broke off; what it asked for before cannot be answered any more either.
-                let trouble = Trouble::Failed(UpstreamFailure::Garbage);
-                self.down_refused(*under, Step::default(), trouble)
-            }
+            Reading::AwaitHead | Reading::Events(_) | Reading::Over => self.down_cut(under, UpstreamFailure::Garbage),
         }
+    }
+
+    /// The answer's stream is closed before the answer came: read on, where that is possible (2025-11-25, Sending Messages
+    /// to the Server, 6), else that was it.
+    fn down_cut(&mut self, mut under: Box<Under>, failure: UpstreamFailure) -> Step {
+        if under.open.answer.is_some() {
+            return self.stay(Phase::BridgingDown(Down::Under(under)));
+        }
+        let Some(resumption) = under.open.read_on() else {
+            return self.down_refused(*under, Step::default(), Trouble::Failed(failure));
+        };
+        let attended = Attended {
+            call: super::call_of(&under),
+            pushes: under.open.pushes,
+            resume: Some(resumption),
+        };
+        let step = Step {
+            commands: vec![Command::CancelCall, Command::Attend(attended)],
+            ..Step::default()
+        };
+        self.down_wait(under, step)
+    }
+
+    /// The upstream has said something in the session's own stream. Nobody else uses the session: it belongs to this call.
+    fn down_pushed(&mut self, mut under: Box<Under>, message: Bytes) -> Step {
+        under.open.messages.push_back(message);
+        self.down_read(under, Step::default())
     }
 
     /// One JSON document is here and stands.
@@ -132,6 +158,10 @@ impl Exchange {
             let id = String::from_utf8_lossy(under.request.id().unwrap_or(b"null")).into_owned();
             let name = self.record.tool.clone().unwrap_or_default();
             match answer::read(&under.open.terms(&id, &name), &message) {
+                Said::Result(_) | Said::Error { .. } if under.open.lingers() => {
+                    under.open.answer = Some(message);
+                    break;
+                }
                 Said::Result(body) => return self.down_answer(&under, step, 200, body),
                 Said::Error { not_found: true, .. } if under.calls.asking_around() && !under.calls.is_last() => {
                     return self.down_next(*under, step);
@@ -170,7 +200,7 @@ impl Exchange {
                 })),
             }
         }
-        if matches!(under.open.reading, Reading::Over) {
+        if matches!(under.open.reading, Reading::Over) && under.open.answer.is_none() {
             // All was read and nothing of it was an answer.
             return self.down_refused(*under, step, Trouble::Failed(UpstreamFailure::Garbage));
         }
@@ -181,7 +211,9 @@ impl Exchange {
     pub(super) fn down_wait(&mut self, under: Box<Under>, mut step: Step) -> Step {
         let may_stream = self.down_may_stream(&under);
         let timer = match &under.open.reading {
-            Reading::Events(_) if under.open.gathering => Command::Arm(GATHER),
+            _ if under.open.answer.is_some() => Command::Arm(LINGER),
+            _ if under.open.gathering => Command::Arm(GATHER),
+            _ if under.streaming => Command::Arm(KEEP_ALIVE),
             Reading::Events(_) if may_stream => Command::Arm(KEEP_ALIVE),
             Reading::AwaitHead | Reading::Json(_) if may_stream => Command::Disarm,
             Reading::AwaitHead | Reading::Json(_) | Reading::Events(_) | Reading::Over => {
@@ -198,6 +230,11 @@ impl Exchange {
         let Down::Under(mut under) = down else {
             return self.stay(Phase::BridgingDown(down));
         };
+        if let Some(answer) = under.open.answer.take() {
+            under.open.lingered = true;
+            under.open.messages.push_back(answer);
+            return self.down_read(under, Step::default());
+        }
         if under.open.gathering {
             return self.down_park(under, Step::default());
         }
@@ -230,11 +267,4 @@ pub(super) fn event(data: Bytes) -> Bytes {
         data,
         ..SseEvent::default()
     })
-}
-
-/// The messages that this chunk completes. Priming events have none.
-fn messages(decoder: &mut Decoder, chunk: &Bytes) -> Result<Vec<Bytes>, sse::EventTooLarge> {
-    let events = decoder.feed(chunk, COLLECT_MAX)?;
-    let data = events.into_iter().map(|event| event.data);
-    Ok(data.filter(|data| !data.is_empty()).collect())
 }

@@ -3,14 +3,21 @@
 use super::Waiting;
 use crate::engine::era::bridge::down::{Inputs, Terms};
 use crate::engine::exchange::call::Outgoing;
-use crate::engine::exchange::step::{Borrower, Notice};
+use crate::engine::exchange::step::{Borrower, Notice, Resumption};
 use crate::engine::exchange::verdict::Settled;
 use crate::engine::mcp::Method;
+use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::Binding;
-use crate::engine::sse::Decoder;
+use crate::engine::sse::{Decoder, SseEvent};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Times that a stream is read on from one place.
+const ATTEMPTS: u32 = 5;
+/// Milliseconds before that, where the upstream does not say.
+const RETRY: u64 = 1000;
 
 /// The upstream's side of a call. It outlives the exchange that made it where the client must be asked for something.
 #[derive(Debug)]
@@ -31,6 +38,14 @@ pub(super) struct Open {
     capabilities: Box<str>,
     /// Log messages were asked for.
     logs: bool,
+    /// What is pushed in the session's own stream is heard.
+    pub(super) pushes: bool,
+    /// The answer, while log messages that were said before it may still be on their way in the other stream.
+    pub(super) answer: Option<Bytes>,
+    /// It was held back long enough.
+    pub(super) lingered: bool,
+    /// Where the stream of the answer can be read on, should it be closed too early.
+    pub(super) place: Option<Place>,
     /// It was sent a second time: not again.
     pub(super) repeated: bool,
     pub(super) reading: Reading,
@@ -56,6 +71,17 @@ pub(super) enum Reading {
     Over,
 }
 
+/// A place in an event stream.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Id of the last event.
+    pub(super) last: Box<str>,
+    /// As the upstream wants it, in milliseconds.
+    pub(super) retry: Option<u64>,
+    /// How often it was read on from here.
+    pub(super) attempts: u32,
+}
+
 /// What is collected of an answer.
 #[derive(Debug)]
 pub(super) struct Collected {
@@ -76,13 +102,17 @@ impl Open {
                 ..waiting.call.clone()
             },
             borrower: waiting.borrower.clone(),
-            binding,
             body: taken.body.clone(),
             digest: None,
             own: waiting.own.clone(),
             method: waiting.request.sender.known.unwrap_or(Method::ToolsCall),
             capabilities: taken.capabilities.clone(),
             logs: taken.level.is_some(),
+            pushes: binding.id.is_some() && (taken.level.is_some() || ClientFlags::read(&taken.capabilities).any()),
+            answer: None,
+            lingered: false,
+            place: None,
+            binding,
             repeated: false,
             reading: Reading::AwaitHead,
             messages: VecDeque::new(),
@@ -107,6 +137,7 @@ impl Open {
     /// It is sent once more, in another session.
     pub(super) fn again(&mut self) {
         self.repeated = true;
+        self.place = None;
         self.reading = Reading::AwaitHead;
         self.messages.clear();
     }
@@ -116,8 +147,40 @@ impl Open {
         self.body = body;
         self.own = own;
         self.repeated = false;
+        self.place = None;
         self.reading = Reading::AwaitHead;
         self.messages.clear();
+    }
+
+    /// Whether the answer has to wait for what was said before it.
+    pub(super) const fn lingers(&self) -> bool {
+        self.logs && self.pushes && !self.lingered
+    }
+
+    /// An event of the answer's stream. Priming events have no message.
+    pub(super) fn take(&mut self, event: SseEvent) {
+        let retry = event.retry.or(self.place.as_ref().and_then(|place| place.retry));
+        if let Some(last) = event.id {
+            let (last, attempts) = (last.into(), 0);
+            self.place = Some(Place { last, retry, attempts });
+        } else if let Some(place) = &mut self.place {
+            place.retry = retry;
+        }
+        if !event.data.is_empty() {
+            self.messages.push_back(event.data);
+        }
+    }
+
+    /// Reads on where the stream was closed, if the upstream allows it and has not been asked too often.
+    pub(super) fn read_on(&mut self) -> Option<Resumption> {
+        let place = self.place.as_mut().filter(|place| place.attempts < ATTEMPTS)?;
+        place.attempts += 1;
+        self.reading = Reading::AwaitHead;
+        self.repeated = true;
+        Some(Resumption {
+            last: place.last.clone(),
+            after: Duration::from_millis(place.retry.unwrap_or(RETRY)),
+        })
     }
 
     pub(super) fn held(&self) -> usize {
@@ -177,6 +240,10 @@ impl Open {
             method: Method::ToolsCall,
             capabilities: "{}".into(),
             logs: false,
+            pushes: false,
+            answer: None,
+            lingered: false,
+            place: None,
             repeated: false,
             reading: Reading::AwaitHead,
             messages: VecDeque::new(),

@@ -149,7 +149,7 @@ impl World {
                 assert!(self.question.is_none(), "one question at a time");
                 self.question = Some(question);
             }
-            Command::Call(_) => {
+            Command::Call(_) | Command::Attend(_) => {
                 assert!(!self.calling, "one call at a time");
                 self.calling = true;
                 self.made += 1;

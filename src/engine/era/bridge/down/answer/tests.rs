@@ -108,12 +108,18 @@ fn a_resource_that_is_not_found_has_the_modern_code_and_its_uri() {
 
 #[test]
 fn an_error_about_the_hop_is_none_of_the_clients_business() {
-    for code in [-32020, -32021, -32022, -32099] {
+    for code in [-32020, -32022, -32099] {
         let text = format!(r#"{{"id":"own","error":{{"code":{code},"message":""}}}}"#);
         assert_eq!(said(&mk_terms(), &text), Said::Misunderstanding);
     }
     let text = r#"{"id":"own","error":"bad"}"#;
     assert_eq!(said(&mk_terms(), text), Said::Misunderstanding);
+    let text = r#"{"id":"own","error":{"code":-32021,"message":"sampling is needed"}}"#;
+    assert_eq!(
+        error(&mk_terms(), text)["error"]["code"],
+        -32021,
+        "this one is about the client"
+    );
 }
 
 #[test]
