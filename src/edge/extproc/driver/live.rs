@@ -114,6 +114,7 @@ impl<B: Backroom> Live<B> {
     pub(super) fn turn(&mut self, event: Event) {
         let now = self.backroom.now();
         let mut next = Some(event);
+        let mut crowded = false;
         while let Some(event) = next.take() {
             if self.end != End::Open {
                 return;
@@ -129,7 +130,10 @@ impl<B: Backroom> Live<B> {
                     next = Some(Event::Finding(finding));
                 }
             }
-            self.account();
+            // Said once: an exchange that goes on in spite of it shall not be told for ever.
+            if !self.account() && next.is_none() && !std::mem::replace(&mut crowded, true) {
+                next = Some(Event::NoRoom);
+            }
         }
     }
 
@@ -179,15 +183,16 @@ impl<B: Backroom> Live<B> {
         None
     }
 
-    fn account(&mut self) {
+    /// Keeps the books on what the exchange holds. False: there is no room for it.
+    fn account(&mut self) -> bool {
         let held = self.exchange.held();
-        if self.end != End::Open || self.exchange.decided() {
-            if !self.holding.decided(held) {
-                self.exchange.drop_replay();
-            }
-        } else if !self.holding.undecided(held) {
-            self.turn(Event::NoRoom);
+        if self.end == End::Open && !self.exchange.decided() {
+            return self.holding.undecided(held);
         }
+        if !self.holding.decided(held) {
+            self.exchange.drop_replay();
+        }
+        true
     }
 
     /// Lets the exchange close its affairs if it was cut short, and records the facts.

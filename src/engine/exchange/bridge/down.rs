@@ -224,6 +224,14 @@ impl Exchange {
         }
     }
 
+    /// No room is left for what this call holds (`limits.bodies`).
+    pub(in crate::engine::exchange) fn down_crowded(&mut self, down: Down) -> Step {
+        match down {
+            Down::Borrowing(waiting) | Down::Resuming(waiting) => self.reject(&Reject::NoRoom, waiting.request.id()),
+            Down::Under(under) => self.down_no_room(&under),
+        }
+    }
+
     /// The upstream session is there: make the call.
     fn down_begin(&mut self, waiting: Waiting, binding: Binding) -> Step {
         let under = Under {

@@ -184,7 +184,7 @@ impl Exchange {
             Event::Answered { id, message } => self.up_answered(up, &id, &message),
             Event::Cancelled => self.up_cancelled(up),
             Event::Timer => self.up_timer(up, now),
-            Event::NoRoom => self.up_reject(up, &Reject::NoRoom),
+            Event::NoRoom => self.up_crowded(up),
             Event::Call(CallEvent::Pushed(_)) | Event::Envoy(_) | Event::Hub(_) | Event::Refused(_) | Event::Closed => {
                 self.stay(Phase::BridgingUp(up))
             }
@@ -266,6 +266,16 @@ impl Exchange {
             return self.up_closed(up);
         }
         self.up_trouble(up, Trouble::Failed(failure))
+    }
+
+    /// No room is left for what is collected (`limits.bodies`); an answer that is known already goes out all the same.
+    fn up_crowded(&mut self, up: Box<Up>) -> Step {
+        match &up.stage {
+            Stage::Closing(_) => self.up_closed(up),
+            Stage::Introducing | Stage::AwaitHead | Stage::Collect { .. } | Stage::Events(_) | Stage::Asking(_) => {
+                self.up_reject(up, &Reject::NoRoom)
+            }
+        }
     }
 
     fn up_trouble(&mut self, up: Box<Up>, trouble: Trouble) -> Step {

@@ -161,19 +161,26 @@ impl Exchange {
 
     /// The timer is up: the upstream is silent.
     pub(in crate::engine::exchange) fn replay_timer(&mut self, replay: Box<Replay>) -> Step {
-        let Stage::Events(inspector) = &replay.stage else {
-            let mut step = self.replay_refused(&replay, Trouble::Failed(UpstreamFailure::TimedOut));
-            step.commands.extend(replay.request.id().map(|id| {
-                Command::Notify(Notice::Cancelled {
-                    upstream: replay.name(),
-                    binding: replay.binding.clone(),
-                    id: String::from_utf8_lossy(id).into(),
-                })
-            }));
-            return step;
+        let body = match &replay.stage {
+            Stage::AwaitHead => return self.replay_overdue(&replay),
+            // Its head is out: nothing is left to say but the rest.
+            Stage::Json => return self.stay(Phase::Replaying(replay)),
+            Stage::Events(inspector) if inspector.is_between() => COMMENT,
+            Stage::Events(_) => Bytes::new(),
         };
-        let body = if inspector.is_between() { COMMENT } else { Bytes::new() };
         self.replay_piece(replay, body, vec![Command::Arm(KEEP_ALIVE)])
+    }
+
+    fn replay_overdue(&mut self, replay: &Replay) -> Step {
+        let mut step = self.replay_refused(replay, Trouble::Failed(UpstreamFailure::TimedOut));
+        step.commands.extend(replay.request.id().map(|id| {
+            Command::Notify(Notice::Cancelled {
+                upstream: replay.name(),
+                binding: replay.binding.clone(),
+                id: String::from_utf8_lossy(id).into(),
+            })
+        }));
+        step
     }
 }
 

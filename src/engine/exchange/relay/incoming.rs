@@ -123,7 +123,12 @@ impl Exchange {
     }
 
     /// No room is left for what is collected (`limits.bodies`).
-    pub(in crate::engine::exchange) fn relay_crowded(&mut self, relay: &Relay) -> Step {
+    pub(in crate::engine::exchange) fn relay_crowded(&mut self, relay: Box<Relay>) -> Step {
+        if let Stage::Stream(_) = relay.stage {
+            let mut step = self.relay_breaks_off(&relay, &Reject::NoRoom);
+            step.commands.extend(relay.cancel());
+            return step;
+        }
         let mut step = self.reject(&Reject::NoRoom, relay.request.id());
         step.commands.extend(relay.cancel().into_iter().chain(relay.close()));
         step
@@ -205,7 +210,6 @@ impl Exchange {
         let Stage::Collect(collected) = &relay.stage else {
             return;
         };
-        let head = &collected.head;
         if !relay.may_stream() {
             return;
         }

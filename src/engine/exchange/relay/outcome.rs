@@ -78,31 +78,39 @@ impl Exchange {
     }
 
     pub(super) fn relay_failed(&mut self, relay: Box<Relay>, failure: UpstreamFailure) -> Step {
+        let trouble = Trouble::Failed(failure);
         match &relay.stage {
-            Stage::AwaitHead | Stage::Collect(_) => self.relay_refused(*relay, Trouble::Failed(failure)),
+            Stage::AwaitHead | Stage::Collect(_) => self.relay_refused(*relay, trouble),
+            Stage::Stream(_) => {
+                let reject = Reject::Upstream(trouble, Arc::clone(&relay.call.upstream.name));
+                self.relay_breaks_off(&relay, &reject)
+            }
+        }
+    }
+
+    /// An answer that is on its way cannot be completed.
+    pub(super) fn relay_breaks_off(&mut self, relay: &Relay, reject: &Reject) -> Step {
+        match &relay.stage {
             Stage::Stream(Flow::Events(pulse)) if !pulse.may_break_off() => {
                 // The status is out; the caller still hears what became of its request.
-                let reject = Reject::Upstream(Trouble::Failed(failure), Arc::clone(&relay.call.upstream.name));
                 self.record.code = Some(reject.code().0);
                 self.record.reason = Some(reject.reason());
                 let event = sse::SseEvent {
                     data: reject.body(relay.request.id()),
                     ..sse::SseEvent::default()
                 };
-                self.relay_done(
-                    &relay,
-                    vec![Reply::StreamChunk {
-                        // Whatever was begun ends here.
-                        body: vec![Bytes::from_static(b"\n\n"), sse::encode(&event)],
-                        end: true,
-                    }],
-                )
+                let chunk = Reply::StreamChunk {
+                    // Whatever was begun ends here.
+                    body: vec![Bytes::from_static(b"\n\n"), sse::encode(&event)],
+                    end: true,
+                };
+                self.relay_done(relay, vec![chunk])
             }
-            Stage::Stream(Flow::Json | Flow::Events(_)) => {
+            Stage::AwaitHead | Stage::Collect(_) | Stage::Stream(Flow::Json | Flow::Events(_)) => {
                 // Half a JSON document cannot be mended, and the rest of a stream can be had elsewhere or is not missed:
                 // cut the connection, as Envoy would.
                 self.record.reason = Some("upstream_cut");
-                let mut step = self.relay_done(&relay, Vec::new());
+                let mut step = self.relay_done(relay, Vec::new());
                 step.end = End::Abort;
                 step
             }

@@ -190,8 +190,13 @@ fn play(ask: &Ask, wiring: u8, probing: bool, rest: &[(u8, u8)]) {
             world.told(message);
         }
         let left = matches!(event, Event::Closed);
+        let crowded = matches!(event, Event::NoRoom) && !stage.exchange().decided();
         let step = stage.exchange().handle(event, NOW);
         world.take(step);
+        assert!(
+            !crowded || world.over || stage.exchange().held() == 0,
+            "what there is no room for is given up"
+        );
         assert!(
             !world.over || left || world.decided,
             "a clean end before a decision lets the request pass"

@@ -131,6 +131,26 @@ impl Exchange {
         step
     }
 
+    /// No room is left for what is collected (`limits.bodies`).
+    pub(super) fn down_no_room(&mut self, under: &Under) -> Step {
+        let mut step = Step::default();
+        if under.streaming {
+            self.down_last_error(under, &mut step, &Reject::NoRoom);
+        } else {
+            step = self.reject(&Reject::NoRoom, under.request.id());
+        }
+        let notices = [Some(under.open.cancelled()), under.open.close()];
+        step.commands.extend(notices.into_iter().flatten().map(Command::Notify));
+        step
+    }
+
+    /// The status of the stream is out; the caller still hears what became of its request.
+    fn down_last_error(&mut self, under: &Under, step: &mut Step, reject: &Reject) {
+        self.record.code = Some(reject.code().0);
+        self.record.reason = Some(reject.reason());
+        self.down_last(under, step, 200, reject.body(under.request.id()));
+    }
+
     /// The upstream gives no answer that the client could read.
     pub(super) fn down_refused(&mut self, under: Under, mut step: Step, trouble: Trouble) -> Step {
         let timed_out = trouble == Trouble::Failed(UpstreamFailure::TimedOut);
@@ -138,12 +158,8 @@ impl Exchange {
         let close = under.open.close();
         step.commands.push(Command::CancelCall);
         if under.streaming {
-            // The status is out; the caller still hears what became of its request.
             let reject = Reject::Upstream(trouble, Arc::clone(&under.open.call.upstream.name));
-            self.record.code = Some(reject.code().0);
-            self.record.reason = Some(reject.reason());
-            let body = reject.body(under.request.id());
-            self.down_last(&under, &mut step, 200, body);
+            self.down_last_error(&under, &mut step, &reject);
         } else {
             let next = self.try_next(under.request, under.calls, trouble);
             step.commands.extend(next.commands);
