@@ -348,6 +348,7 @@ impl Inner {
                 era,
                 version: speech.version,
                 uris,
+                tasks: Vec::new(),
                 more: Box::default(),
             })
         };

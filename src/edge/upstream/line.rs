@@ -3,6 +3,7 @@
 use super::Failure;
 use super::answer::{self, Reply};
 use crate::edge::http::{HttpError, Response, Target};
+use crate::engine::mcp::capabilities::TASKS_EXTENSION;
 use crate::engine::mcp::{Version, headers};
 use crate::engine::session::Binding;
 use bytes::Bytes;
@@ -37,6 +38,8 @@ pub(super) enum Tie {
     Session(Binding),
     /// Modern: every request speaks for itself.
     Modern(Version),
+    /// The same on behalf of a client that can take tasks.
+    ModernWithTasks(Version),
 }
 
 impl Line {
@@ -153,7 +156,7 @@ impl Line {
                 }
                 binding.version
             }
-            Tie::Modern(version) => {
+            Tie::Modern(version) | Tie::ModernWithTasks(version) => {
                 headers.insert(headers::METHOD, HeaderValue::from_static(method));
                 *version
             }
@@ -167,9 +170,10 @@ impl Line {
         match &self.tie {
             Tie::Opening | Tie::Session(_) if members.is_empty() => String::new(),
             Tie::Opening | Tie::Session(_) => format!(r#","params":{{{members}}}"#),
-            Tie::Modern(version) => {
-                let gap = if members.is_empty() { "" } else { "," };
-                format!(r#","params":{{{members}{gap}"_meta":{}}}"#, meta(*version))
+            Tie::Modern(version) => modern_params(members, &meta(*version, "{}")),
+            Tie::ModernWithTasks(version) => {
+                let capabilities = format!(r#"{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}"#);
+                modern_params(members, &meta(*version, &capabilities))
             }
         }
     }
@@ -182,10 +186,15 @@ fn next_id() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+fn modern_params(members: &str, meta: &str) -> String {
+    let gap = if members.is_empty() { "" } else { "," };
+    format!(r#","params":{{{members}{gap}"_meta":{meta}}}"#)
+}
+
 /// `_meta` of the gateway's own modern requests.
-fn meta(version: Version) -> String {
+fn meta(version: Version, capabilities: &str) -> String {
     format!(
-        r#"{{"io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientCapabilities":{{}},"io.modelcontextprotocol/clientInfo":{OWN_INFO}}}"#,
+        r#"{{"io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientCapabilities":{capabilities},"io.modelcontextprotocol/clientInfo":{OWN_INFO}}}"#,
         version.as_str()
     )
 }
@@ -197,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_modern_request_speaks_for_itself() {
-        let meta = meta(Version::V2026_07_28);
+        let meta = meta(Version::V2026_07_28, "{}");
         assert!(serde_json::from_str::<&RawValue>(&meta).is_ok(), "{meta}");
         assert!(meta.starts_with(r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#));
     }

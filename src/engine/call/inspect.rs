@@ -5,6 +5,7 @@
 
 use super::id::expose;
 use super::message::{Kind, Message};
+use super::task;
 use crate::engine::jsonrpc::Splice;
 use bytes::Bytes;
 use memchr::memchr2;
@@ -112,6 +113,19 @@ pub fn to_client(upstream: &str, message: &Message<'_>) -> Outcome {
         return Outcome::Pass;
     }
     Outcome::Replace(Splice { edits }.copied(message.text.as_bytes()))
+}
+
+/// The same for one of several upstreams: ids of tasks say whose they are too.
+#[must_use]
+pub fn to_client_with_tasks(upstream: &str, message: &Message<'_>) -> Outcome {
+    let Some(with_tasks) = task::to_client(upstream, message) else {
+        return to_client(upstream, message);
+    };
+    let asked = Message::read(&with_tasks).map_or(Outcome::Pass, |message| to_client(upstream, &message));
+    match asked {
+        Outcome::Pass => Outcome::Replace(with_tasks),
+        Outcome::Replace(both) => Outcome::Replace(both),
+    }
 }
 
 /// A string or a number: anything else is no id, and nobody can answer it.

@@ -116,22 +116,14 @@ impl Rewrites {
 
     fn apply(self, upstream: &str, data: &[u8]) -> Option<Bytes> {
         let message = Message::read(data)?;
-        let with_tasks = match self {
-            Self::Requests => None,
-            Self::RequestsAndTasks => task::to_client(upstream, &message),
+        let outcome = match self {
+            Self::Requests => inspect::to_client(upstream, &message),
+            Self::RequestsAndTasks => inspect::to_client_with_tasks(upstream, &message),
         };
-        let Some(with_tasks) = with_tasks else {
-            return replaced(upstream, &message);
-        };
-        let requests = Message::read(&with_tasks).and_then(|message| replaced(upstream, &message));
-        Some(requests.unwrap_or(with_tasks))
-    }
-}
-
-fn replaced(upstream: &str, message: &Message<'_>) -> Option<Bytes> {
-    match inspect::to_client(upstream, message) {
-        Outcome::Pass => None,
-        Outcome::Replace(data) => Some(data),
+        match outcome {
+            Outcome::Pass => None,
+            Outcome::Replace(data) => Some(data),
+        }
     }
 }
 

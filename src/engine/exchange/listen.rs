@@ -7,10 +7,11 @@ use super::event::{HubEvent, RequestHead};
 use super::record::Way;
 use super::reject::Reject;
 use super::step::{Command, End, Listen, Reply, Step};
-use super::{BodyMode, Exchange, Phase, Request};
+use super::{BodyMode, Exchange, Phase, Request, task};
 use crate::engine::mcp::Era;
 use crate::engine::route::Owner;
 use crate::engine::snapshot::{Endpoint, Upstream};
+use crate::engine::stream::filter::Task;
 use crate::engine::stream::{Filter, Part, say};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -163,7 +164,8 @@ impl Exchange {
     }
 }
 
-/// Who has to say what for a modern listen. Resources that nobody owns are left out, and so not acknowledged.
+/// Who has to say what for a modern listen. Resources and tasks that nobody owns are left out, and so not
+/// acknowledged.
 fn parts(endpoint: &Endpoint, filter: Filter) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for uri in filter.uris {
@@ -171,6 +173,15 @@ fn parts(endpoint: &Endpoint, filter: Filter) -> Vec<Part> {
             && let Some(part) = part_of(&mut parts, upstream)
         {
             part.uris.push(uri);
+        }
+    }
+    for exposed in filter.tasks {
+        if let Some((upstream, own)) = task::owned(endpoint, Era::Modern, &exposed)
+            && is_usable(upstream)
+            && let Some(part) = part_of(&mut parts, upstream)
+        {
+            let own = own.into();
+            part.tasks.push(Task { exposed, own });
         }
     }
     if !filter.more.is_empty() {
@@ -196,6 +207,7 @@ fn part_of<'a>(parts: &'a mut Vec<Part>, upstream: &Arc<Upstream>) -> Option<&'a
                 era,
                 version: speech.version,
                 uris: Vec::new(),
+                tasks: Vec::new(),
                 more: Box::default(),
             });
             parts.len() - 1

@@ -5,6 +5,7 @@ use super::caller;
 use super::event::Headers;
 use super::reject::Reject;
 use super::step::SessionRef;
+use super::task;
 use super::tell::{self, Errand};
 use crate::engine::catalog::Kind;
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
@@ -224,6 +225,8 @@ fn listening(envelope: &Envelope<'_>) -> Result<Plan, Reject> {
     let wanted = envelope.params.object("notifications").map_err(Reject::Envelope)?;
     let wanted = wanted.ok_or(Reject::Params("params.notifications must be an object"))?;
     match Filter::read(&wanted) {
+        // Tasks extension, Task Status Notifications: such a client must be refused.
+        Ok(filter) if !filter.tasks.is_empty() && !task::is_declared(envelope) => Err(Reject::TasksUndeclared),
         Ok(filter) => Ok(Plan::Listen(filter)),
         Err(FilterError::Envelope(error)) => Err(Reject::Envelope(error)),
         Err(FilterError::Type(complaint)) => Err(Reject::Params(complaint)),

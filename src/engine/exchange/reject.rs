@@ -12,6 +12,7 @@ use super::event::Refusal;
 use super::step::{Answer, Metadata};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Code, EnvelopeError};
+use crate::engine::mcp::capabilities::TASKS_EXTENSION;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::session::StateError;
 use bytes::Bytes;
@@ -55,6 +56,8 @@ pub(super) enum Reject {
     Version(Box<str>),
     /// Modern: header and body disagree, or a header is missing.
     HeaderMismatch(&'static str),
+    /// Modern: news of tasks for a client that does not declare that it can take tasks.
+    TasksUndeclared,
     /// No such method.
     UnknownMethod(Era),
     /// No such tool.
@@ -123,6 +126,7 @@ impl Reject {
             Self::SessionNotFound(word) => word,
             Self::VersionHeader | Self::Version(_) => "unsupported_version",
             Self::HeaderMismatch(_) => "header_mismatch",
+            Self::TasksUndeclared => "capability_missing",
             Self::UnknownMethod(_) => "unknown_method",
             Self::UnknownTool(_) => "unknown_tool",
             Self::UnknownPrompt(_) => "unknown_prompt",
@@ -146,7 +150,8 @@ impl Reject {
             | Self::SessionIdMissing
             | Self::VersionHeader
             | Self::Version(_)
-            | Self::HeaderMismatch(_) => 400,
+            | Self::HeaderMismatch(_)
+            | Self::TasksUndeclared => 400,
             Self::Params(_)
             | Self::RequestState(_)
             | Self::UnknownMethod(Era::Legacy)
@@ -200,6 +205,7 @@ impl Reject {
             Self::SessionNotFound(_) => Code::SESSION_NOT_FOUND,
             Self::Version(_) => Code::UNSUPPORTED_VERSION,
             Self::HeaderMismatch(_) => Code::HEADER_MISMATCH,
+            Self::TasksUndeclared => Code::MISSING_CAPABILITY,
             Self::UnknownMethod(_) => Code::METHOD_NOT_FOUND,
             Self::Upstream(trouble, _) => trouble.code(),
             Self::Input(input) => input.code(),
@@ -216,6 +222,7 @@ impl Reject {
         match self {
             Self::Envelope(error) => error.to_string(),
             Self::Params(what) | Self::Meta(what) | Self::HeaderMismatch(what) => (*what).to_owned(),
+            Self::TasksUndeclared => "missing required client capability: tasks".to_owned(),
             Self::RequestState(_) => {
                 "params.requestState is not valid, or not any more: make the request anew, without it".to_owned()
             }
@@ -269,6 +276,7 @@ impl Reject {
             | Self::VersionHeader
             | Self::Version(_)
             | Self::HeaderMismatch(_)
+            | Self::TasksUndeclared
             | Self::UnknownMethod(_)
             | Self::Upstream(..)
             | Self::Input(_)
@@ -282,6 +290,9 @@ impl Reject {
     fn data(&self) -> Option<String> {
         match self {
             Self::UnknownResource(_, uri) => Some(format!(r#"{{"uri":{}}}"#, text(uri))),
+            Self::TasksUndeclared => Some(format!(
+                r#"{{"requiredCapabilities":{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}}}"#
+            )),
             Self::Upstream(_, upstream) => Some(format!(r#"{{"upstream":{}}}"#, text(upstream))),
             Self::Version(requested) => {
                 let supported: Vec<String> = Version::ALL

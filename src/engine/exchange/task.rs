@@ -122,15 +122,18 @@ pub(super) fn may_begin(endpoint: &Endpoint, upstream: &Upstream, era: Era, enve
     }
     match era {
         Era::Legacy => envelope.params.raw("task").is_some(),
-        Era::Modern => {
-            let capabilities = envelope
-                .meta
-                .as_ref()
-                .and_then(|meta| meta.object(CLIENT_CAPABILITIES).ok().flatten());
-            let extensions = capabilities.and_then(|declared| declared.object("extensions").ok().flatten());
-            extensions.is_some_and(|extensions| extensions.raw(TASKS_EXTENSION).is_some())
-        }
+        Era::Modern => is_declared(envelope),
     }
+}
+
+/// True if this modern request comes from a client that can take tasks.
+pub(super) fn is_declared(envelope: &Envelope<'_>) -> bool {
+    let capabilities = envelope
+        .meta
+        .as_ref()
+        .and_then(|meta| meta.object(CLIENT_CAPABILITIES).ok().flatten());
+    let extensions = capabilities.and_then(|declared| declared.object("extensions").ok().flatten());
+    extensions.is_some_and(|extensions| extensions.raw(TASKS_EXTENSION).is_some())
 }
 
 /// Refuses the method where nobody has tasks. The only upstream is always asked, if it speaks the client's era.
@@ -146,6 +149,18 @@ fn offered(endpoint: &Endpoint, era: Era) -> Result<(), Reject> {
     } else {
         Err(Reject::UnknownMethod(era))
     }
+}
+
+/// Whose task this is, and its id there; `None`: nobody's that clients of `era` reach.
+pub(super) fn owned<'a>(endpoint: &'a Endpoint, era: Era, exposed: &'a str) -> Option<(&'a Arc<Upstream>, &'a str)> {
+    let (upstream, id) = match endpoint.upstreams.as_slice() {
+        [only] => (only, exposed),
+        _ => {
+            let owned = owner(endpoint, era, exposed).ok()?;
+            (owned.upstream, owned.id?)
+        }
+    };
+    upstream.speech(era).is_some().then_some((upstream, id))
 }
 
 /// A task's upstream and its id there.

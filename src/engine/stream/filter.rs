@@ -1,12 +1,13 @@
 //! The filter of `subscriptions/listen`: what a client wants to hear, and which upstream has to say it.
 
 use super::Kinds;
+use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{EnvelopeError, Object};
 use crate::engine::mcp::{Era, Version};
 use std::sync::Arc;
 
-/// URIs of one listen; more are an error rather than a memory.
-const URIS: usize = 1024;
+/// URIs, or tasks, of one listen; more are an error rather than a memory.
+const MOST: usize = 1024;
 
 /// What a client asks for, read from `params.notifications`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +16,8 @@ pub struct Filter {
     pub kinds: Kinds,
     /// `resourceSubscriptions`, as the client wrote them.
     pub uris: Vec<Box<str>>,
+    /// `taskIds` of the tasks extension, as the client knows them.
+    pub tasks: Vec<Box<str>>,
     /// Members that this gateway does not know, raw and joined by commas: an upstream may.
     pub more: Box<str>,
 }
@@ -30,8 +33,19 @@ pub struct Part {
     pub version: Version,
     /// Resources that it owns.
     pub uris: Vec<Box<str>>,
+    /// Tasks that it runs.
+    pub tasks: Vec<Task>,
     /// See [`Filter::more`].
     pub more: Box<str>,
+}
+
+/// A task whose progress a client wants to hear of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// As the client knows it.
+    pub exposed: Box<str>,
+    /// As its upstream does.
+    pub own: Box<str>,
 }
 
 /// Why a filter is refused.
@@ -63,11 +77,12 @@ impl Filter {
                 "toolsListChanged" => filter.kinds.tools = flag()?,
                 "promptsListChanged" => filter.kinds.prompts = flag()?,
                 "resourcesListChanged" => filter.kinds.resources = flag()?,
-                "resourceSubscriptions" => filter.uris = uris(raw)?,
-                other => more.push(format!(
-                    "{}:{raw}",
-                    String::from_utf8_lossy(&crate::engine::jsonrpc::splice::quote(other))
-                )),
+                "resourceSubscriptions" => {
+                    let wrong = "params.notifications.resourceSubscriptions must be up to 1024 strings";
+                    filter.uris = strings(raw, wrong)?;
+                }
+                "taskIds" => filter.tasks = strings(raw, "params.notifications.taskIds must be up to 1024 strings")?,
+                other => more.push(format!("{}:{raw}", String::from_utf8_lossy(&quote(other)))),
             }
         }
         filter.more = more.join(",").into();
@@ -75,18 +90,25 @@ impl Filter {
     }
 }
 
-fn uris(raw: &str) -> Result<Vec<Box<str>>, FilterError> {
+fn strings(raw: &str, complaint: &'static str) -> Result<Vec<Box<str>>, FilterError> {
     if raw == "null" {
         return Ok(Vec::new());
     }
-    let wrong = FilterError::Type("params.notifications.resourceSubscriptions must be up to 1024 strings");
-    let mut uris: Vec<Box<str>> = serde_json::from_str(raw).map_err(|_| wrong.clone())?;
-    if uris.len() > URIS {
+    let wrong = FilterError::Type(complaint);
+    let mut strings: Vec<Box<str>> = serde_json::from_str(raw).map_err(|_| wrong.clone())?;
+    if strings.len() > MOST {
         return Err(wrong);
     }
-    let mut seen = std::collections::HashSet::with_capacity(uris.len());
-    uris.retain(|uri| seen.insert(uri.clone()));
-    Ok(uris)
+    let mut seen = std::collections::HashSet::with_capacity(strings.len());
+    strings.retain(|string| seen.insert(string.clone()));
+    Ok(strings)
+}
+
+/// A JSON array of these strings.
+pub(super) fn array<'a>(strings: impl Iterator<Item = &'a str>) -> String {
+    let strings: Vec<_> = strings.map(quote).collect();
+    let strings: Vec<_> = strings.iter().map(|string| String::from_utf8_lossy(string)).collect();
+    format!("[{}]", strings.join(","))
 }
 
 impl Part {
@@ -95,18 +117,23 @@ impl Part {
     pub fn members(&self) -> String {
         let mut members = Vec::new();
         if !self.uris.is_empty() {
-            let uris: Vec<_> = self
-                .uris
-                .iter()
-                .map(|uri| crate::engine::jsonrpc::splice::quote(uri))
-                .collect();
-            let uris: Vec<_> = uris.iter().map(|uri| String::from_utf8_lossy(uri)).collect();
-            members.push(format!(r#""resourceSubscriptions":[{}]"#, uris.join(",")));
+            let uris = array(self.uris.iter().map(|uri| &**uri));
+            members.push(format!(r#""resourceSubscriptions":{uris}"#));
+        }
+        if !self.tasks.is_empty() {
+            let own = array(self.tasks.iter().map(|task| &*task.own));
+            members.push(format!(r#""taskIds":{own}"#));
         }
         if !self.more.is_empty() {
             members.push(self.more.to_string());
         }
         format!(r#""notifications":{{{}}}"#, members.join(","))
+    }
+
+    /// True if clients know its tasks by other ids than it does.
+    #[must_use]
+    pub fn exposes_tasks(&self) -> bool {
+        self.tasks.iter().any(|task| task.exposed != task.own)
     }
 
     /// True if `uri` is subscribed to, or lies below one that is (resources, subscriptions: an update may name a
@@ -140,12 +167,17 @@ mod tests {
                 .expect("a filter");
         assert!(filter.kinds.tools && !filter.kinds.prompts);
         assert_eq!(filter.uris, ["a".into(), "b".into()]);
-        assert_eq!(&*filter.more, r#""taskIds":["t"],"x":{ "y":1 }"#);
+        assert_eq!(filter.tasks, ["t".into()]);
+        assert_eq!(&*filter.more, r#""x":{ "y":1 }"#);
         let part = Part {
             upstream: "up".into(),
             era: Era::Modern,
             version: Version::NEWEST,
             uris: filter.uris,
+            tasks: vec![Task {
+                exposed: "mt:up:t".into(),
+                own: "t".into(),
+            }],
             more: filter.more,
         };
         assert_eq!(
@@ -159,7 +191,7 @@ mod tests {
         assert!(read(r#"{"toolsListChanged":1}"#).is_err());
         assert!(read(r#"{"resourceSubscriptions":"a"}"#).is_err());
         assert!(read(r#"{"resourceSubscriptions":[1]}"#).is_err());
-        let many: Vec<String> = (0..=URIS).map(|n| n.to_string()).collect();
+        let many: Vec<String> = (0..=MOST).map(|n| n.to_string()).collect();
         let many = serde_json::to_string(&many).expect("strings");
         assert!(read(&format!(r#"{{"resourceSubscriptions":{many}}}"#)).is_err());
     }

@@ -58,14 +58,25 @@ pub fn hear<'a>(message: &Message<'a>) -> Heard<'a> {
 pub struct Names<'a> {
     /// Whose events they are.
     pub upstream: &'a str,
-    /// The endpoint has no other upstream: event ids go through as they are.
+    /// The endpoint has no other upstream: ids of events and tasks go through as they are.
     pub alone: bool,
+}
+
+impl Names<'_> {
+    /// What the client sees of this message.
+    fn seen(self, message: &Message<'_>) -> Outcome {
+        if self.alone {
+            inspect::to_client(self.upstream, message)
+        } else {
+            inspect::to_client_with_tasks(self.upstream, message)
+        }
+    }
 }
 
 /// The event for a legacy client's stream. `message`: what it carries, if it carries one.
 #[must_use]
 pub fn to_session(names: Names<'_>, frame: &Framed, event: &SseEvent, message: Option<&Message<'_>>) -> Bytes {
-    let outcome = message.map_or(Outcome::Pass, |message| inspect::to_client(names.upstream, message));
+    let outcome = message.map_or(Outcome::Pass, |message| names.seen(message));
     let id = event.id.as_deref().filter(|id| !names.alone && !id.is_empty());
     match (outcome, id) {
         (Outcome::Pass, None) => frame.raw.clone(),
@@ -193,6 +204,9 @@ mod tests {
             passed(ALONE, raw),
             "id: 7\ndata: {\"method\":\"ping\",\"id\":\"mm:up:0\"}\n\n"
         );
+        let status = "data: {\"method\":\"notifications/tasks/status\",\"params\":{\"taskId\":\"t\"}}\n\n";
+        assert_eq!(passed(HERE, status), status.replace("\"t\"", "\"mt:up:t\""));
+        assert_eq!(passed(ALONE, status), status);
         assert_eq!(
             passed(HERE, "id: 7\nretry: 10\ndata:\n\n"),
             "id: me:up:7\nretry: 10\ndata: \n\n"

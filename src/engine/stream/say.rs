@@ -1,7 +1,7 @@
 //! What the gateway itself says on a stream, as events on the wire.
 
+use super::filter::array;
 use super::{Kinds, Part};
-use crate::engine::jsonrpc::splice::quote;
 use crate::engine::sse::{SseEvent, encode};
 use bytes::Bytes;
 
@@ -29,13 +29,13 @@ pub fn acknowledged(tag: &[u8], kinds: Kinds, parts: &[Part]) -> Bytes {
     ];
     let lists = lists.into_iter().filter(|(wanted, _)| *wanted);
     let mut members: Vec<String> = lists.map(|(_, name)| format!(r#""{name}":true"#)).collect();
-    let uris: Vec<String> = parts
-        .iter()
-        .flat_map(|part| &part.uris)
-        .map(|uri| text(&quote(uri)))
-        .collect();
-    if !uris.is_empty() {
-        members.push(format!(r#""resourceSubscriptions":[{}]"#, uris.join(",")));
+    let uris = || parts.iter().flat_map(|part| &part.uris).map(|uri| &**uri);
+    if uris().next().is_some() {
+        members.push(format!(r#""resourceSubscriptions":{}"#, array(uris())));
+    }
+    let tasks = || parts.iter().flat_map(|part| &part.tasks).map(|task| &*task.exposed);
+    if tasks().next().is_some() {
+        members.push(format!(r#""taskIds":{}"#, array(tasks())));
     }
     // Each part that takes them has the same ones.
     if let Some(part) = parts.iter().find(|part| !part.more.is_empty()) {

@@ -6,7 +6,7 @@ use crate::edge::http::Target;
 use crate::edge::upstream::backoff::Backoff;
 use crate::edge::upstream::handshake;
 use crate::edge::upstream::line::{Line, SMALL, Tie};
-use crate::engine::call::{Kind, Message};
+use crate::engine::call::{Kind, Message, task};
 use crate::engine::exchange::step::Notice;
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
@@ -85,8 +85,13 @@ pub(super) struct Listen {
 impl Listen {
     /// At a modern upstream: a listen of our own, its frames tagged anew.
     pub(super) async fn run_modern(self, target: Arc<Target>) {
-        let line = Line::new(target, Tie::Modern(self.part.version));
-        let (pump, _) = Pump::new(line, Way::Listen(self.part.members()));
+        let version = self.part.version;
+        let tie = if self.part.tasks.is_empty() {
+            Tie::Modern(version)
+        } else {
+            Tie::ModernWithTasks(version)
+        };
+        let (pump, _) = Pump::new(Line::new(target, tie), Way::Listen(self.part.members()));
         pump.run(|frame| {
             let Some(event) = &frame.event else { return Flow::On };
             let Some(message) = Message::read(&event.data) else {
@@ -149,7 +154,11 @@ impl Listen {
 
     fn tell(&self, message: &Message<'_>) -> Flow {
         let tag = self.ear.tag().map_or(b"null".as_slice(), |tag| tag);
-        pushed(to_listen(tag, message).is_none_or(|event| self.ear.push(event)))
+        let exposed = self.part.exposes_tasks();
+        let renamed = exposed.then(|| task::to_client(&self.part.upstream, message)).flatten();
+        let renamed = renamed.as_deref().and_then(Message::read);
+        let event = to_listen(tag, renamed.as_ref().unwrap_or(message));
+        pushed(event.is_none_or(|event| self.ear.push(event)))
     }
 }
 
