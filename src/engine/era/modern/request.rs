@@ -161,6 +161,8 @@ mod tests {
                 tree["params"]["_meta"] = serde_json::json!({"progressToken": token, "x": text});
             }
             let found = introduced(&tree.to_string(), &SENDER, None);
+            let added = if token.is_some() { format!("{SAID},") } else { format!(r#""_meta":{{{SAID}}},"#) };
+            prop_assert_eq!(found.replacen(&added, "", 1), tree.to_string(), "every other byte is as it was");
             let mut found: serde_json::Value = serde_json::from_str(&found).unwrap();
             let meta = found["params"]["_meta"].as_object_mut().unwrap();
             for key in [meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO] {

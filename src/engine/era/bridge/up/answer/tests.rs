@@ -144,6 +144,29 @@ proptest! {
     }
 
     #[test]
+    fn every_byte_of_a_result_that_is_not_of_the_modern_era_stays(
+        values in proptest::collection::vec(proptest::sample::select(vec!["1.0e2", " [ ]", "\"a\\u0041,}\"", "{\"resultType\":0 }"]), 1..6),
+        gap in " ?\n?",
+        at in 0_usize..6,
+        info: bool,
+    ) {
+        let members = values.iter().enumerate().map(|(place, value)| format!("{gap}\"m{place}\"{gap}:{value}{gap}"));
+        let legacy: Vec<String> = members.collect();
+        let mut modern = legacy.clone();
+        let at = at.min(legacy.len());
+        let tight = |place: usize, member: &str| if place == 0 { member.to_owned() } else { format!("{gap}{member}") };
+        if info {
+            modern.insert(at, tight(at, r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s"}}"#));
+        }
+        modern.insert(at, tight(at, r#""resultType":"complete""#));
+        let message = |members: &[String]| format!("{{\"id\":{gap}7,\"result\":{{{}}}}}", members.join(","));
+        let found = seen(&message(&modern), Method::ToolsCall);
+        prop_assert_eq!(found.split_whitespace().collect::<String>(), message(&legacy).split_whitespace().collect::<String>());
+        let kept = legacy.iter().all(|member| found.contains(member.trim()));
+        prop_assert!(kept, "{}", found);
+    }
+
+    #[test]
     fn a_result_keeps_its_meaning(text in ".{0,12}", info: bool, other: bool, typed: bool, id in 0..9) {
         let expected = serde_json::json!({"content": [{"type": "text", "text": text}], "isError": other, "x": {"resultType": text}});
         let mut modern = expected.clone();
