@@ -219,6 +219,7 @@ impl Backroom for Desk {
                     return Asked::Now(Finding::Ended);
                 }
                 self.hub.end(session.key);
+                self.mailbox.end(session.key);
                 for (upstream, binding) in ended.bindings {
                     self.binder.notify(Notice::Close {
                         upstream: upstream.into(),

@@ -66,6 +66,15 @@ impl Mailbox {
         self.hand_over(&(session, Kind::Cancel, spelled(id)), Bytes::new())
     }
 
+    /// Tells that a session is over: all its calls that the gateway translates are cancelled.
+    pub fn end(&self, session: SessionKey) {
+        let over = |(owner, kind, _): &Address| *owner == session && *kind == Kind::Cancel;
+        let ended: Vec<_> = self.table().waiting.extract_if(|address, _| over(address)).collect();
+        for (_, (_, sender)) in ended {
+            let _gone = sender.send(Bytes::new());
+        }
+    }
+
     fn wait(self: &Arc<Self>, address: Address) -> Waiting {
         let (sender, receiver) = oneshot::channel();
         let number = {
@@ -145,6 +154,17 @@ mod tests {
         assert!(mailbox.deliver(ONE, r#""m\u0067:1""#, "a".into()), "another spelling");
         assert!(!mailbox.deliver(ONE, r#""mg:1""#, "b".into()), "answered already");
         assert_eq!(waiting.await, "a");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_session_cancels_its_calls() {
+        let mailbox = Arc::new(Mailbox::default());
+        let (first, second) = (mailbox.watch(ONE, "1"), mailbox.watch(ONE, "2"));
+        let other = mailbox.watch(SessionKey(2), "1");
+        mailbox.end(ONE);
+        assert_eq!((first.await, second.await), (Bytes::new(), Bytes::new()));
+        assert_eq!(mailbox.table().waiting.len(), 1);
+        drop(other);
     }
 
     #[tokio::test]

@@ -39,6 +39,8 @@ const WHOLE: Duration = Duration::from_secs(20);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// After its answer, a stream of the upstream should end by itself: then the connection can be used again.
 const CLOSING: Duration = Duration::from_secs(1);
+/// The same while the client waits for the answer.
+const CLOSING_SOON: Duration = Duration::from_millis(50);
 
 /// A call to a modern upstream for a legacy client.
 #[derive(Debug)]

@@ -136,6 +136,18 @@ async fn leaving_is_no_cancel_but_a_cancel_after_it_is() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_session_ends_its_calls() {
+    let (url, mut calls) = server().await;
+    let gateway = gateway(&url).await;
+    let client = gateway.client().await;
+    let mut stream = open(&client, 5, &json!({"name": "wait"})).await;
+    let mut upstream = called(&mut calls).await;
+    assert_eq!(client.delete().await, 200);
+    closed(&mut upstream).await;
+    assert_eq!(stream.event().await, None);
+}
+
+#[tokio::test]
 async fn a_call_without_an_answer_is_an_error_on_its_stream() {
     let (url, mut calls) = server().await;
     let gateway = gateway(&url).await;

@@ -5,7 +5,7 @@ use super::super::super::reject::{Input, Reject, Trouble};
 use super::super::super::step::{Command, Step};
 use super::super::super::verdict::{self, Media, Settled, Verdict};
 use super::super::super::{Exchange, Phase};
-use super::{CLOSING, KEEP_ALIVE, Stage, Up, out};
+use super::{CLOSING, CLOSING_SOON, KEEP_ALIVE, Stage, Up, out};
 use crate::engine::era::bridge::up::{self, Answer};
 use crate::engine::mcp::Era;
 use crate::engine::session::Timestamp;
@@ -207,10 +207,13 @@ impl Exchange {
             (_, true) => {
                 self.up_emit(&mut step, &up.request, &mut up.out, Some(out::event(message)), false);
                 up.stage = Stage::Closing(None);
+                step.commands.push(Command::Arm(CLOSING));
             }
-            (_, false) => up.stage = Stage::Closing(Some(message)),
+            (_, false) => {
+                up.stage = Stage::Closing(Some(message));
+                step.commands.push(Command::Arm(CLOSING_SOON));
+            }
         }
-        step.commands.push(Command::Arm(CLOSING));
         self.phase = Phase::BridgingUp(up);
         step
     }

@@ -120,7 +120,10 @@ impl Exchange {
         end: bool,
     ) {
         if !out.may_stream() {
-            if let Sent::Held(held) = &mut out.sent {
+            // A client that takes only JSON has no use for them.
+            if let Sent::Held(held) = &mut out.sent
+                && out.accepts == Accepts::Both
+            {
                 held.extend(event);
             }
             return;
@@ -158,10 +161,9 @@ impl Exchange {
 
     /// The whole answer where no stream was begun.
     pub(super) fn up_whole(&mut self, request: &Request, mut out: Out, message: Bytes) -> Step {
-        let sent = std::mem::replace(&mut out.sent, Sent::Open);
-        let held = match sent {
-            Sent::Held(held) if out.accepts == Accepts::Both => held,
-            Sent::Held(_) | Sent::Open => Vec::new(),
+        let held = match std::mem::replace(&mut out.sent, Sent::Open) {
+            Sent::Held(held) => held,
+            Sent::Open => Vec::new(),
         };
         let (kind, body) = if held.is_empty() {
             (JSON, vec![message])
