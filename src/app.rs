@@ -10,6 +10,7 @@
 mod clusters;
 mod desk;
 mod folder;
+mod news;
 pub mod options;
 mod panel;
 mod roster;

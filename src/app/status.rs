@@ -209,6 +209,7 @@ mod tests {
     use super::*;
     use crate::engine::catalog::Catalog;
     use crate::engine::config::file::parse;
+    use crate::engine::stream::Kinds;
     use std::path::Path;
 
     fn mk_config(enabled: bool) -> Config {
@@ -231,6 +232,8 @@ mod tests {
             last_listed: None,
             last_error: None,
             warnings: Vec::new(),
+            changed_legacy: Kinds::default(),
+            changed_modern: Kinds::default(),
         }
     }
 

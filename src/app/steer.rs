@@ -11,6 +11,7 @@ use super::writer::Writer;
 use crate::edge::config_file::ConfigSource;
 use crate::edge::upstream::Report;
 use crate::engine::config::{Config, change};
+use crate::engine::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Steer {
                     for report in batch.drain(..) {
                         self.writer.report(report);
                     }
-                    self.writer.publish();
+                    self.publish();
                 }
                 changed = self.watch.changed() => match changed {
                     Changed::File => self.reload().await,
@@ -99,7 +100,7 @@ impl Steer {
         self.desk.set_limits(&config.limits);
         self.writer.configure(Arc::clone(&config));
         self.reread_keys();
-        let before = self.writer.publish();
+        let before = self.publish();
         self.roster.follow(&config, self.writer.inputs());
         if let Some(clusters) = &self.clusters {
             let current = Arc::clone(&self.config);
@@ -117,11 +118,18 @@ impl Steer {
     fn reread(&mut self) {
         self.reread_keys();
         let changed = self.writer.read_secrets();
-        self.writer.publish();
+        self.publish();
         if !changed.is_empty() {
             self.roster.follow(&self.config.load(), self.writer.inputs());
             info!(upstreams = %changed.join(", "), "Credentials were read again.");
         }
+    }
+
+    /// What was folded comes into force, and clients that hold a stream open hear which lists have changed.
+    fn publish(&mut self) -> Arc<Snapshot> {
+        let (before, (legacy, modern)) = self.writer.publish();
+        self.desk.hub.tell(legacy, modern);
+        before
     }
 
     /// Keys that cannot be read change nothing: sessions of living clients depend on the old ones.

@@ -1,5 +1,6 @@
 //! The one writer of the snapshot (I3): takes news from discovery, configuration and secrets, folds, publishes.
 
+use super::news;
 use super::status::Board;
 use crate::edge::secrets;
 use crate::edge::upstream::{Kept, Report};
@@ -8,6 +9,7 @@ use crate::engine::config::{self, Config};
 use crate::engine::session::Keys;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
+use crate::engine::stream::Kinds;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ pub(super) struct Writer {
     inputs: Vec<UpstreamInput>,
     cell: Arc<ArcSwap<Snapshot>>,
     board: Arc<Board>,
+    /// Lists that upstreams said have changed, as legacy and as modern clients see them; not published yet.
+    said: (Kinds, Kinds),
 }
 
 impl Writer {
@@ -42,6 +46,7 @@ impl Writer {
             inputs,
             cell,
             board,
+            said: <(Kinds, Kinds)>::default(),
         }
     }
 
@@ -65,6 +70,7 @@ impl Writer {
             return;
         };
         self.board.reported(&report);
+        self.said = news::more(self.said, &report);
         input.catalog = report.catalog;
     }
 
@@ -109,11 +115,15 @@ impl Writer {
         changed
     }
 
-    /// Folds and swaps. The snapshot that was in force until now comes back.
-    pub(super) fn publish(&mut self) -> Arc<Snapshot> {
+    /// Folds and swaps. The snapshot that was in force until now comes back, and which lists have changed for clients of
+    /// the legacy and of the modern era.
+    pub(super) fn publish(&mut self) -> (Arc<Snapshot>, (Kinds, Kinds)) {
         let (snapshot, warnings) = self.folder.fold(&self.settings, &self.inputs);
         self.board.folded(snapshot.generation, &warnings);
-        self.cell.swap(snapshot)
+        let before = self.cell.swap(Arc::clone(&snapshot));
+        let seen = news::between(&before, &snapshot);
+        let said = std::mem::take(&mut self.said);
+        (before, (seen.0.or(said.0), seen.1.or(said.1)))
     }
 }
 

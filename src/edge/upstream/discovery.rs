@@ -9,6 +9,7 @@ use crate::edge::http::Target;
 use crate::engine::catalog::{Catalog, Listing};
 use crate::engine::mcp::Era;
 use crate::engine::status::Reason;
+use crate::engine::stream::Kinds;
 use futures_util::future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -85,6 +86,8 @@ struct Ledger<'a> {
     listed: Option<SystemTime>,
     said: Option<Report>,
     saved: Option<Catalog>,
+    /// Lists that the upstream said have changed, in the legacy and in the modern era; not reported yet.
+    changed: (Kinds, Kinds),
 }
 
 impl<'a> Ledger<'a> {
@@ -106,6 +109,7 @@ impl<'a> Ledger<'a> {
             listed,
             said: None,
             saved: catalog,
+            changed: <(Kinds, Kinds)>::default(),
         }
     }
 
@@ -129,8 +133,13 @@ impl<'a> Ledger<'a> {
     fn note(&mut self, era: Era, state: State) -> bool {
         let name = self.discovery.target.name();
         let fresh = match &state {
-            State::Fresh { at, listing, .. } => {
+            State::Fresh { at, listing, said, .. } => {
                 self.listed = Some(*at);
+                let changed = match era {
+                    Era::Legacy => &mut self.changed.0,
+                    Era::Modern => &mut self.changed.1,
+                };
+                *changed = changed.or(*said);
                 tracing::debug!(upstream = %name, era = era.as_str(), tools = listing.tools.len(), "Upstream listed.");
                 true
             }
@@ -149,11 +158,21 @@ impl<'a> Ledger<'a> {
 
     /// False: nobody listens.
     fn report(&mut self) -> bool {
-        let report = self.make_report();
+        let (changed_legacy, changed_modern) = std::mem::take(&mut self.changed);
+        let report = Report {
+            changed_legacy,
+            changed_modern,
+            ..self.make_report()
+        };
         if self.said.as_ref() == Some(&report) {
             return !self.discovery.reports.is_closed();
         }
-        self.said = Some(report.clone());
+        // What it said of its lists is news each time.
+        self.said = Some(Report {
+            changed_legacy: Kinds::default(),
+            changed_modern: Kinds::default(),
+            ..report.clone()
+        });
         self.discovery.reports.send(report).is_ok()
     }
 

@@ -13,6 +13,7 @@ use crate::engine::catalog::Listing;
 use crate::engine::mcp::capabilities::ServerFlags;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::session::Client;
+use crate::engine::stream::Kinds;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -21,6 +22,8 @@ use tokio::time::Instant;
 
 /// Changes come in bursts: one for tools, one for prompts.
 const DEBOUNCE: Duration = Duration::from_millis(50);
+/// What has come from an upstream is read within.
+const AT_HAND: Duration = Duration::from_millis(5);
 /// An upstream that announces a change with every listing must not keep us listing.
 const BETWEEN: Duration = Duration::from_millis(500);
 /// For the farewell to a discovery session.
@@ -35,6 +38,8 @@ pub(super) enum State {
     Fresh {
         listing: Arc<Listing>,
         warnings: Vec<String>,
+        /// What the upstream said had changed.
+        said: Kinds,
         at: SystemTime,
     },
     /// The last attempt failed; what was listed before is kept for a while.
@@ -71,6 +76,8 @@ pub(super) struct Keeper {
     backoff: Backoff,
     /// The last attempt failed.
     failing: bool,
+    /// What the upstream said has changed, and was not listed since.
+    said: Kinds,
     session: Option<Handshake>,
     watch: Option<Watch>,
     out: mpsc::UnboundedSender<(Era, State)>,
@@ -102,6 +109,7 @@ impl Keeper {
             until,
             backoff: Backoff::default(),
             failing: false,
+            said: Kinds::default(),
             session: None,
             watch: None,
             out,
@@ -145,9 +153,20 @@ impl Keeper {
                 self.session = None;
                 self.watch = None;
             }
-            News::Changed => tokio::time::sleep(DEBOUNCE).await,
+            News::Changed(kinds) => {
+                self.said = self.said.or(kinds);
+                tokio::time::sleep(DEBOUNCE).await;
+            }
         }
         tokio::time::sleep_until(earliest).await;
+        self.catch_up().await;
+    }
+
+    /// What has been said meanwhile is answered by the same listing.
+    async fn catch_up(&mut self) {
+        while let Ok(News::Changed(kinds)) = tokio::time::timeout(AT_HAND, news(&mut self.watch)).await {
+            self.said = self.said.or(kinds);
+        }
     }
 
     fn succeed(&mut self, listing: Arc<Listing>, warnings: Vec<String>) -> Option<Duration> {
@@ -161,7 +180,13 @@ impl Keeper {
         self.failing = false;
         self.eras.came_up(self.era);
         let at = SystemTime::now();
-        let state = State::Fresh { listing, warnings, at };
+        let said = std::mem::take(&mut self.said);
+        let state = State::Fresh {
+            listing,
+            warnings,
+            said,
+            at,
+        };
         self.tell(state).then_some(settings.refresh)
     }
 

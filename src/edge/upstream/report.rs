@@ -3,6 +3,7 @@
 use crate::engine::catalog::{Catalog, Kind, Listing};
 use crate::engine::mcp::{Era, Version};
 use crate::engine::status::Reason;
+use crate::engine::stream::Kinds;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -35,6 +36,10 @@ pub struct Report {
     pub last_error: Option<String>,
     /// What is odd.
     pub warnings: Vec<String>,
+    /// Lists that it said have changed, in the legacy era, and that were read again since.
+    pub changed_legacy: Kinds,
+    /// The same in the modern era.
+    pub changed_modern: Kinds,
 }
 
 impl Report {
@@ -61,6 +66,8 @@ impl Report {
             last_listed: None,
             last_error: None,
             warnings: Vec::new(),
+            changed_legacy: Kinds::default(),
+            changed_modern: Kinds::default(),
             catalog,
         }
     }

@@ -9,6 +9,7 @@ use super::line::Line;
 use crate::edge::http::{Media, Response};
 use crate::engine::mcp::capabilities::ServerFlags;
 use crate::engine::sse::Decoder;
+use crate::engine::stream::Kinds;
 use std::collections::VecDeque;
 use std::future::pending;
 use std::time::Duration;
@@ -26,8 +27,8 @@ const ANSWERING: Duration = Duration::from_secs(5);
 /// What a watch noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// The lists may have changed.
-    Changed,
+    /// The lists may have changed; these the upstream itself said so of.
+    Changed(Kinds),
     /// The upstream does not know the session any more.
     SessionLost,
 }
@@ -73,7 +74,7 @@ struct Stream {
 /// What an event means to us.
 #[derive(Debug, PartialEq)]
 enum Heard {
-    Changed,
+    Changed(Kinds),
     /// A request of the upstream: the answer to give.
     Asked(String),
 }
@@ -122,13 +123,13 @@ impl Watch {
                     }
                 }
                 Stage::Open(stream) => match stream.next().await {
-                    Some(Heard::Changed) => return News::Changed,
+                    Some(Heard::Changed(kinds)) => return News::Changed(kinds),
                     Some(Heard::Asked(answer)) => {
                         self.line.say(answer, ANSWERING).await;
                     }
                     None => {
                         if self.close() {
-                            return News::Changed;
+                            return News::Changed(Kinds::default());
                         }
                     }
                 },
@@ -154,7 +155,7 @@ impl Watch {
             200..=299 if response.media() == Media::EventStream => {
                 self.stage = Stage::Open(Box::new(Stream::new(response)));
                 // What happened between two streams was heard by nobody.
-                std::mem::replace(&mut self.again, true).then_some(News::Changed)
+                std::mem::replace(&mut self.again, true).then_some(News::Changed(Kinds::default()))
             }
             400 | 404 if self.line.has_session() => {
                 self.stage = Stage::Off;
@@ -226,14 +227,11 @@ fn hear(data: &[u8]) -> Option<Heard> {
     let message: Message<'_> = serde_json::from_slice(data).ok()?;
     let method = message.method?;
     match (&*method, message.id) {
-        ("notifications/tools/list_changed", None)
-        | ("notifications/prompts/list_changed", None)
-        | ("notifications/resources/list_changed", None) => Some(Heard::Changed),
+        (method, None) => Kinds::of(method).map(Heard::Changed),
         ("ping", Some(id)) => Some(Heard::Asked(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#))),
         (_, Some(id)) => Some(Heard::Asked(format!(
             r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"not offered by this client"}}}}"#
         ))),
-        (_, None) => None,
     }
 }
 
@@ -244,7 +242,11 @@ mod tests {
     #[test]
     fn only_list_changes_count_as_changes() {
         let changed = br#"{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}"#;
-        assert_eq!(hear(changed), Some(Heard::Changed));
+        let prompts = Kinds {
+            prompts: true,
+            ..Kinds::default()
+        };
+        assert_eq!(hear(changed), Some(Heard::Changed(prompts)));
         assert_eq!(hear(br#"{"jsonrpc":"2.0","method":"notifications/message"}"#), None);
         assert_eq!(hear(b"garbage"), None);
     }

@@ -12,9 +12,6 @@ use crate::engine::mcp::{Era, Version};
 /// What both eras know, and with it what is declared of several upstreams: lists are empty where nobody serves them.
 const COMMON: [&str; 5] = ["completions", "logging", "prompts", "resources", "tools"];
 
-/// Members of a capability that this build does not deliver to clients.
-const NOT_DELIVERED: [&str; 2] = ["listChanged", "subscribe"];
-
 /// Extensions of which several upstreams can take part behind one endpoint.
 const EXTENSIONS: [&str; 2] = [TASKS_EXTENSION, "io.modelcontextprotocol/ui"];
 
@@ -47,37 +44,26 @@ fn solo(client: Era, listing: &Listing) -> Option<Vec<Capability>> {
     let mut declared: Vec<Capability> = Vec::new();
     for (key, value) in &own.0 {
         let word = &*key.0;
-        let common = COMMON.contains(&word);
         // Of what stands twice, most parsers take the last.
         declared.retain(|(other, _)| other != word);
-        if common {
-            declared.push((word.to_owned(), delivered(value.get())));
-        } else if !is_translated {
+        if COMMON.contains(&word) || !is_translated {
             declared.push((word.to_owned(), value.get().to_owned()));
         }
     }
     Some(declared)
 }
 
-/// A raw capability without what is not delivered.
-fn delivered(capability: &str) -> String {
-    let members = Members::read(capability).unwrap_or_default();
-    let kept = members.0.iter().filter(|(key, _)| !NOT_DELIVERED.contains(&&*key.0));
-    object(kept.map(|(key, value)| (key.0.to_string(), value.get().to_owned())))
-}
-
 /// What several upstreams can do together.
 fn several(client: Era, voices: &[Voice<'_>]) -> Vec<Capability> {
     let subscribe = voices.iter().any(|(_, listing)| listing.flags.subscribe);
     let common = |word: &str| {
-        let mut members = match word {
+        let members = match word {
             // The gateway's own lists change too: with its configuration, and with what becomes of upstreams.
             "prompts" | "tools" => vec!["listChanged"],
             "resources" if subscribe => vec!["listChanged", "subscribe"],
             "resources" => vec!["listChanged"],
             _ => vec![],
         };
-        members.retain(|member| !NOT_DELIVERED.contains(member));
         (
             word.to_owned(),
             object(members.into_iter().map(|member| (member.to_owned(), "true".to_owned()))),

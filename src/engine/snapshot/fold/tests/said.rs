@@ -7,8 +7,9 @@ use serde_json::json;
 #[test]
 fn several_upstreams_declare_everything_that_is_always_answered() {
     let snapshot = two_upstreams();
-    let all = json!({"completions":{},"logging":{},"prompts":{},"resources":{},"tools":{}});
-    let oldest = json!({"logging":{},"prompts":{},"resources":{},"tools":{}});
+    let told = json!({"listChanged":true});
+    let all = json!({"completions":{},"logging":{},"prompts":told,"resources":told,"tools":told});
+    let oldest = json!({"logging":{},"prompts":told,"resources":told,"tools":told});
     for (bytes, version) in endpoint(&snapshot).initialize.iter().zip(Version::ALL) {
         let result: Value = serde_json::from_slice(bytes).unwrap();
         assert_eq!(result["protocolVersion"], version.as_str());
@@ -29,7 +30,7 @@ fn several_upstreams_declare_everything_that_is_always_answered() {
 }
 
 #[test]
-fn the_only_upstream_declares_what_it_can_do_itself_as_far_as_that_is_delivered() {
+fn the_only_upstream_declares_what_it_can_do_itself() {
     let capabilities = r#"{"tools":{"listChanged":true,"x":12345678901234567890},"resources":{"subscribe":true},
         "completions":{},"tasks":{"list":{}},"experimental":{"a/b":{}}}"#;
     let long = "ä".repeat(2000);
@@ -39,7 +40,7 @@ fn the_only_upstream_declares_what_it_can_do_itself_as_far_as_that_is_delivered(
     let endpoint = mk_endpoint(&[mk_upstream("a").legacy(listing)]);
     let said = |at: usize| std::str::from_utf8(&endpoint.initialize[at]).unwrap();
     let text = said(3);
-    let expected = r#""capabilities":{"tools":{"x":12345678901234567890},"resources":{},"completions":{},"tasks":{"list":{}},"experimental":{"a/b":{}}}"#;
+    let expected = r#""capabilities":{"tools":{"listChanged":true,"x":12345678901234567890},"resources":{"subscribe":true},"completions":{},"tasks":{"list":{}},"experimental":{"a/b":{}}}"#;
     assert!(text.contains(expected), "{text}");
     assert!(!said(2).contains("tasks"), "they came with 2025-11-25");
     assert!(!said(0).contains("completions"), "they came with 2025-03-26");
@@ -47,7 +48,7 @@ fn the_only_upstream_declares_what_it_can_do_itself_as_far_as_that_is_delivered(
     let discover: Value = serde_json::from_slice(&endpoint.discover).unwrap();
     assert_eq!(
         discover["capabilities"],
-        json!({"resources": {}, "completions": {}, "tools": {"x": 12_345_678_901_234_567_890_u64}}),
+        json!({"resources": {"subscribe": true}, "completions": {}, "tools": {"listChanged": true, "x": 12_345_678_901_234_567_890_u64}}),
         "what both eras know; tasks are another thing to modern clients"
     );
     assert_eq!(discover["instructions"], *long);
