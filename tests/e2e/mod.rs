@@ -13,6 +13,7 @@ mod merging;
 pub(crate) mod process;
 mod relays;
 mod sessions;
+mod streams;
 pub(crate) mod tools;
 mod transparency;
 mod up;
