@@ -72,11 +72,11 @@ async fn updates_of_two_upstreams_reach_those_who_subscribed() {
         event.contains("puppet://r") && event.contains("id: me:two:7"),
         "{event}"
     );
-    let nothing = tokio::time::timeout(Duration::from_millis(300), silent.event()).await;
+    let nothing = tokio::time::timeout(Duration::from_millis(300), silent.message()).await;
     assert!(nothing.is_err(), "the other client did not subscribe: {nothing:?}");
     client.rpc("resources/unsubscribe", &json!({"uri": WATCHED})).await;
     control(&url, "POST", &format!("updated?uri={WATCHED}")).await;
-    let nothing = tokio::time::timeout(Duration::from_millis(300), stream.event()).await;
+    let nothing = tokio::time::timeout(Duration::from_millis(300), stream.message()).await;
     assert!(nothing.is_err(), "it does not any more: {nothing:?}");
 }
 
