@@ -46,7 +46,7 @@ impl Desk {
     /// Nobody has come back for this call.
     pub(super) fn give_up(&self, parked: Parked) {
         for notice in parked.given_up() {
-            self.binder.notify(notice);
+            self.notify(notice);
         }
     }
 
@@ -272,6 +272,11 @@ impl Backroom for Desk {
     }
 
     fn notify(&self, notice: Notice) {
+        if let Notice::Close { upstream, binding } = &notice
+            && let Some(session) = &binding.id
+        {
+            self.relay.forget(upstream, session);
+        }
         self.binder.notify(notice);
     }
 

@@ -15,6 +15,7 @@ pub use park::ParkingLot;
 use crate::edge::http::{HttpError, Media, Response, Target, Targets};
 use crate::engine::exchange::event::{CallEvent, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::step::{Attended, Call};
+use attended::Resting;
 use futures_util::stream::{self, Stream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::pin::Pin;
@@ -28,6 +29,7 @@ pub type CallStream = Pin<Box<dyn Stream<Item = CallEvent> + Send>>;
 #[derive(Clone, Debug)]
 pub struct Relay {
     targets: Arc<Targets>,
+    resting: Resting,
 }
 
 /// How far a call is.
@@ -40,8 +42,9 @@ enum Progress {
 impl Relay {
     /// A relay to the upstreams of the moment.
     #[must_use]
-    pub const fn new(targets: Arc<Targets>) -> Self {
-        Self { targets }
+    pub fn new(targets: Arc<Targets>) -> Self {
+        let resting = Resting::default();
+        Self { targets, resting }
     }
 
     /// Makes `call`. Nothing happens until the stream is polled. An upstream that is not configured (any more) counts as
@@ -58,9 +61,19 @@ impl Relay {
     #[must_use]
     pub fn attend(&self, attended: Attended) -> CallStream {
         match self.targets.load().get(&*attended.call.upstream) {
-            Some(target) => attended::attend(Arc::clone(target), attended),
+            Some(target) => attended::attend(Arc::clone(target), attended, self.resting.clone()),
             None => Box::pin(stream::iter([CallEvent::Failed(UpstreamFailure::Unreachable)])),
         }
+    }
+
+    /// An upstream session is over: what was open for it is closed.
+    pub fn forget(&self, upstream: &Arc<str>, session: &str) {
+        self.resting.forget(upstream, session);
+    }
+
+    /// Closes what was open for sessions that were not used for `idle`.
+    pub fn sweep(&self, idle: Duration) {
+        self.resting.sweep(idle);
     }
 }
 

@@ -1,5 +1,7 @@
 //! A call in an upstream session that nobody else uses: what the upstream says in the session's own stream (GET) while the
 //! call runs belongs to it, and a stream that the upstream closes before its end (2025-11-25, polling) is read on.
+//!
+//! The session's own stream stays open from call to call: some servers say everything again to whoever opens it.
 
 use super::{CallStream, Progress, advance, headers, open};
 use crate::edge::http::{HttpError, Media, Response, Target};
@@ -8,13 +10,15 @@ use crate::engine::exchange::step::{Attended, Resumption};
 use crate::engine::mcp::headers as names;
 use crate::engine::sse::Decoder;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
 use http::{HeaderMap, HeaderValue};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The session's stream is waited for so long before the call is made.
 const HEAD: Duration = Duration::from_secs(2);
@@ -26,32 +30,106 @@ const LIMIT: usize = 16 << 20;
 /// However long an upstream wants a stream to be left alone: people wait for its call.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The call and the session's own stream, which ends with it.
+/// The sessions' own streams while no call is under way in them.
+#[derive(Clone, Default)]
+pub(super) struct Resting(Arc<Mutex<HashMap<Whose, Rested>>>);
+
+/// Upstream and session id.
+type Whose = (Arc<str>, Bytes);
+type Pushes = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
+struct Rested {
+    pushes: Pushes,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Resting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Resting({})", self.streams().len())
+    }
+}
+
+impl Resting {
+    /// Closes the stream of a session that is over.
+    pub(super) fn forget(&self, upstream: &Arc<str>, session: &str) {
+        let whose = (Arc::clone(upstream), Bytes::copy_from_slice(session.as_bytes()));
+        let forgotten = self.streams().remove(&whose);
+        drop(forgotten);
+    }
+
+    /// Closes those that were not used for `idle`.
+    pub(super) fn sweep(&self, idle: Duration) {
+        let over: Vec<_> = self
+            .streams()
+            .extract_if(|_, rested| rested.since.elapsed() >= idle)
+            .collect();
+        drop(over);
+    }
+
+    /// Takes the stream of a session. What it said since the last call is of no call.
+    fn take(&self, whose: &Whose) -> Option<Pushes> {
+        let mut pushes = self.streams().remove(whose)?.pushes;
+        loop {
+            match pushes.next().now_or_never() {
+                Some(Some(_)) => {}
+                Some(None) => return None,
+                None => return Some(pushes),
+            }
+        }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<Whose, Rested>> {
+        // Nothing panics while it is held; and if: the map is still a map.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The call and the session's own stream, which rests when the call is over.
 struct Both {
     call: CallStream,
     pushes: Option<Pushes>,
+    whose: Whose,
+    resting: Resting,
 }
 
-type Pushes = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+impl Drop for Both {
+    fn drop(&mut self) {
+        if let Some(pushes) = self.pushes.take() {
+            let since = Instant::now();
+            let whose = self.whose.clone();
+            self.resting.streams().insert(whose, Rested { pushes, since });
+        }
+    }
+}
 
 /// Carries out `attended`. Nothing happens until the stream is polled.
-pub(super) fn attend(target: Arc<Target>, attended: Attended) -> CallStream {
+pub(super) fn attend(target: Arc<Target>, attended: Attended, resting: Resting) -> CallStream {
     let begin = async move {
-        let pushes = if attended.pushes {
-            pushes(&target, &headers(&attended.call)).await
-        } else {
-            None
+        let headers = headers(&attended.call);
+        let session = headers.get(names::SESSION_ID).map(HeaderValue::as_bytes);
+        let whose = (
+            Arc::clone(target.name()),
+            Bytes::copy_from_slice(session.unwrap_or_default()),
+        );
+        let pushes = match (attended.pushes, resting.take(&whose)) {
+            (true, None) => pushes(&target, &headers).await,
+            (_, rested) => rested,
         };
         let Attended { call, resume, .. } = attended;
         let call: CallStream = match resume {
             None => Box::pin(stream::unfold(Progress::Begin(target, call), advance)),
             Some(resumption) => {
-                let begun = resume_at(&target, &headers(&call), resumption, call.timeout).await;
+                let begun = resume_at(&target, &headers, resumption, call.timeout).await;
                 let first = open(&target, begun, call.timeout);
                 Box::pin(stream::iter([first.0]).chain(stream::unfold(first.1, advance)))
             }
         };
-        Both { call, pushes }
+        Both {
+            call,
+            pushes,
+            whose,
+            resting,
+        }
     };
     Box::pin(stream::once(begin).flatten())
 }
