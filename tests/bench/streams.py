@@ -1,6 +1,9 @@
 """What an open stream costs in memory: the processor's and Envoy's resident bytes for each of 1,000 streams that say
 nothing more, beside a no-op processor that holds as many streams of the same kind.
 
+Then: what answers of 20 MB cost that nobody reads. Envoy has no flow control towards an external processor, so that what
+we say is held by Envoy, and only a plain forward is bounded by its buffer limits.
+
 A relayed call: StreamedImmediateResponse, and for the gateway a connection of its own to the upstream. An inspected
 forward: request and response bodies FULL_DUPLEX, the connection to the upstream is Envoy's.
 """
@@ -28,7 +31,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     folder = Path(tempfile.mkdtemp(prefix="mcp-bench-"))
     try:
-        text = "\n".join(measured(folder, streams)) + "\n"
+        text = "\n".join(measured(folder, streams) + unread(folder)) + "\n"
     except Exception:
         print(f"the logs are in {folder}", file=sys.stderr)
         raise
@@ -103,12 +106,50 @@ async def open_all(setup, body: str, streams: int):
     return [(after[role] - before[role]) / len(opened) for role in ("processor", "envoy")]
 
 
-async def open_one(setup, body: str):
-    """A call whose first event has arrived."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", setup.port)
+def unread(folder: Path) -> list:
+    """MiB that 8 answers of 20 MB take while their clients do not read."""
+    clients = 8
+    lines = [f"| MiB for {clients} answers of 20 MB that nobody reads | mcp-manifold | Envoy |", "|---|---:|---:|"]
+    for name, start in {"forward": forward, "inspected forward": inspected, "direct": direct}.items():
+        own = folder / "unread"
+        own.mkdir(exist_ok=True)
+        with setups.House(own) as house:
+            setup, _ = start(house, setups.start_stub(house, "--stateful", "--tools", "5"))
+            processor, envoy = asyncio.run(hold_unread(setup, setups.call_of("one_tool_4"), clients))
+            lines.append(f"| {name} | {processor:.0f} | {envoy:.0f} |")
+    return [*lines, ""]
+
+
+def forward(house, stub):
+    setup = setups.ours(house, stub, "forward")
+    compare.ready(setup)
+    return setup, "one_tool_4"
+
+
+async def hold_unread(setup, body: str, clients: int):
+    before = resident(setup)
+    opened = [await send(setup, body, 4096) for _ in range(clients)]
+    now, last = resident(setup), None
+    while now != last:
+        await asyncio.sleep(1)
+        now, last = resident(setup), now
+    for _, writer in opened:
+        writer.close()
+    return [(now[role] - before[role]) / 1024 for role in ("processor", "envoy")]
+
+
+async def send(setup, body: str, limit: int):
+    """A request on its way; of its response no more is read than `limit`."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", setup.port, limit=limit)
     headers = setup.headers | {"host": "127.0.0.1", "content-length": str(len(body))}
     lines = [f"POST {setup.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+    return reader, writer
+
+
+async def open_one(setup, body: str):
+    """A call whose first event has arrived."""
+    reader, writer = await send(setup, body, 1 << 16)
     said = await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
     if b" 200 OK" not in said or b"data:" not in said:
         raise RuntimeError(f"{setup.name} said {said!r}")

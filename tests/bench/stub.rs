@@ -1,8 +1,8 @@
 //! The upstream of `make bench`: an MCP server that does next to nothing, so that what is measured is the gateway.
 //!
 //! Any path is an MCP endpoint with the same tools. Legacy era; with `--stateful` it issues session ids and asks for
-//! them. `tool_2` answers with an event stream of three events, `tool_3` with one that stays open after the first; all
-//! others with JSON. One thread.
+//! them. `tool_2` answers with an event stream of three events, `tool_3` with one that stays open after the first,
+//! `tool_4` with 20 MB of JSON; all others with a little JSON. One thread.
 
 #![allow(missing_docs, reason = "a program, not a library")]
 
@@ -26,6 +26,9 @@ use tokio::net::TcpListener;
 
 const SESSION: &str = "mcp-session-id";
 const CALLED: &str = r#"{"content":[{"type":"text","text":"the weather is fine and will stay so until the evening"}]}"#;
+
+/// Of `tool_4`.
+const LARGE: usize = 20 << 20;
 
 #[derive(Parser)]
 struct Arguments {
@@ -159,6 +162,7 @@ impl Stub {
             return plain(StatusCode::BAD_REQUEST);
         }
         let member = match message.method {
+            "tools/call" if message.params.name == "tool_4" => format!(r#""result":{{"x":"{}"}}"#, "y".repeat(LARGE)),
             "tools/call" => format!(r#""result":{CALLED}"#),
             "tools/list" => format!(r#""result":{}"#, self.list),
             "ping" => r#""result":{}"#.to_owned(),
