@@ -5,7 +5,7 @@
 
 mod frame;
 
-pub use frame::{Frame, Framed, Framer, Overlong, first_data};
+pub use frame::{Frame, Framed, Framer, Overlong, first_data, with_id_prefix};
 
 use bytes::Bytes;
 

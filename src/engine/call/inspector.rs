@@ -8,7 +8,7 @@
 use super::inspect::{self, Outcome};
 use super::message::Message;
 use super::task;
-use crate::engine::sse::{Frame, Framer, Overlong, first_data};
+use crate::engine::sse::{Frame, Framer, Overlong, first_data, with_id_prefix};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ const BEGINNING: usize = 1024;
 pub struct Inspector {
     upstream: Arc<str>,
     rewrites: Rewrites,
+    /// Stands before the ids of events.
+    event_ids: Option<Box<str>>,
     framer: Framer,
 }
 
@@ -43,6 +45,7 @@ impl Inspector {
         Self {
             upstream,
             rewrites: Rewrites::Requests,
+            event_ids: None,
             framer: Framer::default(),
         }
     }
@@ -53,6 +56,15 @@ impl Inspector {
         Self {
             rewrites: Rewrites::RequestsAndTasks,
             ..Self::new(upstream)
+        }
+    }
+
+    /// The same, with `prefix` before the ids of its events, so that they say which upstream can resume the stream.
+    #[must_use]
+    pub fn naming_events(self, prefix: String) -> Self {
+        Self {
+            event_ids: Some(prefix.into()),
+            ..self
         }
     }
 
@@ -70,18 +82,29 @@ impl Inspector {
         let Self {
             upstream,
             rewrites,
+            event_ids,
             framer,
         } = self;
+        let named = |raw: &Bytes| with_id_prefix(raw, event_ids.as_deref()?.as_bytes());
         let mut out = Out::after(chunk, framer.kept().is_empty());
         let cut = framer.cut(chunk, LONGEST, Overlong::Passes, |frame| {
-            match rewrites.frame(upstream, &frame) {
+            let new = rewrites.frame(upstream, &frame);
+            let id = frame
+                .is_event()
+                .then(|| named(new.as_ref().unwrap_or(&frame.raw)))
+                .flatten();
+            match id.or(new) {
                 Some(new) => out.replace(&new),
                 None => out.push(&frame.raw),
             }
         });
         debug_assert!(cut.is_ok(), "what is overlong passes");
         if framer.kept().len() > LONG && *rewrites == Rewrites::Requests && is_result(framer.kept()) {
-            out.push(&framer.let_pass());
+            let beginning = framer.let_pass();
+            match named(&beginning) {
+                Some(new) => out.replace(&new),
+                None => out.push(&beginning),
+            }
         }
         out.finish()
     }
@@ -256,6 +279,20 @@ mod tests {
             r#"{"id":1,"result":{"taskId":"mt:up:t","status":"working"}}"#
         );
         assert_eq!(mk_inspector().whole(whole.clone()).as_ptr(), whole.as_ptr());
+    }
+
+    #[test]
+    fn ids_of_events_say_who_can_resume_the_stream() {
+        let mut inspector = mk_inspector().naming_events("me:up:".into());
+        let chunk =
+            Bytes::from("id: 0\ndata:\n\n: id: 1\n\nid: 2\ndata: {\"id\":1,\"method\":\"ping\"}\n\ndata: 3\n\n");
+        let expected = "id: me:up:0\ndata:\n\n: id: 1\n\nid: me:up:2\ndata: {\"id\":\"mm:up:1\",\"method\":\"ping\"}\n\ndata: 3\n\n";
+        assert_eq!(inspector.pass(&chunk), expected);
+        let long = format!("id: 4\ndata: {{\"id\":1,\"result\":\"{}", "x".repeat(LONG));
+        assert_eq!(
+            inspector.pass(&long.clone().into()),
+            long.replace("id: 4", "id: me:up:4")
+        );
     }
 
     #[test]

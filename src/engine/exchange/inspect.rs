@@ -21,6 +21,7 @@ use super::{BodyMode, Exchange, Phase, Request, heading};
 use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
 use crate::engine::snapshot::Upstream;
+use crate::engine::stream::event_id;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -39,12 +40,17 @@ impl Request {
     /// Looks at what this legacy upstream says. Any stream of it may speak of its tasks (2025-11-25, Task Status).
     pub(super) fn new_inspector(&self, upstream: &Upstream) -> Inspector {
         let name = Arc::clone(&upstream.name);
+        if self.endpoint.upstreams.len() < 2 {
+            return Inspector::new(name);
+        }
+        let events = event_id::expose(&name, "");
         let has_tasks = upstream.speech(Era::Legacy).is_some_and(|speech| speech.tasks);
-        if has_tasks && self.endpoint.upstreams.len() > 1 {
+        let inspector = if has_tasks {
             Inspector::with_tasks(name)
         } else {
             Inspector::new(name)
-        }
+        };
+        inspector.naming_events(events)
     }
 }
 

@@ -86,6 +86,31 @@ fn with_data(raw: &[u8], data: &[u8]) -> Option<Bytes> {
     new.next().is_none().then(|| Bytes::from(out))
 }
 
+/// An event, or its beginning, with `prefix` before its id; every other byte stays as it is. `None`: it has no id.
+#[must_use]
+pub fn with_id_prefix(raw: &[u8], prefix: &[u8]) -> Option<Bytes> {
+    let mut out: Option<Vec<u8>> = None;
+    let mut done = 0;
+    for (at, line) in Lines(raw).enumerate() {
+        let value = first_without_mark(at == 0, line.text).strip_prefix(b"id:");
+        let value = value.map(|value| value.strip_prefix(b" ").unwrap_or(value));
+        let end = done + line.text.len() + line.end.len();
+        match (value.filter(|value| !value.is_empty()), &mut out) {
+            (Some(value), _) => {
+                let before = done + line.text.len() - value.len();
+                let out = out.get_or_insert_with(|| raw.get(..done).unwrap_or_default().to_vec());
+                out.extend_from_slice(raw.get(done..before)?);
+                out.extend_from_slice(prefix);
+                out.extend_from_slice(raw.get(before..end)?);
+            }
+            (None, Some(out)) => out.extend_from_slice(raw.get(done..end)?),
+            (None, None) => {}
+        }
+        done = end;
+    }
+    out.map(Bytes::from)
+}
+
 fn anew(event: Option<&SseEvent>, data: &[u8]) -> Bytes {
     super::encode(&SseEvent {
         data: Bytes::copy_from_slice(data),

@@ -1,7 +1,7 @@
 //! The same on every road that a call may take, and what must not change on the way.
 
 use super::{Asker, HEAD, client, event, open, say};
-use crate::e2e::harness::client::rpc;
+use crate::e2e::harness::client::{Request, rpc};
 use crate::e2e::harness::gateway::{Gateway, Setup, Wiring};
 use crate::e2e::harness::puppet::{Act, Puppet};
 use crate::e2e::harness::stream::Stream;
@@ -131,4 +131,33 @@ async fn a_json_answer_passes_unchanged() {
         body,
         r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"text":"echo","type":"text"}]}}"#
     );
+}
+
+#[tokio::test]
+async fn a_stream_that_its_server_leaves_is_resumed_there() {
+    let (polling, other) = (Puppet::start(&["slow"]).await, Puppet::start(&["slow"]).await);
+    polling.play(|seen| match (seen.verb.as_str(), seen.method.as_str()) {
+        ("POST", "tools/call") => {
+            let priming = format!("{HEAD}id: s/1\r\nretry: 10\r\ndata: \r\n\r\n");
+            Some(Act::SayAndLeave(priming.into_bytes()))
+        }
+        ("GET", _) if seen.header("last-event-id") == Some("s/1") => {
+            let result = event(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+            Some(Act::SayAndLeave(format!("{HEAD}id: s/2\r\n{result}").into_bytes()))
+        }
+        _ => None,
+    });
+    let gateway = Setup::new().puppet("a", &other).puppet("b", &polling).up().await;
+    let client = client(&gateway).await;
+    client.text_of("a_slow", &json!({})).await;
+    let mut stream = open(&client, 1, "b_slow").await;
+    assert_eq!(stream.rest().await, "id: me:b:s/1\r\nretry: 10\r\ndata: \r\n\r\n");
+    let resume = Request::bare("GET")
+        .session(&client.session)
+        .with("mcp-protocol-version", "2025-11-25")
+        .with("accept", "text/event-stream")
+        .with("last-event-id", "me:b:s/1");
+    let mut resumed = Stream::open(gateway.address, &resume).await;
+    assert_eq!(resumed.status, 200);
+    assert_eq!(resumed.message().await["id"], 1);
 }

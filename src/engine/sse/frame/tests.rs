@@ -64,6 +64,19 @@ fn data_with_more_lines_is_still_one_event() {
 }
 
 #[test]
+fn an_id_gets_a_prefix_and_nothing_else_changes() {
+    let named =
+        |raw: &str| with_id_prefix(raw.as_bytes(), b"me:").map(|raw| String::from_utf8(raw.to_vec()).expect("text"));
+    assert_eq!(
+        named("event: e\r\nid: 0/1\r\ndata: id: 2\r\n\r\n").as_deref(),
+        Some("event: e\r\nid: me:0/1\r\ndata: id: 2\r\n\r\n")
+    );
+    assert_eq!(named("id:7\n: c").as_deref(), Some("id:me:7\n: c"));
+    assert_eq!(named("id:\nid\ndata: id: 7\n\n"), None);
+    assert_eq!(named(""), None);
+}
+
+#[test]
 fn a_frame_without_end_is_bounded() {
     let chunk = Bytes::from_static(b"data: 0123456789");
     assert_eq!(Framer::default().feed(&chunk, 15), Err(EventTooLarge(15)));
