@@ -4,6 +4,7 @@ use crate::e2e::harness::check::refused;
 use crate::e2e::harness::client::{Client, Request, rpc};
 use crate::e2e::harness::gateway::{Gateway, Setup};
 use crate::e2e::harness::program::Program;
+use crate::e2e::harness::puppet::{self, Act, Puppet};
 use crate::e2e::harness::stream::Stream;
 use crate::e2e::harness::{PATIENCE, http::Response};
 use crate::e2e::{process, tools};
@@ -136,6 +137,77 @@ async fn a_task_that_nobody_has_is_refused() {
     refused("Mcp-Name", &other.send(gateway.address).await, 400, -32020, "1");
     let removed = task("tasks/result", "mt:one:x").send(gateway.address).await;
     refused("a method of the other form", &removed, 404, -32601, "1");
+}
+
+/// A modern server that tells of each task it is asked about that it works.
+async fn teller() -> Puppet {
+    let puppet = Puppet::start(&["x"]).await;
+    puppet.play(|seen| {
+        let fresh = |mut result: Value| {
+            result["resultType"] = json!("complete");
+            result["ttlMs"] = json!(60_000);
+            result["cacheScope"] = json!("public");
+            Some(seen.result(&result))
+        };
+        match (&*seen.method, seen.header("mcp-method").is_some()) {
+            ("server/discover", _) => fresh(json!({
+                "supportedVersions": ["2026-07-28"],
+                "capabilities": {"tools": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}},
+            })),
+            ("tools/list", true) => fresh(json!({"tools": [puppet::tool("x")]})),
+            ("subscriptions/listen", _) => {
+                let wanted = seen.json()["params"]["notifications"]["taskIds"].clone();
+                let about = |id: &Value| {
+                    let params = json!({"taskId": id, "status": "working"});
+                    let message = json!({"jsonrpc": "2.0", "method": "notifications/tasks", "params": params});
+                    format!("data: {message}\n\n")
+                };
+                let events: String = wanted.as_array().into_iter().flatten().map(about).collect();
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+                Some(Act::Say(format!("{head}{events}").into_bytes()))
+            }
+            _ => None,
+        }
+    });
+    puppet
+}
+
+#[tokio::test]
+async fn news_of_modern_tasks_come_on_one_listen_stream_under_the_ids_that_the_client_knows() {
+    let (one, two) = (teller().await, teller().await);
+    let gateway = Setup::new().puppet("one", &one).puppet("two", &two).up().await;
+    for name in ["one", "two"] {
+        let modern = |row: &Value| {
+            row["eras"]
+                .as_array()
+                .is_some_and(|eras| eras.contains(&json!("modern")))
+        };
+        gateway.until_upstream(name, "is listed as modern", modern).await;
+    }
+    let wanted = json!({"taskIds": ["mt:two:7", "mt:one:7", "mt:three:7"]});
+    let listen = modern("subscriptions/listen", "", &json!({"notifications": wanted})).without("mcp-name");
+    let mut stream = Stream::open(gateway.address, &listen).await;
+    let acknowledged = stream.message().await;
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    let mut taken = acknowledged["params"]["notifications"]["taskIds"].clone();
+    taken.as_array_mut().expect("ids").sort_by_key(Value::to_string);
+    assert_eq!(taken, json!(["mt:one:7", "mt:two:7"]), "nobody has the third");
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        let news = stream.message().await;
+        assert_eq!(news["method"], "notifications/tasks", "{news}");
+        assert_eq!(
+            news["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 1,
+            "{news}"
+        );
+        told.push(news["params"]["taskId"].as_str().unwrap_or_default().to_owned());
+    }
+    told.sort();
+    assert_eq!(told, ["mt:one:7", "mt:two:7"]);
+    let asked = two.posted("subscriptions/listen").pop().expect("it was asked").json();
+    assert_eq!(asked["params"]["notifications"]["taskIds"], json!(["7"]));
+    let declared = &asked["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"]["extensions"];
+    assert!(declared.get("io.modelcontextprotocol/tasks").is_some(), "{asked}");
 }
 
 // === legacy: 2025-11-25 ===
