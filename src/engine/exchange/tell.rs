@@ -64,7 +64,8 @@ fn notification(endpoint: &Endpoint, envelope: &Envelope<'_>, method: &str, body
         "notifications/initialized" => None,
         "notifications/cancelled" => {
             let id = envelope.params.raw("requestId")?;
-            let to = Addressee::Owner(id.into());
+            // Calls of an upstream without sessions are not remembered.
+            let to = without_sessions(endpoint).unwrap_or_else(|| Addressee::Owner(id.into()));
             Some(Errand { to, message })
         }
         "notifications/progress" => {
@@ -77,10 +78,10 @@ fn notification(endpoint: &Endpoint, envelope: &Envelope<'_>, method: &str, body
             named(endpoint, &upstream).map(|to| Errand { to, message })
         }
         // The client's roots, its tasks, what later revisions or vendors add: whoever knows the client may hear it.
-        _ => Some(Errand {
-            to: Addressee::All,
-            message,
-        }),
+        _ => {
+            let to = without_sessions(endpoint).unwrap_or(Addressee::All);
+            Some(Errand { to, message })
+        }
     }
 }
 
@@ -101,6 +102,11 @@ fn named(endpoint: &Endpoint, name: &str) -> Option<Addressee> {
         }
         Some(_) | None => Some(Addressee::Upstream(name)),
     }
+}
+
+/// The only upstream, if it issues no session ids: it has no ties to be found by.
+fn without_sessions(endpoint: &Endpoint) -> Option<Addressee> {
+    Some(only(endpoint)).filter(|to| matches!(to, Addressee::Stateless(..)))
 }
 
 /// Whoever sent a message that bears no name.

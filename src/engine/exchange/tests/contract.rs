@@ -95,6 +95,15 @@ impl Ask {
     }
 }
 
+/// Of answers on their way through Envoy.
+const PIECES: [&[u8]; 5] = [
+    b"{}",
+    b"data: {\"id\":0,\"method\":\"ping\"}\n\n",
+    b"data: {\"id\":0,",
+    b": keep-alive\n",
+    b"",
+];
+
 /// The next event: mostly what can happen now, sometimes what cannot.
 fn next(world: &mut World, choice: u8, detail: u8) -> Option<Event> {
     match choice % 14 {
@@ -130,7 +139,7 @@ fn next(world: &mut World, choice: u8, detail: u8) -> Option<Event> {
             0 => Message::ResponseTrailers,
             1 => Message::RequestTrailers,
             _ => Message::ResponseBody {
-                chunk: Bytes::from_static(b"{}"),
+                chunk: Bytes::from_static(PIECES[usize::from(detail / 4) % PIECES.len()]),
                 end: detail.is_multiple_of(2),
             },
         })),
