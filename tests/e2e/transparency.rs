@@ -291,11 +291,14 @@ async fn a_gateway_in_front_of_one_upstream_answers_as_the_upstream_does() {
     for name in calm {
         let params =
             json!({"name": name, "arguments": {"name": "Ada", "region": "eu", "bytes": 5, "ms": 1, "n": 1.50}});
-        let (expected, found) = (
-            alone.ask("tools/call", &params).await,
-            through.ask("tools/call", &params).await,
-        );
-        assert_alike(name, &expected, &found);
+        // These ask a legacy client in the middle of the call.
+        if !name.contains("input_required") {
+            let (expected, found) = (
+                alone.ask("tools/call", &params).await,
+                through.ask("tools/call", &params).await,
+            );
+            assert_alike(name, &expected, &found);
+        }
         let request = modern(1, "tools/call", &params).with("mcp-param-region", "eu");
         assert_alike(name, &request.send(direct).await, &request.send(gateway.address).await);
     }
