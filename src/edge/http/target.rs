@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// The upstreams that can be called now, by configured name. One writer: `app`.
 pub type Targets = ArcSwap<HashMap<String, Arc<Target>>>;
@@ -27,6 +28,8 @@ pub struct Target {
     /// `protocol: sse`
     sse: Option<Sessions>,
     eras: config::Eras,
+    /// Told when what was listed of it turns out not to hold.
+    doubted: Notify,
 }
 
 /// Why an upstream cannot be called with this configuration.
@@ -82,7 +85,18 @@ impl Target {
             wire,
             sse,
             eras: upstream.eras,
+            doubted: Notify::new(),
         })
+    }
+
+    /// What was listed of it does not hold any more.
+    pub fn doubt(&self) {
+        self.doubted.notify_waiters();
+    }
+
+    /// Waits until somebody doubts what was listed.
+    pub async fn doubted(&self) {
+        self.doubted.notified().await;
     }
 
     /// Configured name.

@@ -388,6 +388,12 @@ impl Inner {
 
     fn notify(&self, notice: Notice) {
         let upstream = match &notice {
+            Notice::Relist { upstream } => {
+                if let Some(target) = self.target(upstream) {
+                    target.doubt();
+                }
+                return;
+            }
             Notice::Return { borrower, .. } => &borrower.upstream,
             Notice::Close { upstream, .. }
             | Notice::Level { upstream, .. }
@@ -400,9 +406,11 @@ impl Inner {
                 Some(oldest) => return self.close_at(oldest),
                 None => return,
             },
-            notice @ (Notice::Close { .. } | Notice::Level { .. } | Notice::Cancelled { .. } | Notice::Tell { .. }) => {
-                notice
-            }
+            notice @ (Notice::Close { .. }
+            | Notice::Relist { .. }
+            | Notice::Level { .. }
+            | Notice::Cancelled { .. }
+            | Notice::Tell { .. }) => notice,
         };
         // Nobody takes it any more: the gateway ends.
         let _ = self.notices.send((target, notice));

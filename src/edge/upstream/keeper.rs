@@ -146,6 +146,7 @@ impl Keeper {
             Ok(()) = self.settings.changed() => return,
             // The server is back, and this era may be too.
             () = self.eras.other(self.era).came_up.notified(), if self.failing => return,
+            () = self.target.doubted() => News::Changed(Kinds::default()),
             noticed = news(&mut self.watch) => noticed,
         };
         match noticed {

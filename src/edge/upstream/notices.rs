@@ -52,13 +52,17 @@ impl Notices {
 }
 
 async fn carry_out(target: Arc<Target>, notice: Notice) {
-    let (Notice::Close { binding, .. }
-    | Notice::Return { binding, .. }
-    | Notice::Level { binding, .. }
-    | Notice::Cancelled { binding, .. }
-    | Notice::Tell { binding, .. }) = &notice;
+    let binding = match &notice {
+        Notice::Close { binding, .. }
+        | Notice::Return { binding, .. }
+        | Notice::Level { binding, .. }
+        | Notice::Cancelled { binding, .. }
+        | Notice::Tell { binding, .. } => binding,
+        Notice::Relist { .. } => return target.doubt(),
+    };
     let line = Line::new(target, Tie::Session(binding.clone()));
     match &notice {
+        Notice::Relist { .. } => {}
         // One that is given back comes here only if there is no room for it.
         Notice::Close { .. } | Notice::Return { .. } => line.delete(TIME).await,
         Notice::Level { level, .. } => {

@@ -376,6 +376,11 @@ pub enum Notice {
         /// Which.
         binding: Binding,
     },
+    /// List this upstream anew: what is known of its tools does not hold any more.
+    Relist {
+        /// Which.
+        upstream: Arc<str>,
+    },
     /// This borrowed session is free again.
     Return {
         /// By whom.

@@ -6,7 +6,9 @@ mod typescript;
 
 use crate::e2e::clients;
 use crate::e2e::harness::client::{Client, rpc};
-use crate::e2e::harness::gateway::{Gateway, Setup};
+use crate::e2e::harness::eventually;
+use crate::e2e::harness::gateway::{Gateway, Setup, address_in};
+use crate::e2e::harness::http::{self, Response};
 use crate::e2e::harness::program::Program;
 use crate::e2e::harness::stream::Stream;
 use crate::e2e::tools;
@@ -151,4 +153,35 @@ async fn tasks_are_not_translated() {
     let params = json!({"name": "new_slow_compute", "arguments": {}, "task": {"ttl": 60000}});
     let refused = client.rpc("tools/call", &params).await;
     assert_eq!(refused["error"]["code"], -32601, "{refused}");
+}
+
+/// A request to the strings of the fixture.
+async fn pull(upstream: &str, verb: &str, path: &str, body: &str) -> Response {
+    let request = format!(
+        "{verb} /control/{path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let response = http::exchange(address_in(upstream), request.as_bytes()).await;
+    response.expect("the fixture answers")
+}
+
+#[tokio::test]
+async fn a_refused_header_is_the_gateways_own_affair_and_has_the_tools_listed_anew() {
+    let mut upstream = Program::start(Command::new(tools::example("upstream")).args(["--eras", "modern"]));
+    let url = upstream.says("listening ").await;
+    let gateway = Setup::new().upstream("new", &url).up().await;
+    let client = gateway.client().await;
+    let listed = async || pull(&url, "GET", "seen", "").await.message()["tools/list"].as_u64();
+    let before = listed().await;
+    let mismatch = r#"{"jsonrpc":"2.0","id":$id,"error":{"code":-32020,"message":"Header mismatch"}}"#;
+    pull(&url, "PUT", "answer?method=tools/call&status=400", mismatch).await;
+    let refused = client.call("new_greet", &json!({"name": "Ada"})).await;
+    assert_eq!(refused["error"]["code"], -31010, "{refused}");
+    assert_eq!(refused["error"]["data"]["upstream"], "new");
+    eventually("the tools are listed anew", async || listed().await > before).await;
+    pull(&url, "DELETE", "answer?method=tools/call", "").await;
+    assert_eq!(
+        client.text_of("new_greet", &json!({"name": "Ada"})).await,
+        "Hello, Ada!"
+    );
 }

@@ -117,6 +117,7 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
             let id = binding.id.as_deref().unwrap_or("-");
             writeln!(out, "<= notify level {upstream} {id} {}", level.as_str())
         }
+        Command::Notify(Notice::Relist { upstream }) => writeln!(out, "<= notify relist {upstream}"),
         Command::Notify(Notice::Cancelled { upstream, binding, id }) => {
             writeln!(
                 out,

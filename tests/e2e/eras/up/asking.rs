@@ -2,7 +2,7 @@
 
 use super::{modern_only, open};
 use crate::e2e::harness::client::Client;
-use crate::e2e::harness::gateway::{Gateway, Setup, Wiring};
+use crate::e2e::harness::gateway::{Gateway, Setup, Wiring, address_in};
 use crate::e2e::harness::program::Program;
 use crate::e2e::tools;
 use serde_json::{Value, json};
@@ -161,4 +161,42 @@ async fn under_buffered_the_setting_is_named() {
     let refused = client.ask("tools/call", &call("elicitation")).await;
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.text().contains("request_body_mode"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_upstream_may_be_another_process_in_the_next_round() {
+    let mut upstream = Program::start(Command::new(tools::example("upstream")).args(["--eras", "modern"]));
+    let url = upstream.says("listening ").await;
+    let gateway = Setup::new().upstream_with("new", &url, "prefix: ''").up().await;
+    let client = able(&gateway).await;
+    let mut stream = open(&client, 1, &call("request_state")).await;
+    let question = stream.message().await;
+    drop(upstream);
+    let port = address_in(&url).port().to_string();
+    let mut again =
+        Program::start(Command::new(tools::example("upstream")).args(["--eras", "modern", "--port", &port]));
+    again.says("listening ").await;
+    respond(
+        &client,
+        &question,
+        &json!({"action": "accept", "content": {"ok": true}}),
+    )
+    .await;
+    assert_eq!(stream.message().await["result"]["content"][0]["text"], "state-ok");
+    // One that does not come back is told as any other.
+    let mut stream = open(&client, 2, &call("request_state")).await;
+    let question = stream.message().await;
+    drop(again);
+    respond(
+        &client,
+        &question,
+        &json!({"action": "accept", "content": {"ok": true}}),
+    )
+    .await;
+    let answer = stream.message().await;
+    assert_eq!(
+        (&answer["id"], &answer["error"]["code"]),
+        (&json!(2), &json!(-31010)),
+        "{answer}"
+    );
 }

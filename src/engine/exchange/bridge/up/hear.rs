@@ -2,7 +2,7 @@
 
 use super::super::super::event::{ResponseHead, UpstreamFailure};
 use super::super::super::reject::{Input, Reject, Trouble};
-use super::super::super::step::{Command, Step};
+use super::super::super::step::{Command, Notice, Step};
 use super::super::super::verdict::{self, Media, Settled, Verdict};
 use super::super::super::{Exchange, Phase};
 use super::{CLOSING, CLOSING_SOON, KEEP_ALIVE, Stage, Up, out};
@@ -177,7 +177,13 @@ impl Exchange {
             Answer::Final { message, not_found } => self.up_final(up, message, not_found),
             Answer::Input(input) => self.up_ask(up, input, now),
             Answer::Lacking(names) => self.up_reject(up, &Reject::Input(Input::Lacking(names.into()))),
-            Answer::Refused => self.up_trouble(up, Trouble::Refused),
+            Answer::Refused => {
+                // Perhaps its tools mirror other parameters by now (2026-07-28, Client Behavior).
+                let upstream = up.upstream();
+                let mut step = self.up_trouble(up, Trouble::Refused);
+                step.commands.push(Command::Notify(Notice::Relist { upstream }));
+                step
+            }
             Answer::Notification | Answer::Garbage => self.up_trouble(up, Trouble::Failed(UpstreamFailure::Garbage)),
         }
     }
