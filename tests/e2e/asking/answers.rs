@@ -52,7 +52,16 @@ async fn two_upstreams_ask_at_once_under_one_id() {
 
 #[tokio::test]
 async fn progress_and_cancellation_reach_the_one_who_asked() {
-    let (a, b, gateway) = two(ELICIT, "").await;
+    reported_and_cancelled("via: envoy").await;
+}
+
+#[tokio::test]
+async fn progress_and_cancellation_reach_the_one_who_asked_directly() {
+    reported_and_cancelled("via: direct").await;
+}
+
+async fn reported_and_cancelled(via: &str) {
+    let (a, b, gateway) = two(ELICIT, via).await;
     let client = client(&gateway).await;
     let (mut first, _second) = (open(&client, 1, "a_ask").await, open(&client, 2, "b_ask").await);
     let token = first.message().await["params"]["_meta"]["progressToken"].clone();

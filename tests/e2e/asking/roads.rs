@@ -61,8 +61,17 @@ async fn without_the_response_phase() {
 
 #[tokio::test]
 async fn after_the_upstream_has_lost_its_session() {
+    lost_and_asked(Wiring::FullDuplex).await;
+}
+
+#[tokio::test]
+async fn after_the_upstream_has_lost_its_session_with_buffered_requests() {
+    lost_and_asked(Wiring::Buffered).await;
+}
+
+async fn lost_and_asked(wiring: Wiring) {
     let asker = Asker::start(SAMPLE).await;
-    let gateway = Setup::new().puppet("up", &asker.puppet).up().await;
+    let gateway = Setup::new().puppet("up", &asker.puppet).start(wiring).await;
     let client = client(&gateway).await;
     let mut stream = open(&client, 1, "up_ask").await;
     stream.message().await;
