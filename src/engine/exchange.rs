@@ -53,6 +53,7 @@ use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::{Endpoint, Snapshot};
+use bytes::Bytes;
 use door::Accepts;
 use intake::Intake;
 use plan::{Plan, Sender};
@@ -136,6 +137,8 @@ impl Request {
 enum Then {
     /// Carry this out: it needed to know that the session is alive.
     Do(Plan),
+    /// Answer 202: this message was passed on, or nobody was there to take it. It is held until then.
+    Told(Bytes),
     /// Answer initialize with this id.
     Welcome {
         id: String,
@@ -177,7 +180,7 @@ impl Exchange {
             (Phase::AwaitBody(_), Event::Timer) => self.reject(&Reject::TooSlow, None),
             (Phase::AwaitBody(_), Event::NoRoom) => self.reject(&Reject::NoRoom, None),
             (Phase::Asking(request, _), Event::NoRoom) => self.reject(&Reject::NoRoom, request.id()),
-            (Phase::Calling(relay), Event::NoRoom) => self.relay_crowded(relay),
+            (Phase::Calling(relay), Event::NoRoom) => self.relay_crowded(&relay),
             (Phase::BridgingDown(down), Event::NoRoom) => self.down_crowded(down),
             (Phase::Asking(request, then), Event::Finding(finding)) => self.found(request, then, finding, now),
             (Phase::Calling(relay), Event::Call(event)) => self.relayed(relay, event),
@@ -219,6 +222,7 @@ impl Exchange {
         match &self.phase {
             Phase::AwaitBody(arrival) => arrival.intake.len(),
             Phase::Asking(_, Then::Call(calls)) => calls.held(),
+            Phase::Asking(_, Then::Told(message)) => message.len(),
             Phase::Calling(relay) => relay.held(),
             Phase::BridgingUp(up) => up.held(),
             Phase::BridgingDown(down) => down.held(),

@@ -106,7 +106,7 @@ fn option<'a>(all: &'a [(HeaderName, Bytes)], one: &'a (HeaderName, Bytes)) -> i
     let (name, value) = one;
     let mut before = all.iter().take_while(|other| !std::ptr::eq(*other, one));
     let further = before.any(|(other, _)| other == name);
-    let append = further.then(|| Nested(2, Number(1, 1)));
+    let append = further.then_some(Nested(2, Number(1, 1)));
     let action = Number(3, if further { 0 } else { OVERWRITE });
     Nested(1, (Nested(1, header(name, value)), (append, action)))
 }

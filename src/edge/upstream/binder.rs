@@ -7,7 +7,7 @@
 use super::handshake;
 use super::hub::Hub;
 use super::line::{Line, SMALL, Tie};
-use super::notices::{Errand, Notices};
+use super::notices::{self, Errand, Notices};
 use super::pool::{Free, Pool};
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
@@ -24,10 +24,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// How long a message of a client may take: it waits for 202.
 const TELLING: Duration = Duration::from_secs(10);
+
+/// Bytes of clients' messages on their way in the background, all together.
+const BESIDE: usize = 64 << 20;
+/// What one of them counts for besides its bytes.
+const OVERHEAD: usize = 4 << 10;
 
 /// See the module.
 #[derive(Clone)]
@@ -40,6 +45,8 @@ struct Inner {
     store: Arc<dyn SessionStore>,
     runtime: Handle,
     notices: mpsc::UnboundedSender<Errand>,
+    /// Bytes of clients' messages that may still be sent in the background.
+    beside: Arc<Semaphore>,
     pool: Pool,
     /// Attempts under way. Held for a look-up or an insertion only.
     flights: Mutex<HashMap<FlightKey, Flight>>,
@@ -71,6 +78,7 @@ impl Binder {
             store,
             runtime,
             notices,
+            beside: Arc::new(Semaphore::new(BESIDE)),
             pool: Pool::default(),
             flights: Mutex::default(),
         };
@@ -359,9 +367,11 @@ impl Inner {
                 }
             }
         });
-        futures_util::stream::iter(requests)
-            .for_each_concurrent(RESUBSCRIBING, |request| request)
-            .await;
+        let all = futures_util::stream::iter(requests).for_each_concurrent(RESUBSCRIBING, |request| request);
+        // A call waits for it: all of them together take no longer than one may.
+        if tokio::time::timeout(time, all).await.is_err() {
+            tracing::debug!(%upstream, "Not all subscriptions were taken in time.");
+        }
     }
 
     async fn open(
@@ -406,14 +416,36 @@ impl Inner {
                 Some(oldest) => return self.close_at(oldest),
                 None => return,
             },
+            notice @ Notice::Tell { .. } => return self.say_beside(target, notice),
             notice @ (Notice::Close { .. }
             | Notice::Relist { .. }
             | Notice::Level { .. }
-            | Notice::Cancelled { .. }
-            | Notice::Tell { .. }) => notice,
+            | Notice::Cancelled { .. }) => notice,
         };
         // Nobody takes it any more: the gateway ends.
         let _ = self.notices.send((target, notice));
+    }
+
+    /// Passes a message of a client on beside the queue: calls wait for some of them, and one slow upstream must not hold
+    /// up what another one waits for.
+    fn say_beside(&self, target: Arc<Target>, notice: Notice) {
+        let len = match &notice {
+            Notice::Tell { message, .. } => message.len(),
+            Notice::Close { .. }
+            | Notice::Return { .. }
+            | Notice::Relist { .. }
+            | Notice::Level { .. }
+            | Notice::Cancelled { .. } => 0,
+        };
+        let weight = u32::try_from(len + OVERHEAD).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&self.beside).try_acquire_many_owned(weight) else {
+            tracing::warn!(upstream = %target.name(), "Message of a client was dropped: too many are on their way.");
+            return;
+        };
+        self.runtime.spawn(async move {
+            let _room = room;
+            notices::carry_out(target, notice).await;
+        });
     }
 
     fn close_at(&self, free: Free) {

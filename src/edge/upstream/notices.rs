@@ -37,9 +37,7 @@ impl Notices {
         let until = Box::pin(cancel.clone().cancelled_owned());
         let work = queue
             .take_until(until)
-            .for_each_concurrent(TOGETHER, |(target, notice)| async move {
-                let _ = tokio::time::timeout(TIME, carry_out(target, notice)).await;
-            });
+            .for_each_concurrent(TOGETHER, |(target, notice)| carry_out(target, notice));
         let overtime = async {
             cancel.cancelled().await;
             tokio::time::sleep(FAREWELL).await;
@@ -51,7 +49,12 @@ impl Notices {
     }
 }
 
-async fn carry_out(target: Arc<Target>, notice: Notice) {
+/// Carries one out; what takes too long is given up.
+pub(super) async fn carry_out(target: Arc<Target>, notice: Notice) {
+    let _ = tokio::time::timeout(TIME, attempt(target, notice)).await;
+}
+
+async fn attempt(target: Arc<Target>, notice: Notice) {
     let binding = match &notice {
         Notice::Close { binding, .. }
         | Notice::Return { binding, .. }

@@ -160,7 +160,8 @@ impl Exchange {
             self.record.upstream = Some(Arc::clone(name));
         }
         let Errand { to, message } = errand;
-        self.ask(request, Question::Tell { session, to, message }, Then::Do(Plan::Absorb))
+        let then = Then::Told(message.clone());
+        self.ask(request, Question::Tell { session, to, message }, then)
     }
 
     pub(super) fn ask(&mut self, request: Box<Request>, question: Question, then: Then) -> Step {
@@ -176,13 +177,14 @@ impl Exchange {
         match (then, finding) {
             (_, Finding::Ended) => self.reject(&Reject::SessionNotFound("session_ended"), request.id()),
             (_, Finding::SessionsFull) => self.reject(&Reject::SessionsFull, request.id()),
-            (Then::Do(plan), Finding::Live | Finding::Told(_)) => self.say(&request, &plan),
+            (Then::Do(plan), Finding::Live) => self.say(&request, &plan),
+            (Then::Told(_), Finding::Told(_)) => self.say(&request, &Plan::Absorb),
             (Then::Welcome { id, version }, Finding::Live) => self.welcome(&request, id, version),
             (Then::Get, Finding::Live) => self.listen_legacy(&request),
             (Then::Delete, Finding::EndWritten(true)) => self.answer(&request, answer::empty(200)),
             (Then::Delete, Finding::EndWritten(false)) => self.reject(&Reject::NotWritten, None),
             (Then::Call(calls), finding) => self.tied(request, calls, finding),
-            (Then::Do(_) | Then::Welcome { .. } | Then::Get | Then::Delete, other) => {
+            (Then::Do(_) | Then::Told(_) | Then::Welcome { .. } | Then::Get | Then::Delete, other) => {
                 debug_assert!(false, "finding {other:?} answers no question of this exchange");
                 self.reject(&Reject::Refused(Refusal::Draining), request.id())
             }

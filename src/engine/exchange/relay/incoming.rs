@@ -123,9 +123,9 @@ impl Exchange {
     }
 
     /// No room is left for what is collected (`limits.bodies`).
-    pub(in crate::engine::exchange) fn relay_crowded(&mut self, relay: Box<Relay>) -> Step {
+    pub(in crate::engine::exchange) fn relay_crowded(&mut self, relay: &Relay) -> Step {
         if let Stage::Stream(_) = relay.stage {
-            let mut step = self.relay_breaks_off(&relay, &Reject::NoRoom);
+            let mut step = self.relay_breaks_off(relay, &Reject::NoRoom);
             step.commands.extend(relay.cancel());
             return step;
         }
