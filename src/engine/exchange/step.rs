@@ -138,7 +138,7 @@ pub struct Metadata {
 /// Something for the edge rooms.
 #[derive(Debug)]
 pub enum Command {
-    /// Find something out. At most one question is open at a time.
+    /// Find something out. At most one question is open at a time: what a newer one replaces is not answered any more.
     Ask(Question),
     /// Make this call; its events follow. At most one call is open at a time.
     Call(Call),

@@ -231,14 +231,21 @@ impl Stage {
 
     /// Keeps what was parked, and the state that names it.
     fn keep(&mut self, step: Step) {
+        for reply in &step.replies {
+            self.note(reply);
+        }
         for command in step.commands {
             if let Command::Park(_, parked) = command {
                 self.parked = Some(parked);
             }
         }
-        let said = step.replies.iter().filter_map(|reply| match reply {
-            Reply::Answer(answer) => Some(answer.body.concat()),
-            Reply::StreamChunk { body, .. } => Some(body.concat()),
+    }
+
+    /// Keeps the state that the client got, if it got one.
+    fn note(&mut self, reply: &Reply) {
+        let body = match reply {
+            Reply::Answer(answer) => answer.body.concat(),
+            Reply::StreamChunk { body, .. } => body.concat(),
             Reply::RequestHeaders(_)
             | Reply::RequestChunk { .. }
             | Reply::RequestBuffered { .. }
@@ -246,12 +253,10 @@ impl Stage {
             | Reply::ResponseHeaders(_)
             | Reply::ResponseChunk { .. }
             | Reply::ResponseTrailers
-            | Reply::StreamHead { .. } => None,
-        });
-        for body in said {
-            if let Some(state) = state_in(&String::from_utf8_lossy(&body)) {
-                self.state = state.to_owned();
-            }
+            | Reply::StreamHead { .. } => return,
+        };
+        if let Some(state) = state_in(&String::from_utf8_lossy(&body)) {
+            self.state = state.to_owned();
         }
     }
 

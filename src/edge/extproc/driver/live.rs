@@ -139,10 +139,14 @@ impl<B: Backroom> Live<B> {
 
     fn carry_out(&mut self, command: Command) -> Option<Finding> {
         match command {
-            Command::Ask(question) => match self.backroom.ask(question) {
-                Asked::Now(finding) => return Some(finding),
-                Asked::Later(question) => self.question = Some(question),
-            },
+            Command::Ask(question) => {
+                // The answer to the one before would be taken for the answer to this one.
+                self.question = None;
+                match self.backroom.ask(question) {
+                    Asked::Now(finding) => return Some(finding),
+                    Asked::Later(question) => self.question = Some(question),
+                }
+            }
             Command::Call(call) => self.call = Some(self.backroom.call(call)),
             Command::Attend(attended) => self.call = Some(self.backroom.attend(attended)),
             Command::CancelCall => self.call = None,

@@ -153,6 +153,37 @@ async fn a_collected_answer_counts_and_one_without_room_is_refused() {
 }
 
 #[tokio::test]
+async fn what_a_later_question_has_replaced_is_not_answered_any_more() {
+    let snapshot = testing::mk_snapshot(&[testing::mk_tasks("a"), testing::mk_tasks("b")]);
+    let tied = |id: &str| Binding {
+        id: Some(id.into()),
+        version: Version::V2025_11_25,
+    };
+    let mut stage = Stage::with(Arc::clone(&snapshot));
+    stage.backroom.will_find(Finding::Bound(tied("of-a")));
+    stage.say(head_in_session(&snapshot));
+    stage.say(body(r#"{"jsonrpc":"2.0","id":1,"method":"tasks/list"}"#, true));
+    assert!(stage.poll().is_pending(), "a is called");
+    stage
+        .backroom
+        .call_event(CallEvent::Head(upstream_head(404, "application/json")));
+    assert!(stage.poll().is_pending());
+    assert_eq!(stage.backroom.question(), Some("recover"), "is the session lost?");
+    stage.backroom.will_find(Finding::Bound(tied("of-b")));
+    stage.backroom.call_event(CallEvent::Failed(
+        crate::engine::exchange::event::UpstreamFailure::Unreachable,
+    ));
+    assert!(stage.poll().is_pending(), "b is called");
+    stage.backroom.find(Finding::Reopened(tied("of-a-again")));
+    assert!(stage.poll().is_pending());
+    assert_eq!(
+        stage.backroom.called(),
+        ["a of-a", "b of-b"],
+        "nobody sees the session of another upstream"
+    );
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_early_gets_no_clean_end() {
     let mut stage = Stage::new();
     stage.say(head("POST", false));

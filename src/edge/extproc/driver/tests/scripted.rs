@@ -58,6 +58,7 @@ struct Script {
     outlived: Option<CallStream>,
     taken: Arc<AtomicUsize>,
     parked: HashMap<ParkKey, (Box<Parked>, Option<CallStream>)>,
+    called: Vec<String>,
     notices: usize,
     records: Vec<Record>,
 }
@@ -120,6 +121,11 @@ impl Scripted {
         self.script().taken.load(Ordering::Relaxed)
     }
 
+    /// Whom, and in which session.
+    pub(super) fn called(&self) -> Vec<String> {
+        self.script().called.clone()
+    }
+
     pub(super) fn notices(&self) -> usize {
         self.script().notices
     }
@@ -172,10 +178,13 @@ impl Backroom for Scripted {
         }))
     }
 
-    fn call(&self, _call: Call) -> CallStream {
+    fn call(&self, call: Call) -> CallStream {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let mut script = self.script();
         script.call = Some(sender);
+        let session = call.headers.iter().find(|(name, _)| name == "mcp-session-id");
+        let session = session.map_or("-".into(), |(_, id)| String::from_utf8_lossy(id));
+        script.called.push(format!("{} {session}", call.upstream));
         let taken = Arc::clone(&script.taken);
         Box::pin(poll_fn(move |context| {
             let event = receiver.poll_recv(context);

@@ -38,7 +38,9 @@ impl Exchange {
             return self.stay(Phase::BridgingDown(down));
         };
         match event {
-            CallEvent::Head(head) => self.down_head(under, &head),
+            CallEvent::Head(head) if matches!(under.open.reading, Reading::AwaitHead) => self.down_head(under, &head),
+            // A call has one head.
+            CallEvent::Head(_) => self.stay(Phase::BridgingDown(Down::Under(under))),
             CallEvent::Chunk(chunk) => self.down_chunk(under, &chunk),
             CallEvent::Pushed(message) => self.down_pushed(under, message),
             CallEvent::End => self.down_end(under),

@@ -1,5 +1,6 @@
 //! What stands around an exchange: it hears the replies, carries out the commands, and knows what may come next.
 
+use crate::engine::exchange::Parked;
 use crate::engine::exchange::event::{CallEvent, Finding, HubEvent, Message, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::step::{Command, End, Notice, Question, Reply, Step};
 use crate::engine::mcp::Version;
@@ -33,6 +34,20 @@ pub(super) struct World {
     pub(super) forwarded: bool,
     pub(super) over: bool,
     pub(super) modern: bool,
+    /// A call that waits for its client.
+    pub(super) lot: Option<Lot>,
+    pub(super) resuming: bool,
+    /// The head of the open call has come.
+    pub(super) begun: bool,
+}
+
+/// A call that was parked.
+pub(super) struct Lot {
+    parked: Box<Parked>,
+    /// Its stream is open.
+    calling: bool,
+    /// The session that was borrowed for it.
+    session: Option<String>,
 }
 
 impl World {
@@ -123,7 +138,7 @@ impl World {
                     .iter()
                     .any(|reason| answer.details.starts_with(reason));
                 // Of a modern upstream it is about a method.
-                let passed = self.modern && answer.details == "relayed";
+                let passed = self.modern && matches!(answer.details, "relayed" | "bridged");
                 assert!(
                     answer.status != 404 || dead || passed,
                     "a client takes 404 for a dead session"
@@ -146,24 +161,27 @@ impl World {
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Ask(question) => {
-                assert!(self.question.is_none(), "one question at a time");
+                // One at a time: the answer to an older one never comes.
                 self.question = Some(question);
             }
             Command::Call(_) | Command::Attend(_) => {
                 assert!(!self.calling, "one call at a time");
-                self.calling = true;
+                (self.calling, self.begun) = (true, false);
                 self.made += 1;
             }
             Command::CancelCall => self.calling = false,
             Command::OutliveCall => assert!(std::mem::take(&mut self.calling), "there is a call"),
             Command::Expect { id, .. } => self.expected.push(id),
             Command::Watch { .. } => self.watched = true,
-            Command::Park(..) => {
+            Command::Park(_, parked) => {
                 assert!(self.answered, "the client was told how to come back");
-                self.calling = false;
-                self.one_shots.clear();
+                self.lot = Some(Lot {
+                    parked,
+                    calling: std::mem::take(&mut self.calling),
+                    session: self.one_shots.pop(),
+                });
             }
-            Command::Resume(_) => panic!("nobody was given a state"),
+            Command::Resume(_) => self.resuming = true,
             Command::Listen(_) => {
                 assert!(self.streaming && !self.listening, "one stream, and its head first");
                 self.listening = true;
@@ -228,6 +246,21 @@ impl World {
         })
     }
 
+    /// The parked call, if the exchange wants it.
+    pub(super) fn resumed(&mut self) -> Option<Finding> {
+        if !std::mem::take(&mut self.resuming) {
+            return None;
+        }
+        let Some(lot) = self.lot.take() else {
+            return Some(Finding::NotParked);
+        };
+        // It was made by the exchange that has parked it.
+        self.made = 1;
+        (self.calling, self.begun) = (lot.calling, true);
+        self.one_shots.extend(lot.session);
+        Some(Finding::Resumed(lot.parked))
+    }
+
     /// Something for the stream that the client holds open.
     pub(super) fn hear_hub(&self, choice: u8) -> Option<HubEvent> {
         self.listening.then(|| match choice % 6 {
@@ -239,27 +272,38 @@ impl World {
 
     /// Progress of the open call.
     pub(super) fn progress(&mut self, choice: u8) -> Option<CallEvent> {
-        self.calling.then(|| match choice % 12 {
-            0 => CallEvent::Head(mk_response(200, "text/event-stream", None)),
-            1 => CallEvent::Head(mk_response(200, "application/json", None)),
-            2 => CallEvent::Head(mk_response(404, "application/json", None)),
-            3 => CallEvent::Head(mk_response(401, "text/plain", None)),
+        if !self.calling {
+            return None;
+        }
+        if !self.begun && !choice.is_multiple_of(16) {
+            self.begun = true;
+            return Some(CallEvent::Head(match choice % 8 {
+                0..=3 => mk_response(200, "text/event-stream", None),
+                4 | 5 => mk_response(200, "application/json", None),
+                6 => mk_response(404, "application/json", None),
+                _ => mk_response(401, "text/plain", None),
+            }));
+        }
+        Some(match choice % 10 {
+            0 => CallEvent::Pushed(Bytes::from_static(
+                br#"{"jsonrpc":"2.0","id":8,"method":"sampling/createMessage","params":{}}"#,
+            )),
             4 => CallEvent::Chunk(Bytes::from_static(
                 b"data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n",
             )),
-            10 => CallEvent::Chunk(Bytes::from_static(
+            1 => CallEvent::Chunk(Bytes::from_static(
                 b"data: {\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"roots/list\"}\n\n",
             )),
-            11 => CallEvent::Chunk(Bytes::from_static(
+            2 => CallEvent::Chunk(Bytes::from_static(
                 b"data: {\"jsonrpc\":\"2.0\",\"id\":\"mb-0000000000000000\",\"result\":{}}\n\n",
             )),
             5 => CallEvent::Chunk(Bytes::from_static(
                 br#"{"jsonrpc":"2.0","id":1,"error":{"code":-32002,"message":"no"}}"#,
             )),
-            8 => CallEvent::Chunk(Bytes::from_static(
+            3 => CallEvent::Chunk(Bytes::from_static(
                 b"data: {\"id\":1,\"result\":{\"resultType\":\"input_required\",\"inputRequests\":{\"a\":{\"method\":\"roots/list\"}}}}\n\n",
             )),
-            9 => CallEvent::Chunk(Bytes::from_static(
+            7 => CallEvent::Chunk(Bytes::from_static(
                 br#"{"id":1,"result":{"resultType":"input_required","requestState":"s"}}"#,
             )),
             6 => {
