@@ -3,7 +3,7 @@
 use super::status::Board;
 use crate::edge::http::{Target, Targets};
 use crate::edge::secrets;
-use crate::edge::upstream::{Discovery, Report, Settings, Shelf};
+use crate::edge::upstream::{Discovery, Hearsay, Report, Settings, Shelf};
 use crate::engine::config::{self, Config};
 use crate::engine::snapshot::fold::UpstreamInput;
 use crate::engine::status::Reason;
@@ -24,6 +24,7 @@ pub(super) struct Roster {
     members: HashMap<String, Member>,
     tasks: JoinSet<()>,
     shelf: Shelf,
+    hearsay: Hearsay,
     settings: watch::Sender<Settings>,
 }
 
@@ -44,6 +45,7 @@ impl Roster {
         reports: mpsc::UnboundedSender<Report>,
         stop: CancellationToken,
         shelf: Shelf,
+        hearsay: Hearsay,
         config: &Config,
     ) -> Self {
         let settings = watch::channel(settings(config)).0;
@@ -55,6 +57,7 @@ impl Roster {
             members: HashMap::new(),
             tasks: JoinSet::new(),
             shelf,
+            hearsay,
             settings,
         }
     }
@@ -90,6 +93,7 @@ impl Roster {
                 target: Arc::clone(target),
                 settings: self.settings.subscribe(),
                 shelf: Some(self.shelf.clone()),
+                hearsay: self.hearsay.clone(),
                 reports: self.reports.clone(),
             };
             self.tasks.spawn(discovery.run(stop.clone()));

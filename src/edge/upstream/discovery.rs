@@ -4,7 +4,7 @@
 //! discovery with a new [`Target`]; the old one is cancelled. Nothing here waits for another upstream.
 
 use super::keeper::{FreshEras, Keeper, State};
-use super::{Failure, Kept, Report, Shelf};
+use super::{Failure, Hearsay, Kept, Report, Shelf};
 use crate::edge::http::Target;
 use crate::engine::catalog::{Catalog, Listing};
 use crate::engine::mcp::Era;
@@ -34,6 +34,8 @@ pub struct Discovery {
     pub settings: watch::Receiver<Settings>,
     /// Where good catalogs are kept; what it holds is shown until the first listing.
     pub shelf: Option<Shelf>,
+    /// What clients' sessions hear of its lists.
+    pub hearsay: Hearsay,
     /// To the one writer.
     pub reports: mpsc::UnboundedSender<Report>,
 }
@@ -47,7 +49,16 @@ impl Discovery {
         let eras = Arc::new(FreshEras::default());
         let keeper = |era| {
             let kept = kept.as_ref().and_then(|kept| kept.catalog.listing(era)).map(Arc::clone);
-            Keeper::new(era, &self.target, self.settings.clone(), &eras, kept, out.clone())
+            let settings = self.settings.clone();
+            Keeper::new(
+                era,
+                &self.target,
+                settings,
+                &eras,
+                kept,
+                self.hearsay.clone(),
+                out.clone(),
+            )
         };
         let mut legacy = keeper(Era::Legacy);
         let mut modern = keeper(Era::Modern);

@@ -14,6 +14,7 @@ mod feed;
 mod pump;
 mod seats;
 
+use super::Hearsay;
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::HubEvent;
 use crate::engine::exchange::step::{Listen, Notice, SessionRef};
@@ -49,6 +50,7 @@ struct Inner {
     cell: Arc<ArcSwap<Snapshot>>,
     runtime: Handle,
     notices: mpsc::UnboundedSender<(Arc<Target>, Notice)>,
+    hearsay: Hearsay,
     /// Everybody who listens. Held for look-ups and changes; tasks are begun and ended under it, never waited for.
     seats: Mutex<Seats>,
 }
@@ -69,9 +71,16 @@ impl Hub {
                 cell,
                 runtime,
                 notices,
+                hearsay: Hearsay::default(),
                 seats: Mutex::default(),
             }),
         }
+    }
+
+    /// What upstreams say in clients' sessions about their lists.
+    #[must_use]
+    pub fn hearsay(&self) -> Hearsay {
+        self.inner.hearsay.clone()
     }
 
     /// `Command::Listen`. Dropping the stream ends everything that was begun for it.
@@ -379,6 +388,7 @@ impl Inner {
         Some(feed::Session {
             ear: Arc::clone(&seat.ear),
             store: Arc::clone(&self.store),
+            hearsay: self.hearsay.clone(),
             key: seat.session?.key,
             upstream: Arc::clone(upstream),
             alone: seat.alone,

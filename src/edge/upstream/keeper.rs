@@ -7,7 +7,7 @@ use super::backoff::Backoff;
 use super::handshake::{self, Handshake};
 use super::line::{Line, Tie};
 use super::watch::{News, Watch};
-use super::{Failure, Settings, listing, probe};
+use super::{Failure, Hearsay, Settings, listing, probe};
 use crate::edge::http::Target;
 use crate::engine::catalog::Listing;
 use crate::engine::mcp::capabilities::ServerFlags;
@@ -80,6 +80,7 @@ pub(super) struct Keeper {
     said: Kinds,
     session: Option<Handshake>,
     watch: Option<Watch>,
+    hearsay: Hearsay,
     out: mpsc::UnboundedSender<(Era, State)>,
 }
 
@@ -97,6 +98,7 @@ impl Keeper {
         settings: watch::Receiver<Settings>,
         eras: &Arc<FreshEras>,
         kept: Option<Arc<Listing>>,
+        hearsay: Hearsay,
         out: mpsc::UnboundedSender<(Era, State)>,
     ) -> Self {
         let until = Instant::now() + settings.borrow().keep_last_good;
@@ -112,6 +114,7 @@ impl Keeper {
             said: Kinds::default(),
             session: None,
             watch: None,
+            hearsay,
             out,
         }
     }
@@ -148,6 +151,7 @@ impl Keeper {
             () = self.eras.other(self.era).came_up.notified(), if self.failing => return,
             () = self.target.doubted() => News::Changed(Kinds::default()),
             noticed = news(&mut self.watch) => noticed,
+            kinds = said(self.era, &self.hearsay, self.target.name()) => News::Changed(kinds),
         };
         match noticed {
             News::SessionLost => {
@@ -165,7 +169,13 @@ impl Keeper {
 
     /// What has been said meanwhile is answered by the same listing.
     async fn catch_up(&mut self) {
-        while let Ok(News::Changed(kinds)) = tokio::time::timeout(AT_HAND, news(&mut self.watch)).await {
+        loop {
+            let kinds = tokio::select! {
+                biased;
+                News::Changed(kinds) = news(&mut self.watch) => kinds,
+                kinds = said(self.era, &self.hearsay, self.target.name()) => kinds,
+                () = tokio::time::sleep(AT_HAND) => return,
+            };
             self.said = self.said.or(kinds);
         }
     }
@@ -286,6 +296,14 @@ async fn news(watch: &mut Option<Watch>) -> News {
     match watch {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,
+    }
+}
+
+/// What sessions of clients hear of the lists: they are of the legacy era.
+async fn said(era: Era, hearsay: &Hearsay, upstream: &Arc<str>) -> Kinds {
+    match era {
+        Era::Legacy => hearsay.hear(upstream).await,
+        Era::Modern => std::future::pending().await,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::{control, fixture, listen, listen_modern};
 use crate::e2e::harness::gateway::Setup;
+use crate::e2e::harness::puppet::{Act, Puppet};
 use serde_json::json;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 const TOOLS: &str = "notifications/tools/list_changed";
 
@@ -58,4 +60,30 @@ async fn what_is_declared_is_delivered() {
         capabilities["resources"],
         json!({"listChanged": true, "subscribe": true})
     );
+}
+
+/// A server that tells a change only to the session that it concerns.
+#[tokio::test]
+async fn a_change_that_only_a_clients_session_hears_of_is_told() {
+    let puppet = Puppet::start(&["echo"]).await;
+    let event = json!({"jsonrpc": "2.0", "method": TOOLS});
+    let (open, gate) = watch::channel(false);
+    puppet.play(move |seen| {
+        let of_client = seen.header("mcp-session-id") != Some("puppet-1");
+        (seen.verb == "GET" && of_client).then(|| {
+            let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n".to_vec();
+            let event = format!("data: {event}\n\n").into_bytes();
+            Act::SayThen(head, gate.clone(), Box::new(Act::Say(event)))
+        })
+    });
+    let gateway = Setup::new().puppet("one", &puppet).up().await;
+    let client = gateway.client().await;
+    let mut stream = listen(&client).await;
+    client.text_of("one_echo", &json!({})).await;
+    puppet.forget_requests();
+    open.send(true).expect("it listens");
+    assert_eq!(stream.message().await["method"], TOOLS);
+    assert_eq!(puppet.posted("tools/list").len(), 1, "the list was read again before");
+    let more = tokio::time::timeout(Duration::from_millis(700), stream.event()).await;
+    assert!(more.is_err(), "once is enough: {more:?}");
 }

@@ -2,7 +2,7 @@
 
 use super::puppet::{DEADLINE, Puppet, Reply, Seen, greeting, legacy, mk_dead_url, mk_upstream, tools};
 use mcp_manifold::edge::http::Target;
-use mcp_manifold::edge::upstream::{Discovery, Report, Settings, Shelf};
+use mcp_manifold::edge::upstream::{Discovery, Hearsay, Report, Settings, Shelf};
 use mcp_manifold::engine::mcp::{Era, Version};
 use mcp_manifold::engine::status::Reason;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ impl Running {
         let (sender, settings) = watch::channel(settings);
         let cancel = CancellationToken::new();
         let discovery = Discovery {
+            hearsay: Hearsay::default(),
             target,
             settings,
             shelf,

@@ -3,6 +3,7 @@
 use super::ear::Ear;
 use super::pump::{Ended, Flow, Pump, Way};
 use crate::edge::http::Target;
+use crate::edge::upstream::Hearsay;
 use crate::edge::upstream::backoff::Backoff;
 use crate::edge::upstream::handshake;
 use crate::edge::upstream::line::{Line, SMALL, Tie};
@@ -25,6 +26,7 @@ const OPENING: Duration = Duration::from_secs(1);
 pub(super) struct Session {
     pub(super) ear: Arc<Ear>,
     pub(super) store: Arc<dyn SessionStore>,
+    pub(super) hearsay: Hearsay,
     pub(super) key: SessionKey,
     pub(super) upstream: Arc<str>,
     /// The endpoint's only upstream.
@@ -32,7 +34,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Everything said on the session's own stream. Changed lists stay behind, and updates that nobody subscribed to.
+    /// Everything said on the session's own stream. Changed lists stay behind until they were listed again, and updates
+    /// that nobody subscribed to.
     pub(super) async fn run(self, pump: Pump) -> Ended {
         let names = Names {
             upstream: &self.upstream,
@@ -42,7 +45,10 @@ impl Session {
             let Some(event) = &frame.event else { return Flow::On };
             let message = Message::read(&event.data);
             let wanted = match message.as_ref().map(hear) {
-                Some(Heard::Changed(_)) => false,
+                Some(Heard::Changed(kinds)) => {
+                    self.hearsay.tell(&self.upstream, kinds);
+                    false
+                }
                 Some(Heard::Updated(uri)) => self.is_subscribed(&uri),
                 Some(Heard::Response | Heard::Asked { .. } | Heard::Other) | None => true,
             };

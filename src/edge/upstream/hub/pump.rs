@@ -94,7 +94,8 @@ impl Pump {
     /// Runs until there is no stream to be had, or `take` stops it.
     pub(super) async fn run(mut self, mut take: impl FnMut(&Framed) -> Flow + Send) -> Ended {
         loop {
-            match self.open().await {
+            // Boxed: what opening needs is given back before the stream waits, for hours.
+            match Box::pin(self.open()).await {
                 Opened::Stream(response) => {
                     self.opened.send_replace(true);
                     let since = Instant::now();
