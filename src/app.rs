@@ -188,6 +188,7 @@ impl Gateway {
                 reported,
                 tasks.stop().child_token(),
                 self.shelf,
+                self.desk.hub.hearsay(),
                 &self.config,
             ),
             board: self.board,

@@ -4,6 +4,7 @@ mod news;
 mod resuming;
 mod sessions;
 mod subscriptions;
+mod wirings;
 
 use super::harness::client::{Client, Request, modern};
 use super::harness::gateway::Gateway;

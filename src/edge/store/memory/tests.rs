@@ -109,6 +109,17 @@ fn client_and_level_are_remembered() {
 }
 
 #[test]
+fn a_session_whose_client_holds_a_stream_open_is_not_idle() {
+    let store = mk_store(1);
+    let (key, binding) = (mk_key(0), mk_binding("theirs"));
+    assert!(store.bind(key, Timestamp(u64::MAX), "files", binding, NOW));
+    store.attend(key);
+    assert!(store.take_idle(LATER).is_empty());
+    store.release(key, 1, NOW);
+    assert_eq!(store.take_idle(LATER).len(), 1);
+}
+
+#[test]
 fn subscriptions_are_remembered_until_they_end_and_are_bounded() {
     let store = mk_store(1);
     let subscription = |uri: &str| Subscription {
