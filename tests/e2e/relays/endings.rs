@@ -2,6 +2,7 @@
 
 use super::{Both, EVENTS, WAYS, both, call, chunk, sent};
 use crate::e2e::harness::check::refused;
+use crate::e2e::harness::client::Client;
 use crate::e2e::harness::gateway::Wiring;
 use crate::e2e::harness::puppet::Act;
 use crate::e2e::harness::{PATIENCE, http};
@@ -161,4 +162,19 @@ async fn a_lost_session_is_reopened_unseen_either_way() {
             assert_eq!(both.client.text_of(&tool, &json!({})).await, "echo", "{way} {status}");
         }
     }
+}
+
+#[tokio::test]
+async fn under_buffered_a_relayed_call_that_asks_its_client_is_refused() {
+    let both = both(Wiring::Buffered, "").await;
+    let asked = Client::connect_as(both.gateway.address, "2025-11-25", &json!({"elicitation": {}})).await;
+    let question = "data: {\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"elicitation/create\",\"params\":{}}\n\n";
+    let (act, told) = pour(&format!("{EVENTS}{}", chunk(question)));
+    both.puppet.play_for("tools/call", act);
+    let response = asked.request(call("direct")).send(both.gateway.address).await;
+    let message = refused("direct", &response, 503, -31014, "1");
+    let words = message["error"]["message"].as_str().unwrap_or_default();
+    assert!(words.contains("request_body_mode"), "it names the setting: {words}");
+    until(told, "the call is dropped").await;
+    cancelled(&both, "direct").await;
 }

@@ -1,6 +1,7 @@
 //! What a collected answer says.
 
 use super::COLLECT_MAX;
+use crate::engine::call::inspect::begins_response;
 use crate::engine::call::{Kind, Message};
 use crate::engine::jsonrpc::{Envelope, Shape};
 use crate::engine::sse;
@@ -11,8 +12,10 @@ pub(super) fn response_in(pieces: &[Bytes]) -> Option<Bytes> {
     let mut decoder = sse::Decoder::default();
     for piece in pieces {
         for event in decoder.feed(piece, COLLECT_MAX).ok()? {
-            let is_response = Envelope::scan(&event.data, u32::MAX)
-                .is_ok_and(|envelope| matches!(envelope.shape, Shape::Response { .. }));
+            // Most responses say so at once; a large one need not be read.
+            let scanned = || Envelope::scan(&event.data, u32::MAX);
+            let is_response = begins_response(&event.data)
+                || scanned().is_ok_and(|envelope| matches!(envelope.shape, Shape::Response { .. }));
             if is_response {
                 return Some(event.data);
             }
