@@ -11,7 +11,8 @@ use crate::engine::call::{Kind, Message, task};
 use crate::engine::exchange::step::Notice;
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
-use crate::engine::session::{Binding, Client, SessionKey, SessionStore};
+use crate::engine::session::store::SUBSCRIPTIONS;
+use crate::engine::session::{Binding, Client, SessionKey, SessionStore, Subscription};
 use crate::engine::stream::filter::covers;
 use crate::engine::stream::pass::{Heard, Names, hear, to_listen, to_session, untagged};
 use crate::engine::stream::{Part, say};
@@ -49,7 +50,7 @@ impl Session {
                     self.hearsay.tell(&self.upstream, kinds);
                     false
                 }
-                Some(Heard::Updated(uri)) => self.is_subscribed(&uri),
+                Some(Heard::Updated(uri)) => self.may_be_subscribed(&uri),
                 Some(Heard::Response | Heard::Asked { .. } | Heard::Other) | None => true,
             };
             pushed(!wanted || self.ear.push(to_session(names, frame, event, message.as_ref())))
@@ -74,11 +75,20 @@ impl Session {
         .await
     }
 
-    fn is_subscribed(&self, uri: &str) -> bool {
+    /// As [`Session::is_subscribed`]; a session with as many subscriptions as are remembered may have others.
+    fn may_be_subscribed(&self, uri: &str) -> bool {
         let subscriptions = self.store.subscriptions(self.key);
-        let mut here = subscriptions.iter().filter(|one| one.upstream == self.upstream);
-        here.any(|one| covers(&one.uri, uri))
+        subscriptions.len() >= SUBSCRIPTIONS || are_about(&subscriptions, &self.upstream, uri)
     }
+
+    fn is_subscribed(&self, uri: &str) -> bool {
+        are_about(&self.store.subscriptions(self.key), &self.upstream, uri)
+    }
+}
+
+fn are_about(subscriptions: &[Subscription], upstream: &Arc<str>, uri: &str) -> bool {
+    let mut there = subscriptions.iter().filter(|one| one.upstream == *upstream);
+    there.any(|one| covers(&one.uri, uri))
 }
 
 /// A part of a modern client's listen.
