@@ -27,7 +27,7 @@ fn answers(asked: &Value) -> Value {
 }
 
 /// What a client sends when it comes back.
-fn retry(asked: &Value, answers: Value) -> Value {
+fn retry(asked: &Value, answers: &Value) -> Value {
     json!({"arguments": {}, "inputResponses": answers, "requestState": asked["requestState"]})
 }
 
@@ -46,7 +46,7 @@ async fn every_kind_of_request_is_put_to_the_client_and_its_answer_reaches_the_u
     ] {
         let asked = result(&gateway, 1, tool, first()).await;
         assert_eq!(asked["resultType"], "input_required", "{asked}");
-        let done = result(&gateway, 2, tool, retry(&asked, answers(&asked))).await;
+        let done = result(&gateway, 2, tool, retry(&asked, &answers(&asked))).await;
         assert_eq!(done["resultType"], "complete", "{done}");
         let text = done["content"][0]["text"].as_str().unwrap_or_default();
         assert!(text.contains(expected), "{done}");
@@ -58,10 +58,10 @@ async fn a_call_may_take_several_rounds() {
     let (_program, gateway) = before_the_fixture().await;
     let tool = "test_input_required_result_multi_round";
     let first = result(&gateway, 1, tool, first()).await;
-    let second = result(&gateway, 2, tool, retry(&first, answers(&first))).await;
+    let second = result(&gateway, 2, tool, retry(&first, &answers(&first))).await;
     assert_eq!(second["resultType"], "input_required", "{second}");
     assert_ne!(first["requestState"], second["requestState"]);
-    let done = result(&gateway, 3, tool, retry(&second, answers(&second))).await;
+    let done = result(&gateway, 3, tool, retry(&second, &answers(&second))).await;
     assert_eq!(done["resultType"], "complete", "{done}");
 }
 
@@ -82,7 +82,7 @@ async fn what_is_missing_is_asked_for_again_and_what_is_more_is_ignored() {
         .and_then(|some| some.remove(&keys[1]))
         .expect("three");
     some["nobody"] = json!({"action": "accept"});
-    let again = result(&gateway, 2, tool, retry(&asked, some)).await;
+    let again = result(&gateway, 2, tool, retry(&asked, &some)).await;
     let open: Vec<&String> = again["inputRequests"]
         .as_object()
         .into_iter()
@@ -90,7 +90,7 @@ async fn what_is_missing_is_asked_for_again_and_what_is_more_is_ignored() {
         .map(|(key, _)| key)
         .collect();
     assert_eq!(open, [&keys[1]], "{again}");
-    let done = result(&gateway, 3, tool, retry(&again, json!({ keys[1].clone(): left }))).await;
+    let done = result(&gateway, 3, tool, retry(&again, &json!({ keys[1].clone(): left }))).await;
     assert_eq!(done["resultType"], "complete", "{done}");
 }
 
@@ -109,19 +109,19 @@ async fn a_state_is_good_once_and_for_its_request_alone() {
             "{message}"
         );
     };
-    let mut tampered = retry(&asked, answers(&asked));
+    let mut tampered = retry(&asked, &answers(&asked));
     tampered["requestState"] = json!(format!("{state}x"));
     refused(tool, tampered).await;
-    refused("test_input_required_result_sampling", retry(&asked, answers(&asked))).await;
-    let mut other = retry(&asked, answers(&asked));
+    refused("test_input_required_result_sampling", retry(&asked, &answers(&asked))).await;
+    let mut other = retry(&asked, &answers(&asked));
     other["arguments"] = json!({"more": 1});
     refused(tool, other).await;
-    let done = result(&gateway, 2, tool, retry(&asked, answers(&asked))).await;
+    let done = result(&gateway, 2, tool, retry(&asked, &answers(&asked))).await;
     assert_eq!(
         done["resultType"], "complete",
         "those who failed have not used it up: {done}"
     );
-    refused(tool, retry(&asked, answers(&asked))).await;
+    refused(tool, retry(&asked, &answers(&asked))).await;
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn clients_that_are_asked_at_once_do_not_meet() {
     let answer = async |name: &String, asked: &Value| {
         let content = json!({"username": name, "email": "a@b"});
         let answer = json!({"input-1": {"action": "accept", "content": content}});
-        let mut params = retry(asked, answer);
+        let mut params = retry(asked, &answer);
         params["arguments"] = json!({"message": name});
         let done = result(&gateway, 2, tool, params).await;
         let text = done["content"][0]["text"].as_str().unwrap_or_default();
@@ -155,7 +155,7 @@ async fn an_upstream_that_dies_while_its_call_waits_is_an_error_of_that_call() {
     let tool = "test_input_required_result_elicitation";
     let asked = result(&gateway, 1, tool, first()).await;
     drop(program);
-    let message = call(2, tool, retry(&asked, answers(&asked)))
+    let message = call(2, tool, retry(&asked, &answers(&asked)))
         .send(gateway.address)
         .await
         .message();
