@@ -1,7 +1,6 @@
 #!/bin/bash
 # `make bench`: the engine alone, what happens at scale, open streams, the ways of a call, and the comparison (twenty
-# minutes). With arguments only
-# the comparison, which takes them.
+# minutes). With arguments only the comparison, which takes them.
 set -eu
 cd "$(dirname "$0")/../.."
 export MCP_MANIFOLD_TOOLS="${MCP_MANIFOLD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/mcp-manifold/0.1.0}"
