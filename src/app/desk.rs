@@ -277,6 +277,9 @@ impl Backroom for Desk {
         {
             self.relay.forget(upstream, session);
         }
+        if let Notice::Changed { upstream, kinds } = &notice {
+            self.hub.hearsay().tell(upstream, *kinds);
+        }
         self.binder.notify(notice);
     }
 

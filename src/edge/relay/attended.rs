@@ -5,10 +5,12 @@
 
 use super::{CallStream, Progress, advance, headers, open};
 use crate::edge::http::{HttpError, Media, Response, Target};
+use crate::engine::call::{Kind, Message};
 use crate::engine::exchange::event::CallEvent;
 use crate::engine::exchange::step::{Attended, Resumption};
 use crate::engine::mcp::headers as names;
 use crate::engine::sse::Decoder;
+use crate::engine::stream::Kinds;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
@@ -39,7 +41,8 @@ type Whose = (Arc<str>, Bytes);
 type Pushes = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
 struct Rested {
-    pushes: Pushes,
+    /// `None`: the upstream offers none.
+    pushes: Option<Pushes>,
     since: Instant,
 }
 
@@ -66,14 +69,19 @@ impl Resting {
         drop(over);
     }
 
-    /// Takes the stream of a session. What it said since the last call is of no call.
-    fn take(&self, whose: &Whose) -> Option<Pushes> {
-        let mut pushes = self.streams().remove(whose)?.pushes;
+    /// Takes the stream of a session and what it has said since the last call; `None`: nobody has asked for one yet, or it
+    /// is over.
+    fn take(&self, whose: &Whose) -> Option<(Option<Pushes>, Vec<Bytes>)> {
+        let rested = self.streams().remove(whose)?;
+        let Some(mut pushes) = rested.pushes else {
+            return Some((None, Vec::new()));
+        };
+        let mut late = Vec::new();
         loop {
             match pushes.next().now_or_never() {
-                Some(Some(_)) => {}
+                Some(Some(message)) => late.push(message),
                 Some(None) => return None,
-                None => return Some(pushes),
+                None => return Some((Some(pushes), late)),
             }
         }
     }
@@ -87,15 +95,18 @@ impl Resting {
 /// The call and the session's own stream, which rests when the call is over.
 struct Both {
     call: CallStream,
+    late: VecDeque<Bytes>,
     pushes: Option<Pushes>,
+    /// Whether there is such a stream is known.
+    asked: bool,
     whose: Whose,
     resting: Resting,
 }
 
 impl Drop for Both {
     fn drop(&mut self) {
-        if let Some(pushes) = self.pushes.take() {
-            let since = Instant::now();
+        if self.asked {
+            let (pushes, since) = (self.pushes.take(), Instant::now());
             let whose = self.whose.clone();
             self.resting.streams().insert(whose, Rested { pushes, since });
         }
@@ -111,11 +122,23 @@ pub(super) fn attend(target: Arc<Target>, attended: Attended, resting: Resting) 
             Arc::clone(target.name()),
             Bytes::copy_from_slice(session.unwrap_or_default()),
         );
+        let mut late = VecDeque::new();
         let pushes = match (attended.pushes, resting.take(&whose)) {
             (true, None) => pushes(&target, &headers).await,
-            (_, rested) => rested,
+            (false, None) => None,
+            (_, Some((pushes, between))) => {
+                late.extend(between);
+                pushes
+            }
         };
-        let Attended { call, resume, .. } = attended;
+        // What was said between two calls belongs to neither, but changed lists are news.
+        late.retain(is_news);
+        let Attended {
+            call,
+            resume,
+            pushes: asked,
+            ..
+        } = attended;
         let call: CallStream = match resume {
             None => Box::pin(stream::unfold(Progress::Begin(target, call), advance)),
             Some(resumption) => {
@@ -126,7 +149,9 @@ pub(super) fn attend(target: Arc<Target>, attended: Attended, resting: Resting) 
         };
         Both {
             call,
+            late,
             pushes,
+            asked,
             whose,
             resting,
         }
@@ -139,10 +164,16 @@ impl Stream for Both {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<CallEvent>> {
         // What was pushed was said before what is said now.
+        if let Some(message) = self.late.pop_front() {
+            return Poll::Ready(Some(CallEvent::Pushed(message)));
+        }
         if let Some(pushes) = &mut self.pushes {
             match pushes.as_mut().poll_next(context) {
                 Poll::Ready(Some(message)) => return Poll::Ready(Some(CallEvent::Pushed(message))),
-                Poll::Ready(None) => self.pushes = None,
+                Poll::Ready(None) => {
+                    // It is asked for again next time.
+                    (self.pushes, self.asked) = (None, false);
+                }
                 Poll::Pending => {}
             }
         }
@@ -164,6 +195,11 @@ async fn pushes(target: &Arc<Target>, headers: &HeaderMap) -> Option<Pushes> {
         }
     }
     None
+}
+
+fn is_news(message: &Bytes) -> bool {
+    let message = Message::read(message).map(|message| message.kind);
+    matches!(message, Some(Kind::Notification { method }) if Kinds::of(&method).is_some())
 }
 
 type Reading = (Response, Decoder, VecDeque<Bytes>);

@@ -404,6 +404,8 @@ impl Inner {
                 }
                 return;
             }
+            // For the hub, which the desk tells.
+            Notice::Changed { .. } => return,
             Notice::Return { borrower, .. } => &borrower.upstream,
             Notice::Close { upstream, .. }
             | Notice::Level { upstream, .. }
@@ -419,6 +421,7 @@ impl Inner {
             notice @ Notice::Tell { .. } => return self.say_beside(target, notice),
             notice @ (Notice::Close { .. }
             | Notice::Relist { .. }
+            | Notice::Changed { .. }
             | Notice::Level { .. }
             | Notice::Cancelled { .. }) => notice,
         };
@@ -434,6 +437,7 @@ impl Inner {
             Notice::Close { .. }
             | Notice::Return { .. }
             | Notice::Relist { .. }
+            | Notice::Changed { .. }
             | Notice::Level { .. }
             | Notice::Cancelled { .. } => 0,
         };

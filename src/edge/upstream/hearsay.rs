@@ -24,7 +24,7 @@ struct Rumour {
 
 impl Hearsay {
     /// The upstream says that these lists have changed.
-    pub(super) fn tell(&self, upstream: &Arc<str>, kinds: Kinds) {
+    pub fn tell(&self, upstream: &Arc<str>, kinds: Kinds) {
         let rumour = self.of(upstream);
         {
             let mut known = rumour.kinds.lock().unwrap_or_else(PoisonError::into_inner);

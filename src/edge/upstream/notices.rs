@@ -62,10 +62,12 @@ async fn attempt(target: Arc<Target>, notice: Notice) {
         | Notice::Cancelled { binding, .. }
         | Notice::Tell { binding, .. } => binding,
         Notice::Relist { .. } => return target.doubt(),
+        // Hearsay, which is not passed on here.
+        Notice::Changed { .. } => return,
     };
     let line = Line::new(target, Tie::Session(binding.clone()));
     match &notice {
-        Notice::Relist { .. } => {}
+        Notice::Relist { .. } | Notice::Changed { .. } => {}
         // One that is given back comes here only if there is no room for it.
         Notice::Close { .. } | Notice::Return { .. } => line.delete(TIME).await,
         Notice::Level { level, .. } => {

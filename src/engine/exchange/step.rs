@@ -381,6 +381,13 @@ pub enum Notice {
         /// Which.
         upstream: Arc<str>,
     },
+    /// An upstream says in a client's session that lists have changed: perhaps it says so nowhere else.
+    Changed {
+        /// Who.
+        upstream: Arc<str>,
+        /// Which.
+        kinds: Kinds,
+    },
     /// This borrowed session is free again.
     Return {
         /// By whom.

@@ -145,6 +145,7 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
             let (upstream, uri) = (&subscription.upstream, &subscription.uri);
             writeln!(out, "<= subscribe {} {upstream} {uri} {wanted:?}", session.key.0)
         }
+        Command::Notify(Notice::Changed { upstream, kinds }) => writeln!(out, "<= notify changed {upstream} {kinds:?}"),
         Command::Notify(Notice::Return { borrower, binding }) => {
             let id = binding.id.as_deref().unwrap_or("-");
             writeln!(out, "<= notify return {} {id}", borrower.upstream)

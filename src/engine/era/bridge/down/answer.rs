@@ -62,6 +62,8 @@ pub enum Said {
     Pass,
     /// Goes nowhere.
     Nothing,
+    /// Goes nowhere, but is news: the upstream tells this session with this notification that a list has changed.
+    Changed(Box<str>),
     /// The client is asked for it.
     Asks(Asked),
     /// The request with this raw id is no longer waited for.
@@ -159,10 +161,10 @@ fn notification(terms: &Terms<'_>, message: &Message<'_>, method: &str) -> Said 
         },
         "notifications/tools/list_changed"
         | "notifications/prompts/list_changed"
-        | "notifications/resources/list_changed"
-        | "notifications/resources/updated"
-        | "notifications/tasks/status"
-        | "notifications/elicitation/complete" => Said::Nothing,
+        | "notifications/resources/list_changed" => Said::Changed(method.into()),
+        "notifications/resources/updated" | "notifications/tasks/status" | "notifications/elicitation/complete" => {
+            Said::Nothing
+        }
         _ => Said::Pass,
     }
 }

@@ -10,6 +10,7 @@ use crate::engine::exchange::verdict::{self, Media, Verdict};
 use crate::engine::exchange::{Exchange, Phase};
 use crate::engine::mcp::Era;
 use crate::engine::sse::{self, SseEvent};
+use crate::engine::stream::Kinds;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,6 +185,11 @@ impl Exchange {
                     }
                 }
                 Said::Nothing => {}
+                Said::Changed(method) => {
+                    let upstream = Arc::clone(&under.open.call.upstream.name);
+                    let changed = Kinds::of(&method).map(|kinds| Notice::Changed { upstream, kinds });
+                    step.commands.extend(changed.map(Command::Notify));
+                }
                 Said::Asks(asked) => {
                     under.open.inputs.add(asked);
                     under.open.gathering = true;

@@ -6,7 +6,6 @@ use crate::engine::exchange::call::Outgoing;
 use crate::engine::exchange::step::{Borrower, Notice, Resumption};
 use crate::engine::exchange::verdict::Settled;
 use crate::engine::mcp::Method;
-use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::Binding;
 use crate::engine::sse::{Decoder, SseEvent};
 use bytes::Bytes;
@@ -108,7 +107,7 @@ impl Open {
             method: waiting.request.sender.known.unwrap_or(Method::ToolsCall),
             capabilities: taken.capabilities.clone(),
             logs: taken.level.is_some(),
-            pushes: binding.id.is_some() && (taken.level.is_some() || ClientFlags::read(&taken.capabilities).any()),
+            pushes: binding.id.is_some(),
             answer: None,
             lingered: false,
             place: None,

@@ -193,7 +193,9 @@ impl World {
                     .swap_remove(at.expect("opened for this exchange, and closed once"));
             }
             Command::Notify(Notice::Cancelled { .. }) => assert!(self.made > 0, "nobody was asked"),
-            Command::Notify(Notice::Level { .. } | Notice::Relist { .. } | Notice::Tell { .. })
+            Command::Notify(
+                Notice::Level { .. } | Notice::Relist { .. } | Notice::Tell { .. } | Notice::Changed { .. },
+            )
             | Command::Subscribe { .. } => {}
             Command::Arm(_) => self.armed = true,
             Command::Disarm => self.armed = false,

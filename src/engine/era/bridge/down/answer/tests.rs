@@ -158,7 +158,10 @@ fn only_what_belongs_to_the_call_passes() {
         ("progress", Said::Pass),
         ("vendor/own", Said::Pass),
         ("message", Said::Nothing),
-        ("tools/list_changed", Said::Nothing),
+        (
+            "tools/list_changed",
+            Said::Changed("notifications/tools/list_changed".into()),
+        ),
         ("resources/updated", Said::Nothing),
         ("elicitation/complete", Said::Nothing),
         ("cancelled", Said::Nothing),
