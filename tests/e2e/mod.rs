@@ -15,6 +15,7 @@ mod relays;
 mod sessions;
 mod streams;
 pub(crate) mod tools;
+mod tours;
 mod transparency;
 mod up;
 mod upstreams;

@@ -166,28 +166,36 @@ def sample(declared: Any, prompt: str, params: Json) -> Json:
     return done(text(f"LLM response: {answer.get('content', {}).get('text', '')}"))
 
 
-def elicit(declared: Any, message: str, properties: Json, lead: str, params: Json) -> Json:
+def elicit(declared: Any, message: str, schema: Json, lead: str, params: Json) -> Json:
     if getattr(declared, "elicitation", None) is None:
         return done(text("the client does not support elicitation"), failed=True)
     answer = answers_in(params).get("user")
     if answer is None:
-        schema = {"type": "object", "properties": properties}
         question = {"mode": "form", "message": message, "requestedSchema": schema}
         return ask(user={"method": "elicitation/create", "params": question})
     return done(text(f"{lead}action={answer.get('action')}, content={json.dumps(answer.get('content'))}"))
 
 
-PERSON = {
-    "username": {"type": "string", "description": "User's response"},
-    "email": {"type": "string", "description": "User's email address"},
-}
-DEFAULTS = {
-    "name": {"type": "string", "default": "John Doe"},
-    "age": {"type": "integer", "default": 30},
-    "score": {"type": "number", "default": 95.5},
-    "status": {"type": "string", "enum": ["active", "inactive", "pending"], "default": "active"},
-    "verified": {"type": "boolean", "default": True},
-}
+def obj(properties: Json, **more: Any) -> Json:
+    return {"type": "object", "properties": properties, **more}
+
+
+PERSON = obj(
+    {
+        "username": {"type": "string", "description": "User's response"},
+        "email": {"type": "string", "description": "User's email address"},
+    },
+    required=["username", "email"],
+)
+DEFAULTS = obj(
+    {
+        "name": {"type": "string", "default": "John Doe"},
+        "age": {"type": "integer", "default": 30},
+        "score": {"type": "number", "default": 95.5},
+        "status": {"type": "string", "enum": ["active", "inactive", "pending"], "default": "active"},
+        "verified": {"type": "boolean", "default": True},
+    },
+)
 
 
 def titled(word: str) -> list[Json]:
@@ -196,13 +204,15 @@ def titled(word: str) -> list[Json]:
 
 
 PLAIN = ["option1", "option2", "option3"]
-CHOICES = {
-    "untitledSingle": {"type": "string", "enum": PLAIN},
-    "titledSingle": {"type": "string", "oneOf": titled("Option")},
-    "legacyEnum": {"type": "string", "enum": ["opt1", "opt2", "opt3"], "enumNames": ["One", "Two", "Three"]},
-    "untitledMulti": {"type": "array", "items": {"type": "string", "enum": PLAIN}},
-    "titledMulti": {"type": "array", "items": {"anyOf": titled("Choice")}},
-}
+CHOICES = obj(
+    {
+        "untitledSingle": {"type": "string", "enum": PLAIN},
+        "titledSingle": {"type": "string", "oneOf": titled("Option")},
+        "legacyEnum": {"type": "string", "enum": ["opt1", "opt2", "opt3"], "enumNames": ["One", "Two", "Three"]},
+        "untitledMulti": {"type": "array", "items": {"type": "string", "enum": PLAIN}},
+        "titledMulti": {"type": "array", "items": {"anyOf": titled("Choice")}},
+    },
+)
 
 
 def questions(declared: Any, name: str, arguments: Json) -> dict[str, Any]:
@@ -210,6 +220,7 @@ def questions(declared: Any, name: str, arguments: Json) -> dict[str, Any]:
     message, lead = arguments.get("message", ""), "Elicitation completed: "
     tool = name.removeprefix("test_input_required_result_")
     return {
+        "test_streaming_elicitation": partial(asking, declared, "elicitation"),
         "test_sampling": partial(sample, declared, arguments.get("prompt", "")),
         "test_elicitation": partial(elicit, declared, message, PERSON, "User response: "),
         "test_elicitation_sep1034_defaults": partial(elicit, declared, "Please check the defaults", DEFAULTS, lead),

@@ -8,6 +8,7 @@ import json
 import socket
 import sys
 import warnings
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,12 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 from mcp.shared.exceptions import MCPError
-from mcp_types import ErrorData
+from mcp_types import (
+    ErrorData,
+    NotificationParams,
+    PromptListChangedNotification,
+    ToolListChangedNotification,
+)
 
 sys.dont_write_bytecode = True
 from python_asking import MODERN, Context, Json, answers_in, ask, done, form, questions, text, until_answered
@@ -46,7 +52,8 @@ TOOLS = [tool for tool in catalog("tools") if tool["name"] not in TASKS]
 PROMPTS, RESOURCES, TEMPLATES = catalog("prompts"), catalog("resources"), catalog("templates")
 
 bus = InMemorySubscriptionBus()
-# Legacy sessions that have subscribed, by URI.
+# Legacy sessions: all, and by URI those that have subscribed.
+sessions: list[Any] = []
 subscribers: dict[str, list[Any]] = {}
 
 
@@ -99,9 +106,17 @@ async def updated(uri: str) -> None:
         await session.send_resource_updated(uri)
 
 
-async def changed(event: Any, tell: Any) -> None:
+async def changed(event: Any, notification: Any) -> None:
+    """Tells everybody: a list is the same for all."""
     await bus.publish(event)
-    await tell()
+    for session in sessions:
+        # Whoever is gone does not matter.
+        with suppress(Exception):
+            await session.send_notification(notification)
+
+
+async def greeted(context: Context, _: Any) -> None:
+    sessions.append(context.session)
 
 
 # The methods.
@@ -139,12 +154,10 @@ async def call_tool(context: Context, params: Any) -> Json:
                     )
                 )
             return done(text("The client declared sampling."))
-        case "test_streaming_elicitation":
-            return ask(user_name=form("What is your name?", "name"))
         case "test_trigger_tool_change":
-            await changed(ToolsListChanged(), session.send_tool_list_changed)
+            await changed(ToolsListChanged(), ToolListChangedNotification())
         case "test_trigger_prompt_change":
-            await changed(PromptsListChanged(), session.send_prompt_list_changed)
+            await changed(PromptsListChanged(), PromptListChangedNotification())
         case "touch":
             await updated(arguments.get("uri", ""))
         case "greet":
@@ -296,7 +309,7 @@ class Fixture(Server):
 def fixture() -> Server:
     public = CacheHint(ttl_ms=1000, scope="public")
     cacheable = ("tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read")
-    return Fixture(
+    server = Fixture(
         "python",
         version="1.0.0",
         cache_hints=dict.fromkeys(cacheable, public),
@@ -313,6 +326,8 @@ def fixture() -> Server:
         on_completion=typed(complete),
         on_set_logging_level=nothing,
     )
+    server.add_notification_handler("notifications/initialized", NotificationParams, greeted)
+    return server
 
 
 async def main(port: int, eras: str) -> None:

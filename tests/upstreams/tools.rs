@@ -11,7 +11,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// One red pixel.
@@ -65,10 +65,6 @@ pub(crate) async fn call(
             ContentBlock::text("Reconnection test completed")
         }
         "test_missing_capability" => needs_sampling(&context)?,
-        "test_streaming_elicitation" => {
-            let question = input_required::form("What is your name?", "name", "string");
-            return Ok(input_required::ask(json!({"user_name": question}), None).into());
-        }
         "test_trigger_tool_change" => told(state, Changed::Tools).await,
         "test_trigger_prompt_change" => told(state, Changed::Prompts).await,
         "touch" => {
