@@ -1,4 +1,5 @@
-//! Any events in any order: no panic, nothing is said after the end, and no clean end lets a request pass undecided.
+//! Any events in any order, findings only to what was asked: no panic, nothing is said after the end, and no clean end
+//! lets a request pass undecided.
 #![no_main]
 
 #[path = "../../bench/gateway.rs"]
@@ -9,8 +10,10 @@ use bytes::Bytes;
 use gateway::{Gateway, NOW, Story};
 use libfuzzer_sys::fuzz_target;
 use mcp_manifold::engine::exchange::event::{CallEvent, Finding, HubEvent, UpstreamFailure};
-use mcp_manifold::engine::exchange::step::{End, Reply};
-use mcp_manifold::engine::exchange::{BodyMode, BodyModes, Event, Exchange, Message, RequestHead, ResponseHead};
+use mcp_manifold::engine::exchange::step::{End, Question, Reply};
+use mcp_manifold::engine::exchange::{
+    BodyMode, BodyModes, Command, Event, Exchange, Message, RequestHead, ResponseHead,
+};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::session::{Binding, Client};
 use std::sync::{Arc, LazyLock};
@@ -50,7 +53,8 @@ fuzz_target!(|input: (u8, Vec<(u8, &[u8])>)| {
     let head = Event::Envoy(Message::RequestHeaders(head));
 
     let (mut decided, mut over) = (false, false);
-    for event in std::iter::once(head).chain(rest.into_iter().map(|(kind, bytes)| mk_event(kind, bytes))) {
+    let mut question = None;
+    let mut handle = |event: Event, question: &mut Option<Question>| {
         let left = matches!(event, Event::Closed);
         let step = exchange.handle(event, NOW);
         assert!(!over || step.replies.is_empty(), "a reply after the end");
@@ -61,8 +65,45 @@ fuzz_target!(|input: (u8, Vec<(u8, &[u8])>)| {
             End::Abort => {}
         }
         over |= step.end != End::Open;
+        for command in step.commands {
+            if let Command::Ask(asked) = command {
+                *question = Some(asked);
+            }
+        }
+    };
+    handle(head, &mut question);
+    for (kind, bytes) in rest {
+        let event = match kind % 20 {
+            7..=12 => question.take().map(|asked| Event::Finding(mk_finding(&asked, kind))),
+            _ => Some(mk_event(kind, bytes)),
+        };
+        if let Some(event) = event {
+            handle(event, &mut question);
+        }
     }
 });
+
+/// One of the answers that this question may get.
+fn mk_finding(question: &Question, choice: u8) -> Finding {
+    let often = !choice.is_multiple_of(3);
+    match question {
+        Question::Recall(_) | Question::SetLevel { .. } if often => Finding::Live,
+        Question::Start { .. } if often => Finding::Live,
+        Question::Start { .. } => Finding::SessionsFull,
+        Question::Introduce(_) if often => Finding::Introduced(Arc::new(Client::default()), None),
+        Question::End(_) => Finding::EndWritten(often),
+        Question::Tell { .. } => Finding::Told(often),
+        Question::Bind { .. } | Question::OneShot { .. } | Question::Borrow(_) if often => Finding::Bound(mk_binding()),
+        Question::Recover { .. } | Question::Renew { .. } if often => Finding::Reopened(mk_binding()),
+        Question::Recover { .. } | Question::Renew { .. } if choice.is_multiple_of(2) => Finding::StillThere,
+        Question::OneShot { .. } | Question::Borrow(_) | Question::Recover { .. } | Question::Renew { .. } => {
+            Finding::Unbindable(UpstreamFailure::TimedOut)
+        }
+        Question::Recall(_) | Question::SetLevel { .. } | Question::Introduce(_) | Question::Bind { .. } => {
+            Finding::Ended
+        }
+    }
+}
 
 fn decides(reply: &Reply) -> bool {
     match reply {
@@ -91,12 +132,6 @@ fn mk_event(kind: u8, bytes: &[u8]) -> Event {
         4 => Event::Envoy(Message::ResponseHeaders(mk_head(first))),
         5 => Event::Envoy(Message::ResponseBody { chunk, end }),
         6 => Event::Envoy(Message::ResponseTrailers),
-        7 => Event::Finding(Finding::Live),
-        8 => Event::Finding(Finding::Bound(mk_binding())),
-        9 => Event::Finding(Finding::Reopened(mk_binding())),
-        10 => Event::Finding(Finding::Unbindable(UpstreamFailure::TimedOut)),
-        11 => Event::Finding(Finding::Introduced(Arc::new(Client::default()), None)),
-        12 => Event::Finding(if end { Finding::Ended } else { Finding::StillThere }),
         13 => Event::Call(CallEvent::Head(mk_head(first))),
         14 => Event::Call(CallEvent::Chunk(chunk)),
         15 => Event::Call(if end {
@@ -113,11 +148,10 @@ fn mk_event(kind: u8, bytes: &[u8]) -> Event {
             id: "\"mg:1\"".into(),
             message: chunk,
         },
-        18 => match first % 4 {
+        18 => match first % 3 {
             0 => Event::Timer,
             1 => Event::NoRoom,
-            2 => Event::Cancelled,
-            _ => Event::Finding(Finding::Told(end)),
+            _ => Event::Cancelled,
         },
         _ => Event::Closed,
     }
