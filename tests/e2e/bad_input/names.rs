@@ -8,7 +8,7 @@ use serde_json::json;
 on_both_wirings! {
     async fn an_unknown_method_is_told_by_each_era_in_its_way(shared) {
         let client = shared.gateway.client().await;
-        for method in ["no/such", "tools/lists", "", "tasks/get", "server/Discover"] {
+        for method in ["no/such", "tools/lists", "", "tasks/update", "server/Discover"] {
             let response = client.request(rpc(1, method, &json!({}))).send(shared.gateway.address).await;
             refused(method, &response, 200, -32601, "1");
         }
@@ -30,8 +30,6 @@ on_both_wirings! {
         }
         let response = modern(2, "tools/call", &json!({"name": "nothing"})).send(shared.gateway.address).await;
         refused("modern", &response, 200, -32602, "2");
-        let response = modern(2, "tools/call", &json!({"name": "puppet_echo"})).send(shared.gateway.address).await;
-        refused("of a legacy upstream", &response, 200, -32602, "2");
     }
 
     async fn an_unknown_prompt_is_told_by_name(shared) {

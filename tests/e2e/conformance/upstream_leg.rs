@@ -62,5 +62,6 @@ scenarios! {
     request_state: "sep-2322-client-request-state", "2026-07-28", ["2026-07-28", "2025-11-25"];
     calls: "tools_call", "2026-07-28", ["2026-07-28", "2025-11-25"];
     legacy_calls: "tools_call", "2025-11-25", ["2025-11-25"];
+    retries: "sse-retry", "2025-11-25", ["2025-11-25"];
     older_calls: "tools_call", "2025-06-18", ["2025-11-25"];
 }
