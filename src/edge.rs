@@ -6,6 +6,7 @@ pub mod config_file;
 pub mod envoy;
 pub mod extproc;
 pub mod http;
+pub mod kube;
 pub mod relay;
 pub mod secrets;
 pub mod store;

@@ -17,6 +17,8 @@ pub mod route;
 pub mod session;
 pub mod status;
 
+pub mod assignment;
+
 pub mod era;
 
 pub mod snapshot;

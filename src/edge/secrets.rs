@@ -3,7 +3,7 @@
 //! Nothing is kept here; whoever holds a resolved secret asks for its `fingerprint` again to learn of a change.
 //! Errors name the place, never the value.
 
-use crate::engine::config::Secret;
+use crate::engine::config::{Confidential, Secret};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -58,6 +58,7 @@ pub fn resolve_bytes(secret: &Secret) -> Result<Vec<u8>, SecretError> {
             .ok_or_else(|| SecretError::Unset(name.clone()))?
             .into_encoded_bytes(),
         Secret::File(file) => read(file)?,
+        Secret::Value(Confidential(value)) => value.as_bytes().to_vec(),
     };
     while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         bytes.pop();
@@ -98,6 +99,7 @@ fn place(secret: &Secret) -> String {
     match secret {
         Secret::Env(name) => format!("environment variable {name}"),
         Secret::File(file) => file.display().to_string(),
+        Secret::Value(_) => "what the controller sent".to_owned(),
     }
 }
 

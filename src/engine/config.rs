@@ -15,8 +15,8 @@ pub mod truth;
 mod upstream;
 
 pub use truth::{
-    AccessLog, Audit, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls, Lists, Protocol, Secret,
-    SessionSettings, Timeouts, Upstream, Via,
+    AccessLog, Audit, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls,
+    Lists, Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,
 };
 
 #[cfg(test)]

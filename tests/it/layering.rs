@@ -22,6 +22,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("session", &["mcp"]),
     ("route", &["mcp", "config", "catalog"]),
     ("status", &["mcp", "config"]),
+    ("assignment", &["config", "status"]),
     ("era", &["jsonrpc", "sse", "mcp", "call", "catalog"]),
     (
         "snapshot",

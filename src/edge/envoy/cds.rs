@@ -7,7 +7,7 @@ use super::admin::{Admin, AdminError, Stat};
 use super::bootstrap::RenderError;
 use super::clusters::{Shared, render_clusters};
 use super::private;
-use crate::engine::config::Upstream;
+use crate::engine::config::{Authority, Upstream};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -187,7 +187,12 @@ impl<'a> Authorities<'a> {
         if !upstream.enabled || upstream.url.scheme() != "https" {
             return None;
         }
-        let Some(file) = upstream.ca.as_deref().or(shared.roots.as_deref()) else {
+        let Some(file) = upstream
+            .ca
+            .as_ref()
+            .and_then(Authority::file)
+            .or(shared.roots.as_deref())
+        else {
             return Some(RenderError::NoRoots(upstream.name.clone()).to_string());
         };
         self.problems.entry(file).or_insert_with(|| unusable(file)).clone()

@@ -5,7 +5,7 @@
 
 use super::bootstrap::RenderError;
 use super::template::{self, Fill};
-use crate::engine::config::{Config, Upstream};
+use crate::engine::config::{Authority, Config, Upstream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Host;
@@ -80,7 +80,12 @@ fn cluster(upstream: &Upstream, shared: &Shared, shapes: &Shapes) -> Result<Stri
     if upstream.url.scheme() != "https" {
         return Ok(values.fill(shapes.plain(&host)));
     }
-    let Some(roots) = upstream.ca.as_deref().or(shared.roots.as_deref()) else {
+    let Some(roots) = upstream
+        .ca
+        .as_ref()
+        .and_then(Authority::file)
+        .or(shared.roots.as_deref())
+    else {
         return Err(RenderError::NoRoots(upstream.name.clone()));
     };
     Ok(values

@@ -84,9 +84,16 @@ pub(super) fn system_trust() -> std::io::Result<Trust> {
 /// # Errors
 /// The file is unreadable or holds no certificate.
 pub(super) fn own_trust(file: &Path) -> std::io::Result<Trust> {
-    let pem = std::fs::read(file)?;
+    trust_of(&std::fs::read(file)?)
+}
+
+/// The authorities of PEM text and nobody else.
+///
+/// # Errors
+/// It holds no certificate.
+pub(super) fn trust_of(mut pem: &[u8]) -> std::io::Result<Trust> {
     let mut roots = RootCertStore::empty();
-    for certificate in rustls_pemfile::certs(&mut pem.as_slice()) {
+    for certificate in rustls_pemfile::certs(&mut pem) {
         roots.add(certificate?).map_err(std::io::Error::other)?;
     }
     if roots.is_empty() {

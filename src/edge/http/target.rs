@@ -203,6 +203,7 @@ fn missing(upstream: &config::Upstream, credential: Option<&str>) -> Option<Stri
         (Some(config::Credential { value, .. }), None) => Some(match value {
             config::Secret::Env(name) => format!("environment variable {name}"),
             config::Secret::File(file) => file.display().to_string(),
+            config::Secret::Value(_) => "what the controller sent".to_owned(),
         }),
         (Some(_), Some(_)) | (None, _) => None,
     }
@@ -218,10 +219,16 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), TargetEr
 
 fn trust(upstream: &config::Upstream) -> Result<Trust, TargetError> {
     match &upstream.ca {
-        Some(file) => connect::own_trust(file).map_err(|source| TargetError::Authority {
+        Some(config::Authority::File(file)) => connect::own_trust(file).map_err(|source| TargetError::Authority {
             file: file.clone(),
             source,
         }),
+        Some(config::Authority::Pem(pem)) => {
+            connect::trust_of(pem.as_bytes()).map_err(|source| TargetError::Authority {
+                file: "what the controller sent".into(),
+                source,
+            })
+        }
         None if upstream.url.scheme() == "https" => connect::system_trust().map_err(TargetError::SystemRoots),
         None => connect::no_trust().map_err(TargetError::SystemRoots),
     }

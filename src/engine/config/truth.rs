@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything one configuration file says, defaults filled in.
@@ -56,6 +57,38 @@ pub enum Secret {
     Env(String),
     /// A file; trailing line ends are cut; re-read when it changes.
     File(PathBuf),
+    /// The value itself, as a controller hands it out. No configuration file can say it.
+    Value(Confidential),
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Confidential(pub Arc<str>);
+
+impl Authority {
+    /// The file, if it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Pem(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Confidential {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("(not shown)")
+    }
+}
+
+/// Whom TLS towards an upstream trusts instead of the system's roots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// A PEM file.
+    File(PathBuf),
+    /// PEM text, as a controller hands it out.
+    Pem(Arc<str>),
 }
 
 /// `session:`
@@ -160,8 +193,8 @@ pub struct Upstream {
     pub headers: Vec<(String, String)>,
     /// Timeouts.
     pub timeout: Timeouts,
-    /// PEM file of the certificate authority; default: the system's roots.
-    pub ca: Option<PathBuf>,
+    /// The certificate authority; default: the system's roots.
+    pub ca: Option<Authority>,
     /// False: gone from lists, calls refused, sessions kept.
     pub enabled: bool,
     /// Prefix resource URIs.
@@ -174,6 +207,9 @@ pub struct Upstream {
     pub protocol: Protocol,
     /// Which eras it is asked about.
     pub eras: Eras,
+    /// Where it is reached, as a controller knows it: one of these is dialled instead of the URL's host, and a session
+    /// stays with the address that opened it. Empty: the URL's host is looked up.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// Which eras an upstream may speak: the others are never tried with it.

@@ -1,7 +1,7 @@
 //! What the file says of the upstreams: names, URLs, prefixes, headers, timeouts, and what is not built yet.
 
 use super::file::Findings;
-use super::{Credential, Eras, Protocol, Timeouts, Upstream, Via, gateway, headers, network, raw};
+use super::{Authority, Credential, Eras, Protocol, Timeouts, Upstream, Via, gateway, headers, network, raw};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use url::Url;
@@ -51,13 +51,14 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
         credential,
         headers,
         timeout,
-        ca,
+        ca: ca.map(Authority::File),
         enabled: raw.enabled.unwrap_or(true),
         resources_rewrite: false,
         resources_probe: raw.resources.probe.unwrap_or(false),
         via,
         protocol,
         eras,
+        addresses: Vec::new(),
     })
 }
 

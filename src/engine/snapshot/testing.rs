@@ -121,6 +121,7 @@ pub(crate) fn mk_upstream(name: &str) -> UpstreamBuilder {
             via: Via::Envoy,
             protocol: Protocol::Streamable,
             eras: Eras::Both,
+            addresses: Vec::new(),
         }),
         credential: None,
         catalog: Catalog::default(),

@@ -90,7 +90,7 @@ fn serve_tls_once() -> (SocketAddr, JoinHandle<()>) {
 async fn ask_tls(authority: &str, host: &str) -> Result<u16, HttpError> {
     let (address, server) = serve_tls_once();
     let mut upstream = mk_upstream(&format!("https://{host}:{}/mcp", address.port()));
-    upstream.ca = Some(fixture(authority));
+    upstream.ca = Some(mcp_manifold::engine::config::Authority::File(fixture(authority)));
     let target = Target::new(&upstream, None).expect("a target");
     let answer = target.post(HeaderMap::new(), "{}".into(), DEADLINE).await;
     server.join().expect("no panic");
@@ -119,7 +119,7 @@ async fn an_upstream_is_trusted_by_its_own_authority_only() {
 #[test]
 fn an_authority_that_is_none_is_named() {
     let mut upstream = mk_upstream("https://localhost/mcp");
-    upstream.ca = Some(fixture("make.sh"));
+    upstream.ca = Some(mcp_manifold::engine::config::Authority::File(fixture("make.sh")));
     let Err(TargetError::Authority { file, source }) = Target::new(&upstream, None) else {
         panic!("a shell script is no authority")
     };

@@ -1,0 +1,11 @@
+//! Kubernetes: which objects say what the gateway serves, what is generated for Envoy Gateway, and what is told back.
+//!
+//! ```text
+//! watches (controller) -> index: apply, delete -> plan -> assignment   for the processors (edge/registry)
+//!                                                     |-> objects      applied server-side (controller)
+//!                         reports of processors ------`-> status       patched (controller)
+//! ```
+//! `index`, `plan`, `objects` and the status they lead to are pure: objects in, wishes out. Only `controller` talks to an
+//! API server.
+
+pub mod plan;

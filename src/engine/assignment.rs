@@ -1,0 +1,54 @@
+//! What a controller assigns to the processors of one Envoy gateway, and what each of them reports back. Plain data.
+//!
+//! ```text
+//! Kubernetes objects -> edge/kube (index) -> Assignment -> edge/registry (gRPC) -> app -> snapshot
+//!                       edge/kube (status) <- Report    <- edge/registry        <- app <- discovery
+//! ```
+//! An assignment is whole and consistent: every upstream that an endpoint names is in it. It holds secrets; none of them
+//! is ever printed.
+
+use super::config;
+use super::status::UpstreamStatus;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that the processors of one gateway serve.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Assignment {
+    /// By their id.
+    pub endpoints: BTreeMap<Arc<str>, Arc<Endpoint>>,
+    /// By their name, which is unique over all endpoints. Each belongs to one endpoint.
+    pub upstreams: BTreeMap<Arc<str>, Arc<config::Upstream>>,
+}
+
+/// Several upstreams behind the public routes of one gateway extension or backend object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Part of every session id's signature: it stays the same for as long as the object that describes the endpoint.
+    pub id: Arc<str>,
+    /// The MCP path, starting with `/`.
+    pub path: Arc<str>,
+    /// Host values accepted: lower case, without port; `*.example.com` stands for all names below. Empty: no Host check.
+    pub hosts: Vec<Arc<str>>,
+    /// Origins accepted besides the hosts' own.
+    pub origins: Vec<Arc<str>>,
+    /// The HTTPRoutes, `namespace/name`, whose requests are this endpoint's (attribute `xds.route_name`).
+    pub routes: Vec<Arc<str>>,
+    /// What routes to upstreams require in `x-mcp-route-key`.
+    pub route_key: config::Confidential,
+    /// What session ids are signed with, the current one first. Never empty.
+    pub session_keys: Vec<config::Confidential>,
+    /// Bytes of one request body; `None`: the processor's default.
+    pub body_limit: Option<usize>,
+    /// Names of its upstreams in the order that decides who owns a name: the oldest object first.
+    pub upstreams: Vec<Arc<str>>,
+}
+
+/// What one processor says of an assignment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Which processor: its pod's name, or its host's.
+    pub processor: Arc<str>,
+    /// State of every upstream it serves.
+    pub upstreams: Vec<UpstreamStatus>,
+}
