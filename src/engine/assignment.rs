@@ -52,3 +52,36 @@ pub struct Report {
     /// State of every upstream it serves.
     pub upstreams: Vec<UpstreamStatus>,
 }
+
+/// What the registry tells of the processors of a gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// It follows the gateway from now on. What it serves and how that goes is told next.
+    Connected {
+        /// Which.
+        processor: Arc<str>,
+    },
+    /// A version of the assignment is in force there.
+    Accepted {
+        /// Which.
+        processor: Arc<str>,
+        /// The registry's number of it, as `assign` returned it.
+        version: u64,
+    },
+    /// A version was refused: the one before is still in force.
+    Refused {
+        /// Which.
+        processor: Arc<str>,
+        /// The registry's number of it.
+        version: u64,
+        /// Why.
+        reason: String,
+    },
+    /// How its upstreams are: all of them, whatever changed.
+    Report(Report),
+    /// It does not follow any more; nothing is known of its upstreams.
+    Gone {
+        /// Which.
+        processor: Arc<str>,
+    },
+}
