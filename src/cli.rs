@@ -40,6 +40,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Check(check) => check::run(&check),
         Command::Render(Render::Envoy(envoy)) => render::envoy(&envoy),
+        Command::Render(Render::Crds) => print(&crate::edge::kube::resources::definitions()),
         Command::Status(ask) => ask::status(&ask),
         Command::Tools(ask) => ask::tools(&ask),
         Command::Completions { shell } => print(&completions(shell)),

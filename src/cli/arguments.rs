@@ -127,6 +127,10 @@ pub(super) enum Render {
   mcp-manifold render envoy -f manifold.yaml > envoy.yaml
   mcp-manifold render envoy -f manifold.yaml --body-mode buffered --processor 127.0.0.1:9002")]
     Envoy(RenderEnvoyArguments),
+    /// The custom resources of a cluster, for kubectl
+    #[command(after_help = "Example:
+  mcp-manifold render crds | kubectl apply --server-side -f -")]
+    Crds,
 }
 
 /// `up`

@@ -60,6 +60,7 @@ fn help_and_version_end_with_zero() {
         "mcp-manifold --version",
         "mcp-manifold --help",
         "mcp-manifold render envoy --help",
+        "mcp-manifold render crds --help",
     ] {
         assert_eq!(exit_code(line), 0, "{line}");
     }

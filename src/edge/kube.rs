@@ -9,3 +9,4 @@
 //! API server.
 
 pub mod plan;
+pub mod resources;
