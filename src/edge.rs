@@ -7,6 +7,7 @@ pub mod envoy;
 pub mod extproc;
 pub mod http;
 pub mod kube;
+pub mod registry;
 pub mod relay;
 pub mod secrets;
 pub mod store;

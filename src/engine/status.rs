@@ -59,6 +59,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    const ALL: [Self; 8] = [
+        Self::Ready,
+        Self::Pending,
+        Self::Disabled,
+        Self::Unreachable,
+        Self::Timeout,
+        Self::Unauthorized,
+        Self::ProtocolError,
+        Self::SecretMissing,
+    ];
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+
     /// The same word as in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
