@@ -33,6 +33,7 @@ use crate::edge::upstream::{Binder, Notices, Shelf};
 use crate::edge::{admin, secrets};
 use crate::engine::config::Config;
 use crate::engine::session::SessionStore;
+use crate::engine::snapshot::Routing;
 use crate::engine::snapshot::fold::EndpointSettings;
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -105,6 +106,8 @@ impl Gateway {
         let store = Arc::new(store);
         let settings = EndpointSettings {
             id: "default".into(),
+            routes: Vec::new(),
+            routing: Routing::Cluster,
             keys: folder::session_keys(&config)?,
             route_key: route_key.into(),
             config: Arc::clone(&config),

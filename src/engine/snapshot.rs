@@ -37,9 +37,14 @@ pub struct Endpoint {
     pub id: Arc<str>,
     /// Of `id`.
     pub hash: EndpointHash,
+    /// The HTTPRoutes, `namespace/name`, whose requests are this endpoint's. Empty: it is chosen by path.
+    pub routes: Vec<Arc<str>>,
+    /// How calls get to their upstreams.
+    pub routing: Routing,
     /// The MCP path.
     pub path: Arc<str>,
-    /// Host values accepted besides loopback, lower case, without port. Empty together with `any_host`.
+    /// Host values accepted besides loopback, lower case, without port; `*.` in front stands for all names below. Empty
+    /// together with `any_host`.
     pub hosts: Vec<String>,
     /// No Host check (cluster without hosts).
     pub any_host: bool,
@@ -63,6 +68,16 @@ pub struct Endpoint {
     pub initialize: [Bytes; 4],
     /// `result` of `server/discover`.
     pub discover: Bytes,
+}
+
+/// How Envoy finds the upstream of a call that the processor has decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Routing {
+    /// `cluster_header`, in plain Envoy: the processor sets the path too.
+    #[default]
+    Cluster,
+    /// A route that matches the public path and `x-mcp-upstream`, on Envoy Gateway: the route rewrites host and path.
+    Route,
 }
 
 /// One upstream, as calls need it.

@@ -6,6 +6,7 @@ use mcp_manifold::engine::config::{Config, file};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ServerFlags;
 use mcp_manifold::engine::session::Keys;
+use mcp_manifold::engine::snapshot::Routing;
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
 use std::path::Path;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ fn mk_gateway() -> (EndpointSettings, Vec<UpstreamInput>) {
     let inputs = inputs.collect();
     let settings = EndpointSettings {
         id: "default".into(),
+        routes: Vec::new(),
+        routing: Routing::Cluster,
         keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
         route_key: "route-key".into(),
         config: Arc::new(config),

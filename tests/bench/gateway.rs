@@ -12,8 +12,8 @@ use mcp_manifold::engine::exchange::{
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::{ClientFlags, ServerFlags};
 use mcp_manifold::engine::session::{Binding, Claims, Keys, SessionKey, Timestamp};
-use mcp_manifold::engine::snapshot::Snapshot;
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
+use mcp_manifold::engine::snapshot::{Routing, Snapshot};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -97,6 +97,7 @@ impl Gateway {
             tie: Binding {
                 id: Some("7c4fd5f8-7c15-4f39-8cc0-605cedc83500".into()),
                 version: Version::V2025_11_25,
+                address: None,
             },
             snapshot,
         }
@@ -221,6 +222,8 @@ upstreams:
     let config = file::parse(yaml, Path::new("/"), Path::new("/state")).expect("the configuration is valid");
     EndpointSettings {
         id: "default".into(),
+        routes: Vec::new(),
+        routing: Routing::Cluster,
         keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
         route_key: "9f8e7d6c5b4a39281706f5e4d3c2b1a0".into(),
         config: Arc::new(config),

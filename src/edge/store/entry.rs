@@ -8,6 +8,7 @@ use crate::engine::session::store::SUBSCRIPTIONS;
 use crate::engine::session::{Binding, Client, Level, SessionKey, Subscription, Timestamp, Wanted};
 use dashmap::DashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -105,6 +106,8 @@ pub(super) struct Tie {
     pub(super) upstream: Arc<str>,
     pub(super) id: Option<Arc<str>>,
     pub(super) version: Version,
+    /// Boxed: most have none.
+    pub(super) address: Option<Box<SocketAddr>>,
 }
 
 impl Tie {
@@ -113,6 +116,7 @@ impl Tie {
             upstream,
             id: binding.id,
             version: binding.version,
+            address: binding.address.map(Box::new),
         }
     }
 
@@ -120,6 +124,7 @@ impl Tie {
         Binding {
             id: self.id.clone(),
             version: self.version,
+            address: self.address.as_deref().copied(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A session as bytes in the journal. Pure.
 //!
 //! ```text
-//! live:  1 | expires 8 | client 16 | level 1+n | ties: (name 2+n | version 10 | 0, or 1 and id 4+n)*
+//! live:  1 | expires 8 | client 16 | level 1+n | ties: (name 2+n | version 10 | end)*
+//! end:   0, or 1 and id 4+n, or 2 and id 4+n and address 1+n
 //! ended: 2 | expires 8
 //! live, with subscriptions: 3 | expires 8 | client 16 | level 1+n | number 2 | (name 2+n | URI 4+n)* | ties
 //! ```
@@ -13,6 +14,8 @@ use super::entry::{Entry, Tie};
 use super::intern::ClientHash;
 use crate::engine::mcp::Version;
 use crate::engine::session::{Binding, Level, Subscription, Timestamp};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 const LIVE: u8 = 1;
 const ENDED: u8 = 2;
@@ -89,9 +92,14 @@ fn encode_tie(tie: &Tie, out: &mut Vec<u8>) {
     out.extend(tie.version.as_str().bytes());
     let Some(id) = &tie.id else { return out.push(0) };
     let id_len = u32::try_from(id.len()).unwrap_or(u32::MAX);
-    out.push(1);
+    out.push(if tie.address.is_some() { 2 } else { 1 });
     out.extend(id_len.to_be_bytes());
     out.extend(id.bytes().take(id_len as usize));
+    if let Some(address) = &tie.address {
+        let address = address.to_string();
+        out.push(address.len() as u8);
+        out.extend(address.bytes());
+    }
 }
 
 /// Reads a record.
@@ -168,15 +176,23 @@ impl<'a> Reader<'a> {
     fn tie(&mut self) -> Option<(&'a str, Binding)> {
         let name = self.name()?;
         let version = Version::parse(self.text(VERSION_LEN)?)?;
-        let id = match self.byte()? {
-            0 => None,
-            1 => {
-                let id_len = u32::from_be_bytes(self.array()?);
-                Some(self.text(id_len as usize)?.into())
-            }
+        let (id, address) = match self.byte()? {
+            0 => (None, None),
+            1 => (Some(self.id()?), None),
+            2 => (Some(self.id()?), Some(self.address()?)),
             _ => return None,
         };
-        Some((name, Binding { id, version }))
+        Some((name, Binding { id, version, address }))
+    }
+
+    fn id(&mut self) -> Option<Arc<str>> {
+        let len = u32::from_be_bytes(self.array()?);
+        Some(self.text(len as usize)?.into())
+    }
+
+    fn address(&mut self) -> Option<SocketAddr> {
+        let len = self.byte()?;
+        self.text(len.into())?.parse().ok()
     }
 }
 

@@ -80,6 +80,7 @@ async fn initialize(
         binding: Binding {
             id: reply.session,
             version: agreed.ok_or(Failure::Version(result.protocol_version))?,
+            address: None,
         },
         capabilities: capabilities.into(),
         flags: ServerFlags::read(capabilities),

@@ -123,6 +123,7 @@ mod tests {
         Binding {
             id: Some(id.into()),
             version: Version::V2025_11_25,
+            address: None,
         }
     }
 

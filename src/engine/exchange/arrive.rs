@@ -21,7 +21,7 @@ impl Exchange {
         if let Some(setting) = unserved(self.modes) {
             return self.reject(&Reject::Wiring(setting), None);
         }
-        let (endpoint, verb) = match door::enter(&self.snapshot, &head.headers) {
+        let (endpoint, verb) = match door::enter(&self.snapshot, &head) {
             Ok(entered) => entered,
             Err(reject) => return self.reject(&reject, None),
         };

@@ -1,6 +1,6 @@
 //! What can be refused or known from request headers alone: path, Host, Origin, HTTP method, media types, Accept.
 
-use super::event::Headers;
+use super::event::{Headers, RequestHead};
 use super::reject::{Looking, Reject};
 use crate::engine::snapshot::{Endpoint, Snapshot};
 use std::sync::Arc;
@@ -26,26 +26,9 @@ pub(super) enum Accepts {
 }
 
 /// Chooses the endpoint and checks what the specification and our limits ask of headers.
-pub(super) fn enter(snapshot: &Snapshot, headers: &Headers) -> Result<(Arc<Endpoint>, Verb), Reject> {
-    let target = headers.text(":path").unwrap_or("");
-    let path = target.split(['?', '#']).next().unwrap_or("");
-    let host = host_of(
-        headers
-            .text(":authority")
-            .or_else(|| headers.text("host"))
-            .unwrap_or(""),
-    );
-    let mut at_path = snapshot
-        .endpoints
-        .iter()
-        .filter(|endpoint| &*endpoint.path == path)
-        .peekable();
-    if at_path.peek().is_none() {
-        return Err(Reject::NoEndpoint(Looking::of(path)));
-    }
-    let Some(endpoint) = at_path.find(|endpoint| serves(endpoint, &host)) else {
-        return Err(Reject::Forbidden("Host is not served here"));
-    };
+pub(super) fn enter(snapshot: &Snapshot, head: &RequestHead) -> Result<(Arc<Endpoint>, Verb), Reject> {
+    let headers = &head.headers;
+    let endpoint = endpoint(snapshot, head)?;
     let trusted = |origin| std::str::from_utf8(origin).is_ok_and(|origin| trusts(endpoint, origin));
     if !headers.all("origin").all(trusted) {
         return Err(Reject::Forbidden("Origin is not allowed"));
@@ -57,6 +40,48 @@ pub(super) fn enter(snapshot: &Snapshot, headers: &Headers) -> Result<(Arc<Endpo
         _ => return Err(Reject::MethodNotAllowed),
     };
     Ok((Arc::clone(endpoint), verb))
+}
+
+/// By the route that Envoy chose, where endpoints have routes of their own; else by path. Then by host.
+fn endpoint<'a>(snapshot: &'a Snapshot, head: &RequestHead) -> Result<&'a Arc<Endpoint>, Reject> {
+    let target = head.headers.text(":path").unwrap_or("");
+    let path = target.split(['?', '#']).next().unwrap_or("");
+    let route = head.route.as_deref().and_then(http_route);
+    let mut here = snapshot
+        .endpoints
+        .iter()
+        .filter(|endpoint| &*endpoint.path == path && (endpoint.routes.is_empty() || has_route(endpoint, route)))
+        .peekable();
+    if here.peek().is_none() {
+        return Err(nowhere(snapshot, path, route));
+    }
+    let authority = head.headers.text(":authority").or_else(|| head.headers.text("host"));
+    let host = host_of(authority.unwrap_or(""));
+    here.find(|endpoint| serves(endpoint, &host))
+        .ok_or(Reject::Forbidden("Host is not served here"))
+}
+
+/// No endpoint takes the request. One that came by another route than an endpoint's own means to go around the gateway:
+/// straight to an upstream's route, with a key that only the processor should know.
+fn nowhere(snapshot: &Snapshot, path: &str, route: Option<&str>) -> Reject {
+    let routed = snapshot.endpoints.iter().any(|endpoint| !endpoint.routes.is_empty());
+    match (routed, route) {
+        (true, None) => Reject::Wiring("request_attributes without xds.route_name"),
+        (true, Some(_)) => Reject::Forbidden("Route is not served here"),
+        (false, _) => Reject::NoEndpoint(Looking::of(path)),
+    }
+}
+
+/// `namespace/name` out of `httproute/<namespace>/<name>/rule/...`, as Envoy Gateway names its routes.
+fn http_route(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix("httproute/")?;
+    let (namespace, after) = rest.split_once('/')?;
+    let name = after.split('/').next()?;
+    rest.get(..namespace.len() + 1 + name.len())
+}
+
+fn has_route(endpoint: &Endpoint, route: Option<&str>) -> bool {
+    route.is_some_and(|route| endpoint.routes.iter().any(|own| **own == *route))
 }
 
 /// Checks what only a POST must say of its body.
@@ -115,7 +140,15 @@ fn host_of(authority: &str) -> String {
 }
 
 fn serves(endpoint: &Endpoint, host: &str) -> bool {
-    endpoint.any_host || is_loopback(host) || endpoint.hosts.iter().any(|known| known == host)
+    endpoint.any_host || is_loopback(host) || endpoint.hosts.iter().any(|known| is_host(known, host))
+}
+
+/// `*.example.com` stands for every name below, not for `example.com` itself (Gateway API, Hostname).
+fn is_host(known: &str, host: &str) -> bool {
+    match known.strip_prefix('*') {
+        Some(domain) => host.len() > domain.len() && host.ends_with(domain),
+        None => known == host,
+    }
 }
 
 /// Origins: loopback on any port, or one of the endpoint's. `null` and unreadable ones are foreign.

@@ -87,6 +87,7 @@ impl Exchange {
                 let binding = Binding {
                     id: None,
                     version: speech.version,
+                    address: None,
                 };
                 self.go(request, calls, binding)
             }
@@ -104,6 +105,7 @@ impl Exchange {
                 let binding = Binding {
                     id: None,
                     version: speech.version,
+                    address: None,
                 };
                 self.go(request, calls, binding)
             }
@@ -145,6 +147,7 @@ impl Exchange {
                 let binding = Binding {
                     id: None,
                     version: version.unwrap_or(crate::engine::mcp::Version::NEWEST_LEGACY),
+                    address: None,
                 };
                 self.go(request, calls, binding)
             }

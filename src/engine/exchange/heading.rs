@@ -6,7 +6,7 @@ use super::step::{HeaderName, HeaderWork};
 use crate::engine::mcp::Era;
 use crate::engine::mcp::headers::{self, encode_value};
 use crate::engine::session::Binding;
-use crate::engine::snapshot::Endpoint;
+use crate::engine::snapshot::{Endpoint, Routing};
 use bytes::Bytes;
 
 const TO_UPSTREAM_NEVER: [&[u8]; 6] = [
@@ -28,7 +28,11 @@ pub(super) fn request_headers(
     client: &Headers,
 ) -> HeaderWork {
     let mut set: Vec<(HeaderName, Bytes)> = Vec::with_capacity(8 + call.upstream.headers.len());
-    set.push((":path".into(), call.upstream.path.clone()));
+    match endpoint.routing {
+        Routing::Cluster => set.push((":path".into(), call.upstream.path.clone())),
+        // The route is chosen again, by the public path; it rewrites the path itself.
+        Routing::Route => {}
+    }
     set.push(("x-mcp-upstream".into(), call.upstream.cluster.clone()));
     set.push(("x-mcp-route-key".into(), endpoint.route_key.clone()));
     set.push(("accept".into(), Bytes::from_static(BOTH_TYPES)));
@@ -59,6 +63,7 @@ pub(super) fn request_headers(
         (None, Some(_)) => remove.push(headers::SESSION_ID.into()),
         (None, None) => {}
     }
+    set.extend(endpoint_header(binding));
     set.extend_from_slice(&call.upstream.headers);
     for (name, _) in client.select(|name| TO_UPSTREAM_NEVER.contains(&name) || name.starts_with(b"x-mcp-")) {
         if !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
@@ -71,6 +76,12 @@ pub(super) fn request_headers(
         clear_route: true,
         metadata: None,
     }
+}
+
+/// Who of several at the same URL holds the session: read by Envoy's load balancer, and by our own connections.
+fn endpoint_header(binding: &Binding) -> Option<(HeaderName, Bytes)> {
+    let address = binding.address?;
+    Some((headers::ENDPOINT.into(), address.to_string().into()))
 }
 
 /// What says how one connection is used, or how a message is framed on it (RFC 9110, 7.6.1).
@@ -106,6 +117,7 @@ pub(super) fn own_headers(call: &Outgoing, era: Era, binding: &Binding) -> Vec<(
     if let Some(id) = &binding.id {
         own.push((headers::SESSION_ID.into(), Bytes::copy_from_slice(id.as_bytes())));
     }
+    own.extend(endpoint_header(binding));
     match era {
         Era::Legacy => own.push((
             headers::PROTOCOL_VERSION.into(),

@@ -98,7 +98,14 @@ fn named(endpoint: &Endpoint, name: &str) -> Option<Addressee> {
         // It issues no session ids: there is no tie, and none is needed.
         Some(speech) if !speech.stateful => {
             let (id, version) = (None, speech.version);
-            Some(Addressee::Stateless(name, Binding { id, version }))
+            Some(Addressee::Stateless(
+                name,
+                Binding {
+                    id,
+                    version,
+                    address: None,
+                },
+            ))
         }
         Some(_) | None => Some(Addressee::Upstream(name)),
     }

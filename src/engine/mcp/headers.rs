@@ -12,6 +12,8 @@ pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 pub const METHOD: &str = "mcp-method";
 /// `mcp-name` (SEP-2243)
 pub const NAME: &str = "mcp-name";
+/// Ours: the address, `ip:port`, that a call has to go to because it holds the session.
+pub const ENDPOINT: &str = "x-mcp-endpoint";
 
 const OPEN: &str = "=?base64?";
 const CLOSE: &str = "?=";

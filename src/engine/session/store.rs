@@ -4,6 +4,7 @@
 //! is not known. Writing it down happens behind the trait, off the call path.
 
 use super::{SessionKey, Timestamp};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What a client said of itself at initialize, raw. Interned: a thousand sessions of one client share it.
@@ -31,6 +32,20 @@ pub struct Binding {
     pub id: Option<Arc<str>>,
     /// Agreed in that handshake.
     pub version: crate::engine::mcp::Version,
+    /// Who of several at the same URL opened it: its calls go there. `None`: there is nothing to choose.
+    pub address: Option<SocketAddr>,
+}
+
+impl Binding {
+    /// To an upstream that issues no session ids.
+    #[must_use]
+    pub const fn stateless(version: crate::engine::mcp::Version) -> Self {
+        Self {
+            id: None,
+            version,
+            address: None,
+        }
+    }
 }
 
 /// `logging/setLevel`, RFC 5424 words.

@@ -16,7 +16,7 @@ use super::face::{Freshness, Merged, Side, face};
 use super::hello::{self, Chorus, Voice};
 use super::part::{Naming, Part};
 use super::upstream::Made;
-use super::{Endpoint, Face, Snapshot, UpstreamIndex};
+use super::{Endpoint, Face, Routing, Snapshot, UpstreamIndex};
 use crate::engine::catalog::{Catalog, Kind};
 use crate::engine::config;
 use crate::engine::mcp::{Era, Version};
@@ -37,6 +37,10 @@ pub struct EndpointSettings {
     pub keys: Keys,
     /// See [`super::Endpoint::route_key`].
     pub route_key: Arc<str>,
+    /// See [`super::Endpoint::routes`].
+    pub routes: Vec<Arc<str>>,
+    /// See [`super::Endpoint::routing`].
+    pub routing: Routing,
     /// Everything else.
     pub config: Arc<config::Config>,
 }
@@ -143,6 +147,8 @@ impl Folder {
         Endpoint {
             id: Arc::clone(&settings.id),
             hash: EndpointHash::of(&settings.id),
+            routes: settings.routes.clone(),
+            routing: settings.routing,
             path: config.path.as_str().into(),
             hosts: config.hosts.iter().cloned().chain(public_host).collect(),
             any_host: false,

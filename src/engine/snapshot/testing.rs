@@ -1,7 +1,7 @@
 //! Builders for tests: listings, upstreams, whole snapshots. What a test does not say is sensible.
 
-use super::Snapshot;
 use super::fold::{EndpointSettings, Folder, UpstreamInput};
+use super::{Routing, Snapshot};
 use crate::engine::catalog::{Catalog, Item, Kind, Listing};
 use crate::engine::config::{
     Audit, Config, Credential, EnvoySettings, Eras, Limits, Lists, Protocol, Secret, SessionSettings, Timeouts,
@@ -47,6 +47,8 @@ pub(crate) fn mk_inputs(upstreams: &[UpstreamBuilder]) -> Vec<UpstreamInput> {
 pub(crate) fn mk_settings() -> EndpointSettings {
     EndpointSettings {
         id: "default".into(),
+        routes: Vec::new(),
+        routing: Routing::Cluster,
         keys: Keys::derive(&[b"a secret of the tests".to_vec()]).expect("there is one secret"),
         route_key: "route-key".into(),
         config: Arc::new(mk_config()),

@@ -175,5 +175,6 @@ fn mk_binding() -> Binding {
     Binding {
         id: Some("theirs".into()),
         version: Version::V2025_11_25,
+        address: None,
     }
 }

@@ -16,8 +16,8 @@ use mcp_manifold::engine::exchange::{Finding, Parked, Record};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ServerFlags;
 use mcp_manifold::engine::session::{Keys, SessionKey, Subscription, Timestamp, Wanted};
-use mcp_manifold::engine::snapshot::Snapshot;
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
+use mcp_manifold::engine::snapshot::{Routing, Snapshot};
 use std::future::{Ready, ready};
 use std::path::Path;
 use std::sync::Arc;
@@ -183,6 +183,8 @@ fn snapshot() -> Arc<Snapshot> {
     };
     let settings = EndpointSettings {
         id: "default".into(),
+        routes: Vec::new(),
+        routing: Routing::Cluster,
         keys: Keys::derive(&[b"a secret of the tests".to_vec()]).expect("one secret"),
         route_key: "key".into(),
         config: Arc::new(config),

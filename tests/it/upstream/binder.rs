@@ -265,6 +265,7 @@ async fn a_level_that_comes_late_is_told_in_the_session_that_is_open() {
         binding: Binding {
             id: Some("session-1".into()),
             version: Version::V2025_11_25,
+            address: None,
         },
         level: Level::Warning,
     });
@@ -283,6 +284,7 @@ async fn a_cancelled_call_is_told_to_its_upstream() {
         binding: Binding {
             id: Some("session-1".into()),
             version: Version::V2025_11_25,
+            address: None,
         },
         id: r#""call-1""#.into(),
     });

@@ -69,7 +69,7 @@ async fn a_question_may_be_answered_later() {
 async fn a_relay_says_what_its_call_brings() {
     let mut stage = Stage::new();
     let version = Version::V2025_11_25;
-    stage.backroom.will_find(Finding::Bound(Binding { id: None, version }));
+    stage.backroom.will_find(Finding::Bound(Binding::stateless(version)));
     stage.say(head("POST", false));
     stage.say(body(SEARCH, true));
     assert!(stage.poll().is_pending(), "the call runs");
@@ -87,7 +87,7 @@ async fn a_relay_says_what_its_call_brings() {
 async fn a_relay_cut_in_the_middle_of_a_document_ends_with_an_error() {
     let mut stage = Stage::new();
     let version = Version::V2025_11_25;
-    stage.backroom.will_find(Finding::Bound(Binding { id: None, version }));
+    stage.backroom.will_find(Finding::Bound(Binding::stateless(version)));
     stage.say(head("POST", false));
     stage.say(body(SEARCH, true));
     assert!(stage.poll().is_pending(), "the call runs");
@@ -110,7 +110,7 @@ async fn a_relay_cut_in_the_middle_of_a_document_ends_with_an_error() {
 async fn a_call_is_read_only_as_fast_as_its_replies_are_taken() {
     let mut stage = Stage::new();
     let version = Version::V2025_11_25;
-    stage.backroom.will_find(Finding::Bound(Binding { id: None, version }));
+    stage.backroom.will_find(Finding::Bound(Binding::stateless(version)));
     stage.say(head("POST", false));
     stage.say(body(SEARCH, true));
     assert!(stage.poll().is_pending(), "the call runs");
@@ -134,7 +134,7 @@ async fn a_call_is_read_only_as_fast_as_its_replies_are_taken() {
 async fn a_collected_answer_counts_and_one_without_room_is_refused() {
     let mut stage = Stage::new();
     let version = Version::V2025_11_25;
-    stage.backroom.will_find(Finding::Bound(Binding { id: None, version }));
+    stage.backroom.will_find(Finding::Bound(Binding::stateless(version)));
     let mut first = head("POST", false);
     first.protocol_config = Some(modes(2, 0));
     stage.say(first);
@@ -158,6 +158,7 @@ async fn what_a_later_question_has_replaced_is_not_answered_any_more() {
     let tied = |id: &str| Binding {
         id: Some(id.into()),
         version: Version::V2025_11_25,
+        address: None,
     };
     let mut stage = Stage::with(Arc::clone(&snapshot));
     stage.backroom.will_find(Finding::Bound(tied("of-a")));
@@ -214,6 +215,7 @@ async fn a_dropped_relay_closes_what_it_opened() {
     let binding = Binding {
         id: Some("theirs".into()),
         version: Version::V2025_11_25,
+        address: None,
     };
     stage.backroom.will_find(Finding::Bound(binding));
     stage.say(head("POST", false));

@@ -19,6 +19,7 @@ fn mk_binding(id: &str) -> Binding {
     Binding {
         id: Some(id.into()),
         version: Version::V2025_06_18,
+        address: None,
     }
 }
 

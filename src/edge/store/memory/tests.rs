@@ -14,6 +14,7 @@ fn mk_binding(id: &str) -> Binding {
     Binding {
         id: Some(id.into()),
         version: Version::V2025_11_25,
+        address: None,
     }
 }
 

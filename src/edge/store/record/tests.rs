@@ -12,9 +12,19 @@ fn any_level() -> impl Strategy<Value = Option<Level>> {
     ]))
 }
 
-fn any_tie() -> impl Strategy<Value = (String, Option<String>, Version)> {
+/// Only a session has an address that it stays with.
+fn any_tie() -> impl Strategy<Value = (String, Option<String>, Version, Option<SocketAddr>)> {
     let version = prop::sample::select(Version::ALL.to_vec());
-    ("[a-z0-9.-]{1,20}", prop::option::of(".{0,80}"), version)
+    let tie = (
+        "[a-z0-9.-]{1,20}",
+        prop::option::of(".{0,80}"),
+        version,
+        any::<Option<SocketAddr>>(),
+    );
+    tie.prop_map(|(name, id, version, address)| {
+        let address = address.filter(|_| id.is_some());
+        (name, id, version, address)
+    })
 }
 
 proptest! {
@@ -28,8 +38,8 @@ proptest! {
     ) {
         let mut live = Live::new(Timestamp(expires), Timestamp(0), Arc::default());
         live.level = level;
-        for (upstream, id, version) in &ties {
-            let binding = Binding { id: id.as_deref().map(Arc::from), version: *version };
+        for (upstream, id, version, address) in &ties {
+            let binding = Binding { id: id.as_deref().map(Arc::from), version: *version, address: *address };
             live.insert(Tie::new(upstream.as_str().into(), binding));
         }
         for (upstream, uri) in &subscriptions {

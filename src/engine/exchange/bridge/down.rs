@@ -147,7 +147,14 @@ impl Exchange {
             }
             None => {
                 let (id, version) = (None, speech.version);
-                self.down_begin(*waiting, Binding { id, version })
+                self.down_begin(
+                    *waiting,
+                    Binding {
+                        id,
+                        version,
+                        address: None,
+                    },
+                )
             }
         }
     }

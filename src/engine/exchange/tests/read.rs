@@ -87,6 +87,7 @@ pub(super) fn binding(id: &str, version: &str) -> Binding {
     Binding {
         id: (id != "-").then(|| id.into()),
         version: Version::parse(version).expect("a version"),
+        address: None,
     }
 }
 

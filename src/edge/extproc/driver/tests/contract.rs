@@ -80,6 +80,7 @@ fn finding(question: &str, well: bool) -> Finding {
     let binding = Binding {
         id: Some("theirs".into()),
         version: Version::V2025_11_25,
+        address: None,
     };
     match (question, well) {
         ("bind", true) => Finding::Bound(binding),

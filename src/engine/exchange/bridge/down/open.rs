@@ -232,6 +232,7 @@ impl Open {
             binding: Binding {
                 id: None,
                 version: crate::engine::mcp::Version::NEWEST_LEGACY,
+                address: None,
             },
             body: Bytes::new(),
             digest: None,

@@ -208,6 +208,7 @@ impl World {
         let tied = |id: Option<&str>| Binding {
             id: id.map(Into::into),
             version: Version::V2025_06_18,
+            address: None,
         };
         let failed = Finding::Unbindable(UpstreamFailure::Unreachable);
         Some(match (question, choice % 8) {
