@@ -3,7 +3,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use kube::core::{ApiResource, NamespaceResourceScope, TypeMeta};
+use kube::core::{ApiResource, DynamicResourceScope, TypeMeta};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -40,7 +40,7 @@ impl<Spec, Status> Custom<Spec, Status> {
 
 impl<Spec, Status> Resource for Custom<Spec, Status> {
     type DynamicType = ApiResource;
-    type Scope = NamespaceResourceScope;
+    type Scope = DynamicResourceScope;
 
     fn kind(resource: &ApiResource) -> Cow<'_, str> {
         resource.kind.as_str().into()
