@@ -8,5 +8,6 @@
 //! `index`, `plan`, `objects` and the status they lead to are pure: objects in, wishes out. Only `controller` talks to an
 //! API server.
 
+pub mod index;
 pub mod plan;
 pub mod resources;

@@ -3,6 +3,7 @@
 
 use crate::engine::config;
 use gateway_api::httproutes::{HttpRouteRules, HttpRouteRulesMatches};
+use std::fmt;
 use std::sync::Arc;
 
 /// Where an object stands.
@@ -12,6 +13,12 @@ pub struct Place {
     pub namespace: Arc<str>,
     /// Its name.
     pub name: Arc<str>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.name)
+    }
 }
 
 /// An object that something is made for: it is named in labels, events and owner references.

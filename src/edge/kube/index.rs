@@ -1,0 +1,372 @@
+//! What the objects of a cluster come to: objects in, plans, assignments and statuses out. Pure.
+//!
+//! ```text
+//! apply, delete -> store <---- reads ---- extension <-reads- registration      units: answers of one object each
+//!                    |                        |                  |
+//!                    `-> units that have      `--> assembly <----'             of one Gateway: plan, assignment
+//!                        read it: dirty                |
+//! told ------------------------------> heard ----> status                      conditions, events
+//! ```
+//! A unit is resolved anew only if something it has read has changed, and an answer that comes out as before goes no
+//! further. So one change among a thousand registrations costs one resolution, and one Gateway put together.
+
+mod assembly;
+pub mod changes;
+mod conditions;
+mod extension;
+mod grants;
+mod heard;
+mod listeners;
+mod names;
+pub mod object;
+mod parents;
+mod problem;
+mod registration;
+pub mod services;
+mod status;
+mod store;
+mod telling;
+mod trust;
+mod written;
+
+pub use changes::{Changes, Note, Status, StatusChange, Weight};
+pub use extension::OWN_ROUTE;
+pub use object::{Key, Kind, Object, place};
+pub use registration::DIRECT_ACCESS;
+
+use super::plan::{self, Place};
+use crate::engine::assignment::{Assignment, Told};
+use crate::engine::config::Confidential;
+use heard::{Concerns, Heard};
+use k8s_openapi::jiff::SignedDuration;
+use problem::Problem;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use store::{Reader, Store, Topic, Unit};
+use written::Written;
+
+/// A point in time, as Kubernetes writes it.
+pub type Timestamp = k8s_openapi::jiff::Timestamp;
+
+/// What does not change while the controller runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `controllerName` of the GatewayClasses whose Gateways are served.
+    pub class_controller: String,
+    /// The cluster's DNS domain.
+    pub cluster_domain: String,
+    /// How long the word of a processor that is gone still counts, and of a status that an earlier controller wrote.
+    pub grace: SignedDuration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            class_controller: "gateway.envoyproxy.io/gatewayclass-controller".to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
+            grace: SignedDuration::from_secs(10),
+        }
+    }
+}
+
+/// The secrets of one Gateway's processors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// What routes to upstreams require in `x-mcp-route-key`.
+    pub route_key: Confidential,
+    /// What session ids are signed with, the current one first. Never empty.
+    pub session_keys: Vec<Confidential>,
+}
+
+/// What each unit came to.
+#[derive(Debug, Default)]
+struct Answers {
+    extensions: BTreeMap<Place, Arc<extension::Answer>>,
+    registrations: BTreeMap<Place, Arc<registration::Answer>>,
+}
+
+/// One Gateway as it is served.
+#[derive(Debug, Default)]
+struct Served {
+    members: BTreeSet<Unit>,
+    plan: Option<Arc<plan::Gateway>>,
+    assignment: Option<Arc<Assignment>>,
+    refused: BTreeMap<Unit, Problem>,
+    names: HashMap<String, Unit>,
+    keys: Option<Keys>,
+    heard: Heard,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Index {
+    settings: Settings,
+    store: Store,
+    answers: Answers,
+    /// Who has read what, both ways round.
+    readers: HashMap<Topic, HashSet<Unit>>,
+    reads: HashMap<Unit, HashSet<Topic>>,
+    gateways: BTreeMap<Place, Served>,
+    /// To be resolved.
+    dirty: BTreeSet<Unit>,
+    /// To be put together.
+    loose: BTreeSet<Place>,
+    /// Whose status is to be looked at.
+    untold: BTreeSet<Unit>,
+    written: Written,
+    started: Option<Timestamp>,
+    settled: bool,
+}
+
+impl Index {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            store: Store::default(),
+            answers: Answers::default(),
+            readers: HashMap::new(),
+            reads: HashMap::new(),
+            gateways: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            loose: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            written: Written::default(),
+            started: None,
+            settled: false,
+        }
+    }
+
+    /// The object exists, and looks like this.
+    pub fn apply(&mut self, object: Object) {
+        let unit = Unit::of(&object.key());
+        let topics = self.store.put(object);
+        if let Some(unit) = unit {
+            if !topics.is_empty() {
+                self.dirty.insert(unit.clone());
+            }
+            // Somebody may have changed its status.
+            self.untold.insert(unit);
+        }
+        self.spread(topics);
+    }
+
+    /// The object does not exist any more.
+    pub fn delete(&mut self, key: &Key) {
+        let topics = self.store.remove(key);
+        self.written.forget(key);
+        self.dirty.extend(Unit::of(key));
+        self.spread(topics);
+    }
+
+    /// A processor of this Gateway said something.
+    pub fn told(&mut self, gateway: &Place, told: Told) {
+        let served = self.gateways.entry(gateway.clone()).or_default();
+        match served.heard.take(told) {
+            Concerns::All => self.untold.extend(served.members.iter().cloned()),
+            Concerns::Upstreams(names) => {
+                let units = names.iter().filter_map(|name| served.names.get(name));
+                self.untold.extend(units.cloned());
+                // They count those that are ready.
+                let extensions = served.members.iter().filter(|unit| matches!(unit, Unit::Extension(_)));
+                self.untold.extend(extensions.cloned());
+            }
+        }
+    }
+
+    /// The secrets of a Gateway that is planned. Until they are known it has no assignment.
+    pub fn keys(&mut self, gateway: &Place, keys: Keys) {
+        let served = self.gateways.entry(gateway.clone()).or_default();
+        if served.keys.as_ref() != Some(&keys) {
+            served.keys = Some(keys);
+            self.loose.insert(gateway.clone());
+        }
+    }
+
+    /// A status could not be written: it is asked for again.
+    pub fn unwritten(&mut self, key: &Key) {
+        self.written.forget(key);
+        self.untold.extend(Unit::of(key));
+    }
+
+    /// The objects of these kinds that somebody asked for by name, whether they exist or not: what has to be watched of
+    /// Secrets and ConfigMaps.
+    #[must_use]
+    pub fn references(&self, kinds: &[Kind]) -> BTreeSet<Key> {
+        let keys = self.readers.keys().filter_map(|topic| match topic {
+            Topic::Object(key) => Some(key),
+            Topic::Within(..) | Topic::All(_) | Topic::SlicesOf(_) | Topic::PoliciesOf(_) | Topic::Extensions => None,
+        });
+        keys.filter(|key| kinds.contains(&key.kind)).cloned().collect()
+    }
+
+    /// What has come of everything since the last time.
+    pub fn changes(&mut self, now: Timestamp) -> Changes {
+        // Kubernetes writes times without fractions.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let mut changes = Changes::default();
+        changes.wake = self.settle(now);
+        while let Some(unit) = self.dirty.pop_first() {
+            self.resolve(&unit);
+        }
+        for gateway in std::mem::take(&mut self.loose) {
+            self.assemble(&gateway, &mut changes);
+        }
+        for unit in std::mem::take(&mut self.untold) {
+            self.tell(&unit, now, &mut changes);
+        }
+        changes
+    }
+
+    /// Ends graces. Returns when the next one ends.
+    fn settle(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let grace = self.settings.grace;
+        let mut wake = None;
+        for served in self.gateways.values_mut() {
+            let (lost, next) = served.heard.settle(now, grace);
+            if lost {
+                self.untold.extend(served.members.iter().cloned());
+            }
+            wake = [wake, next].into_iter().flatten().min();
+        }
+        let started = *self.started.get_or_insert(now);
+        let end = started.checked_add(grace).unwrap_or(Timestamp::MAX);
+        if self.settled {
+            return wake;
+        }
+        if end > now {
+            return Some(wake.map_or(end, |wake| wake.min(end)));
+        }
+        self.settled = true;
+        self.untold.extend(self.reads.keys().cloned());
+        wake
+    }
+
+    /// Marks whoever has read what changed.
+    fn spread(&mut self, topics: impl IntoIterator<Item = Topic>) {
+        for topic in topics {
+            self.dirty
+                .extend(self.readers.get(&topic).into_iter().flatten().cloned());
+        }
+    }
+
+    fn resolve(&mut self, unit: &Unit) {
+        let before = self.gateways_of(unit);
+        let mut reader = Reader::new(&self.store, &self.answers, &self.settings);
+        let read;
+        let changed = match unit {
+            Unit::Extension(place) => {
+                let answer = reader
+                    .extension(place)
+                    .map(|object| extension::resolve(&mut reader, object));
+                read = reader.read();
+                renew(&mut self.answers.extensions, place, answer)
+            }
+            Unit::Registration(place) => {
+                let answer = reader
+                    .registration(place)
+                    .map(|object| registration::resolve(&mut reader, object));
+                read = reader.read();
+                renew(&mut self.answers.registrations, place, answer)
+            }
+        };
+        self.note_reads(unit, read);
+        if !changed {
+            return;
+        }
+        let after = self.gateways_of(unit);
+        for gateway in before.iter().chain(&after) {
+            let served = self.gateways.entry(gateway.clone()).or_default();
+            if after.contains(gateway) {
+                served.members.insert(unit.clone());
+            } else {
+                served.members.remove(unit);
+            }
+            self.loose.insert(gateway.clone());
+        }
+        self.untold.insert(unit.clone());
+        match unit {
+            Unit::Extension(_) => self.spread([Topic::Extensions]),
+            Unit::Registration(_) => {}
+        }
+    }
+
+    /// Remembers what the unit depends on. One that does not exist depends on nothing.
+    fn note_reads(&mut self, unit: &Unit, mut read: HashSet<Topic>) {
+        if self.store.get(&unit.key()).is_none() {
+            read.clear();
+        }
+        for topic in self.reads.remove(unit).into_iter().flatten() {
+            if let Some(units) = self.readers.get_mut(&topic).filter(|_| !read.contains(&topic)) {
+                units.remove(unit);
+                if units.is_empty() {
+                    self.readers.remove(&topic);
+                }
+            }
+        }
+        for topic in &read {
+            self.readers.entry(topic.clone()).or_default().insert(unit.clone());
+        }
+        if !read.is_empty() {
+            self.reads.insert(unit.clone(), read);
+        }
+    }
+
+    /// The Gateways that a unit has a part in, by its answer.
+    fn gateways_of(&self, unit: &Unit) -> Vec<Place> {
+        match unit {
+            Unit::Extension(place) => {
+                let answer = self.answers.extensions.get(place);
+                answer.map(|answer| answer.gateway.clone()).into_iter().collect()
+            }
+            Unit::Registration(place) => {
+                let answer = self.answers.registrations.get(place);
+                let made = answer.and_then(|answer| answer.made.as_ref().ok());
+                made.map(|made| made.binding.gateway.clone()).into_iter().collect()
+            }
+        }
+    }
+
+    fn assemble(&mut self, gateway: &Place, changes: &mut Changes) {
+        let Some(served) = self.gateways.get_mut(gateway) else {
+            return;
+        };
+        let assembled = assembly::assemble(gateway, &served.members, &self.answers, served.plan.as_deref());
+        if assembled.plan != served.plan {
+            changes.plans.push((gateway.clone(), assembled.plan.clone()));
+            served.plan = assembled.plan;
+        }
+        let both = served.plan.as_ref().zip(served.keys.as_ref());
+        let assignment = both.map(|(plan, keys)| assembly::assign(plan, keys));
+        if served.assignment.as_deref() != assignment.as_ref() {
+            served.assignment = assignment.map(Arc::new);
+            changes.assignments.push((gateway.clone(), served.assignment.clone()));
+        }
+        let lost = assembled.refused.keys().chain(served.refused.keys());
+        self.untold.extend(lost.cloned());
+        let extensions = served.members.iter().filter(|unit| matches!(unit, Unit::Extension(_)));
+        self.untold.extend(extensions.cloned());
+        served.refused = assembled.refused;
+        served.names = assembled.names;
+        if served.plan.is_none() {
+            // A Gateway that comes back gets its secrets anew.
+            served.keys = None;
+        }
+    }
+}
+
+/// Keeps the answer. Returns whether it is another one than before.
+fn renew<T: PartialEq>(answers: &mut BTreeMap<Place, Arc<T>>, place: &Place, answer: Option<T>) -> bool {
+    match answer {
+        None => answers.remove(place).is_some(),
+        Some(answer) if answers.get(place).is_some_and(|before| **before == answer) => false,
+        Some(answer) => {
+            answers.insert(place.clone(), Arc::new(answer));
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

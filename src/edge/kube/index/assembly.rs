@@ -1,0 +1,129 @@
+//! Puts the answers of one Gateway's members together: its plan, and what its processors are assigned.
+//!
+//! Who comes second with a prefix is left out here, because only here all of an endpoint's upstreams are seen.
+
+use super::problem::{Problem, Why};
+use super::store::Unit;
+use super::{Answers, Keys};
+use crate::edge::kube::plan::{self, Place};
+use crate::engine::assignment::{self, Assignment};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// One Gateway, put together.
+#[derive(Debug, Default)]
+pub(crate) struct Assembled {
+    /// `None`: nothing on it is ours.
+    pub plan: Option<Arc<plan::Gateway>>,
+    /// Members that lost against an older one.
+    pub refused: BTreeMap<Unit, Problem>,
+    /// Whose upstreams they are.
+    pub names: HashMap<String, Unit>,
+}
+
+/// Puts a Gateway together from its members. Endpoints that came out as before stay the same in memory.
+pub(crate) fn assemble(
+    place: &Place,
+    members: &BTreeSet<Unit>,
+    answers: &Answers,
+    before: Option<&plan::Gateway>,
+) -> Assembled {
+    let mut assembled = Assembled::default();
+    let mut endpoints = Vec::new();
+    for answer in answers.extensions.values().filter(|answer| answer.gateway == *place) {
+        let Ok(frame) = &answer.frame else { continue };
+        let extension = &answer.owner.place;
+        let mut endpoint = frame.endpoint.clone();
+        endpoint.upstreams = upstreams(extension, members, answers, &mut assembled);
+        endpoints.push((&answer.age, kept(endpoint, before)));
+    }
+    endpoints.sort_by_key(|(age, _)| *age);
+    if !endpoints.is_empty() {
+        assembled.plan = Some(Arc::new(plan::Gateway {
+            place: place.clone(),
+            endpoints: endpoints.into_iter().map(|(_, endpoint)| endpoint).collect(),
+        }));
+    }
+    assembled
+}
+
+fn kept(endpoint: plan::Endpoint, before: Option<&plan::Gateway>) -> Arc<plan::Endpoint> {
+    let mut known = before.iter().flat_map(|gateway| &gateway.endpoints);
+    match known.find(|known| ***known == endpoint) {
+        Some(known) => Arc::clone(known),
+        None => Arc::new(endpoint),
+    }
+}
+
+/// The registrations of an extension, the oldest first.
+fn upstreams(
+    extension: &Place,
+    members: &BTreeSet<Unit>,
+    answers: &Answers,
+    assembled: &mut Assembled,
+) -> Vec<Arc<plan::Upstream>> {
+    let registrations = members.iter().filter_map(|unit| match unit {
+        Unit::Registration(place) => Some((unit, answers.registrations.get(place)?)),
+        Unit::Extension(_) => None,
+    });
+    let mut bound: Vec<_> = registrations
+        .filter_map(|(unit, answer)| Some((unit, answer, answer.made.as_ref().ok()?)))
+        .filter(|(_, _, made)| made.binding.extension == *extension)
+        .collect();
+    bound.sort_by_key(|(_, answer, _)| &answer.age);
+    let mut prefixes: HashMap<&str, &Place> = HashMap::new();
+    let mut upstreams = Vec::with_capacity(bound.len());
+    for (unit, answer, made) in bound {
+        let owner = &answer.owner.place;
+        if let Some(older) = prefixes
+            .get(answer.prefix.as_str())
+            .filter(|_| !answer.prefix.is_empty())
+        {
+            let message = format!("prefix {:?} belongs to the older registration {older}", answer.prefix);
+            assembled
+                .refused
+                .insert(unit.clone(), Problem::new(Why::PrefixConflict, message));
+            continue;
+        }
+        prefixes.insert(&answer.prefix, owner);
+        assembled
+            .names
+            .insert(made.upstream.assigned.name.clone(), unit.clone());
+        upstreams.push(Arc::clone(&made.upstream));
+    }
+    upstreams
+}
+
+/// What processors of the Gateway serve.
+#[must_use]
+pub(crate) fn assign(gateway: &plan::Gateway, keys: &Keys) -> Assignment {
+    let mut assignment = Assignment::default();
+    for endpoint in &gateway.endpoints {
+        let name = |upstream: &Arc<plan::Upstream>| Arc::<str>::from(upstream.assigned.name.as_str());
+        let assigned = assignment::Endpoint {
+            id: Arc::clone(&endpoint.id),
+            path: Arc::clone(&endpoint.path),
+            hosts: endpoint.hosts.clone(),
+            origins: Vec::new(),
+            routes: routes(endpoint),
+            route_key: keys.route_key.clone(),
+            session_keys: keys.session_keys.clone(),
+            body_limit: endpoint.body_limit,
+            upstreams: endpoint.upstreams.iter().map(name).collect(),
+        };
+        assignment
+            .endpoints
+            .insert(Arc::clone(&endpoint.id), Arc::new(assigned));
+        for upstream in &endpoint.upstreams {
+            assignment
+                .upstreams
+                .insert(name(upstream), Arc::clone(&upstream.assigned));
+        }
+    }
+    assignment
+}
+
+/// The HTTPRoutes that requests of an endpoint come by.
+fn routes(endpoint: &plan::Endpoint) -> Vec<Arc<str>> {
+    endpoint.own_routes.clone()
+}

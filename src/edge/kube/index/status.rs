@@ -1,0 +1,181 @@
+//! What objects should show: conditions, counts, what is in force.
+//!
+//! `Ready` on a registration means that a processor has listed the server; everything else is a reason why not.
+
+use super::conditions::{Truth, Verdict};
+use super::heard::{Finding, Heard};
+use super::problem::{Problem, Why};
+use super::{extension, registration};
+use crate::engine::status::{Reason, UpstreamStatus};
+
+/// The condition that everybody waits for.
+pub(crate) const READY: &str = "Ready";
+/// Fields are set that have no effect.
+pub(crate) const IGNORED: &str = "FieldsIgnored";
+/// Several processors, each with sessions of its own.
+pub(crate) const SESSIONS: &str = "SessionsNotShared";
+
+/// What is found of one registration now.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The condition `Ready`.
+    pub ready: Verdict,
+    /// The report it rests on.
+    pub report: Option<Box<UpstreamStatus>>,
+    /// Nobody has said anything: what the object shows may still hold.
+    pub silent: bool,
+}
+
+impl Found {
+    fn not(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            ready: Verdict::new(READY, Truth::False, reason, message),
+            report: None,
+            silent: false,
+        }
+    }
+}
+
+/// Whether a registration is ready.
+#[must_use]
+pub(crate) fn registration(answer: &registration::Answer, refused: Option<&Problem>, heard: Option<&Heard>) -> Found {
+    let made = match (&answer.made, refused) {
+        (Err(problem), _) | (Ok(_), Some(problem)) => return Found::not(problem.why.as_str(), &problem.message),
+        (Ok(made), None) => made,
+    };
+    if !answer.enabled {
+        return Found::not(
+            Why::Disabled.as_str(),
+            "state is Disabled: the server is not listed, calls are refused",
+        );
+    }
+    let gateway = &made.binding.gateway;
+    let nobody = Heard::default();
+    let heard = heard.unwrap_or(&nobody);
+    let upstream = &made.upstream.assigned;
+    match (heard.of(upstream), &made.idle) {
+        (Finding::NoProcessor, _) => Found {
+            silent: true,
+            ..Found::not("NoProcessor", format!("no processor of Gateway {gateway} is connected"))
+        },
+        (Finding::Silent | Finding::Ready(_) | Finding::Failing(_), Some(service)) => Found::not(
+            Reason::Unreachable.as_str(),
+            format!("Service {service} has no ready endpoint"),
+        ),
+        (Finding::Silent, None) => match heard.refusal() {
+            Some((processor, reason)) => Found::not(
+                "AssignmentRefused",
+                format!("processor {processor} refused the configuration: {reason}"),
+            ),
+            None => Found {
+                silent: true,
+                ..Found::not(
+                    Reason::Pending.as_str(),
+                    "no processor has tried to list the server yet",
+                )
+            },
+        },
+        (Finding::Failing(report), None) => Found {
+            ready: Verdict::new(READY, Truth::False, report.reason.as_str(), failure(&report)),
+            report: Some(report),
+            silent: false,
+        },
+        (Finding::Ready(report), None) => {
+            let message = success(&report, heard.share(&upstream.name));
+            Found {
+                ready: Verdict::new(READY, Truth::True, READY, message),
+                report: Some(report),
+                silent: false,
+            }
+        }
+    }
+}
+
+fn failure(report: &UpstreamStatus) -> String {
+    let usual = match report.reason {
+        Reason::Ready | Reason::Pending => "the server has not been listed yet",
+        Reason::Disabled => "switched off",
+        Reason::Unreachable => "the server cannot be reached",
+        Reason::Timeout => "the server did not answer in time",
+        Reason::Unauthorized => "the server refuses the credential: see credentialRef",
+        Reason::ProtocolError => "the server answers, but not as an MCP server",
+        Reason::SecretMissing => "a secret is missing",
+    };
+    match &report.last_error {
+        Some(error) => format!("{usual}: {error}"),
+        None => usual.to_owned(),
+    }
+}
+
+fn success(report: &UpstreamStatus, (ready, all): (usize, usize)) -> String {
+    let mut message = format!(
+        "listed: {} tools, {} prompts, {} resources",
+        report.tools, report.prompts, report.resources
+    );
+    if ready < all {
+        message.push_str(&format!("; by {ready} of {all} processors"));
+    }
+    for warning in &report.warnings {
+        message.push_str("; ");
+        message.push_str(warning);
+    }
+    message
+}
+
+/// Whether an extension is ready, and whether that rests on silence.
+#[must_use]
+pub(crate) fn extension(answer: &extension::Answer, heard: Option<&Heard>) -> (Verdict, bool) {
+    const NOT_YET: &str = "DeploymentNotReady";
+    let not = |reason: &'static str, message: String| Verdict::new(READY, Truth::False, reason, message);
+    if let Err(problem) = &answer.frame {
+        return (not(problem.why.as_str(), problem.message.clone()), false);
+    }
+    match heard.filter(|heard| heard.any()) {
+        None => (
+            not(
+                NOT_YET,
+                format!("no processor of Gateway {} is connected", answer.gateway),
+            ),
+            true,
+        ),
+        Some(heard) => match heard.refusal() {
+            Some((processor, reason)) => (
+                not(
+                    NOT_YET,
+                    format!("processor {processor} refused the configuration: {reason}"),
+                ),
+                false,
+            ),
+            None => {
+                let message = format!("served by processors of Gateway {}", answer.gateway);
+                (
+                    Verdict::new(READY, Truth::True, "ValidMCPGatewayExtension", message),
+                    false,
+                )
+            }
+        },
+    }
+}
+
+/// The condition about fields without effect; `None`: there are none.
+#[must_use]
+pub(crate) fn ignored<T: AsRef<str>>(fields: &[T]) -> Option<Verdict> {
+    let fields: Vec<&str> = fields.iter().map(AsRef::as_ref).collect();
+    (!fields.is_empty()).then(|| {
+        let message = format!("set, but without effect: {}", fields.join(", "));
+        Verdict::new(IGNORED, Truth::True, "NotSupported", message)
+    })
+}
+
+/// The condition about sessions that processors do not share; `None`: there is one processor at most.
+#[must_use]
+pub(crate) fn sessions(heard: Option<&Heard>) -> Option<Verdict> {
+    let processors = heard.map_or(0, Heard::connected);
+    (processors > 1).then(|| {
+        let message = format!(
+            "{processors} processors are connected and have no shared session store: a session that reaches another one \
+             opens its upstream sessions anew; run one processor (annotation mcp-manifold/processor: deployment)"
+        );
+        Verdict::new(SESSIONS, Truth::True, "NoSharedStore", message)
+    })
+}
