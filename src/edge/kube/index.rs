@@ -11,6 +11,7 @@
 //! further. So one change among a thousand registrations costs one resolution, and one Gateway put together.
 
 mod assembly;
+mod backends;
 pub mod changes;
 mod conditions;
 mod extension;
@@ -29,7 +30,7 @@ mod telling;
 mod trust;
 mod written;
 
-pub use changes::{Changes, Note, Status, StatusChange, Weight};
+pub use changes::{CONTROLLER, Changes, Note, Status, StatusChange, Weight};
 pub use extension::OWN_ROUTE;
 pub use object::{Key, Kind, Object, place};
 pub use registration::DIRECT_ACCESS;
@@ -83,6 +84,8 @@ pub struct Keys {
 struct Answers {
     extensions: BTreeMap<Place, Arc<extension::Answer>>,
     registrations: BTreeMap<Place, Arc<registration::Answer>>,
+    backends: BTreeMap<Key, Arc<backends::Answer>>,
+    routes: BTreeMap<Place, Arc<backends::routes::Answer>>,
 }
 
 /// One Gateway as it is served.
@@ -95,6 +98,13 @@ struct Served {
     names: HashMap<String, Unit>,
     keys: Option<Keys>,
     heard: Heard,
+}
+
+impl Served {
+    /// Whose status rests on what processors say.
+    fn concerned(&self) -> impl Iterator<Item = &Unit> {
+        self.members.iter().chain(self.names.values())
+    }
 }
 
 /// See the module.
@@ -164,7 +174,7 @@ impl Index {
     pub fn told(&mut self, gateway: &Place, told: Told) {
         let served = self.gateways.entry(gateway.clone()).or_default();
         match served.heard.take(told) {
-            Concerns::All => self.untold.extend(served.members.iter().cloned()),
+            Concerns::All => self.untold.extend(served.concerned().cloned()),
             Concerns::Upstreams(names) => {
                 let units = names.iter().filter_map(|name| served.names.get(name));
                 self.untold.extend(units.cloned());
@@ -196,7 +206,13 @@ impl Index {
     pub fn references(&self, kinds: &[Kind]) -> BTreeSet<Key> {
         let keys = self.readers.keys().filter_map(|topic| match topic {
             Topic::Object(key) => Some(key),
-            Topic::Within(..) | Topic::All(_) | Topic::SlicesOf(_) | Topic::PoliciesOf(_) | Topic::Extensions => None,
+            Topic::Within(..)
+            | Topic::All(_)
+            | Topic::SlicesOf(_)
+            | Topic::PoliciesOf(_)
+            | Topic::Extensions
+            | Topic::RoutesOf(_)
+            | Topic::Backend(_) => None,
         });
         keys.filter(|key| kinds.contains(&key.kind)).cloned().collect()
     }
@@ -226,7 +242,7 @@ impl Index {
         for served in self.gateways.values_mut() {
             let (lost, next) = served.heard.settle(now, grace);
             if lost {
-                self.untold.extend(served.members.iter().cloned());
+                self.untold.extend(served.concerned().cloned());
             }
             wake = [wake, next].into_iter().flatten().min();
         }
@@ -270,6 +286,18 @@ impl Index {
                 read = reader.read();
                 renew(&mut self.answers.registrations, place, answer)
             }
+            Unit::Backend(key) => {
+                let object = reader.object(key.clone());
+                let answer = object.and_then(|object| backends::resolve(&mut reader, object));
+                read = reader.read();
+                renew(&mut self.answers.backends, key, answer)
+            }
+            Unit::Route(place) => {
+                let route = reader.route(place);
+                let answer = route.and_then(|route| backends::routes::resolve(&mut reader, route));
+                read = reader.read();
+                renew(&mut self.answers.routes, place, answer)
+            }
         };
         self.note_reads(unit, read);
         if !changed {
@@ -289,6 +317,15 @@ impl Index {
         match unit {
             Unit::Extension(_) => self.spread([Topic::Extensions]),
             Unit::Registration(_) => {}
+            Unit::Backend(key) => self.spread([Topic::Backend(key.clone())]),
+            Unit::Route(_) => {
+                // They count it among those that name them.
+                let Some(Object::Route(route)) = self.store.get(&unit.key()) else {
+                    return;
+                };
+                let named = backends::routes::backends_of(route);
+                self.untold.extend(named.into_iter().map(Unit::Backend));
+            }
         }
     }
 
@@ -325,6 +362,13 @@ impl Index {
                 let made = answer.and_then(|answer| answer.made.as_ref().ok());
                 made.map(|made| made.binding.gateway.clone()).into_iter().collect()
             }
+            // Its endpoints are those of the routes that name it.
+            Unit::Backend(_) => Vec::new(),
+            Unit::Route(place) => {
+                let answer = self.answers.routes.get(place);
+                let endpoints = answer.into_iter().flat_map(|answer| &answer.endpoints);
+                endpoints.map(|(gateway, _)| gateway.clone()).collect()
+            }
         }
     }
 
@@ -347,6 +391,9 @@ impl Index {
         self.untold.extend(lost.cloned());
         let extensions = served.members.iter().filter(|unit| matches!(unit, Unit::Extension(_)));
         self.untold.extend(extensions.cloned());
+        let named = served.names.values().chain(assembled.names.values());
+        let backends = named.filter(|unit| matches!(unit, Unit::Backend(_)));
+        self.untold.extend(backends.cloned());
         served.refused = assembled.refused;
         served.names = assembled.names;
         if served.plan.is_none() {
@@ -357,12 +404,12 @@ impl Index {
 }
 
 /// Keeps the answer. Returns whether it is another one than before.
-fn renew<T: PartialEq>(answers: &mut BTreeMap<Place, Arc<T>>, place: &Place, answer: Option<T>) -> bool {
+fn renew<K: Clone + Ord, T: PartialEq>(answers: &mut BTreeMap<K, Arc<T>>, of: &K, answer: Option<T>) -> bool {
     match answer {
-        None => answers.remove(place).is_some(),
-        Some(answer) if answers.get(place).is_some_and(|before| **before == answer) => false,
+        None => answers.remove(of).is_some(),
+        Some(answer) if answers.get(of).is_some_and(|before| **before == answer) => false,
         Some(answer) => {
-            answers.insert(place.clone(), Arc::new(answer));
+            answers.insert(of.clone(), Arc::new(answer));
             true
         }
     }

@@ -4,7 +4,7 @@
 
 use super::problem::{Problem, Why};
 use super::store::Unit;
-use super::{Answers, Keys};
+use super::{Answers, Keys, backends};
 use crate::edge::kube::plan::{self, Place};
 use crate::engine::assignment::{self, Assignment};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -37,6 +37,19 @@ pub(crate) fn assemble(
         endpoint.upstreams = upstreams(extension, members, answers, &mut assembled);
         endpoints.push((&answer.age, kept(endpoint, before)));
     }
+    for unit in members {
+        let Unit::Route(route) = unit else { continue };
+        let Some(answer) = answers.routes.get(route) else {
+            continue;
+        };
+        for (_, endpoint) in answer.endpoints.iter().filter(|(gateway, _)| gateway == place) {
+            for upstream in &endpoint.upstreams {
+                let unit = Unit::Backend(backends::key_of(&upstream.owner));
+                assembled.names.insert(upstream.assigned.name.clone(), unit);
+            }
+            endpoints.push((&answer.age, kept(endpoint.clone(), before)));
+        }
+    }
     endpoints.sort_by_key(|(age, _)| *age);
     if !endpoints.is_empty() {
         assembled.plan = Some(Arc::new(plan::Gateway {
@@ -64,7 +77,7 @@ fn upstreams(
 ) -> Vec<Arc<plan::Upstream>> {
     let registrations = members.iter().filter_map(|unit| match unit {
         Unit::Registration(place) => Some((unit, answers.registrations.get(place)?)),
-        Unit::Extension(_) => None,
+        Unit::Extension(_) | Unit::Backend(_) | Unit::Route(_) => None,
     });
     let mut bound: Vec<_> = registrations
         .filter_map(|(unit, answer)| Some((unit, answer, answer.made.as_ref().ok()?)))

@@ -7,6 +7,9 @@ use crate::engine::assignment::Assignment;
 use gateway_api::httproutes::HttpRouteStatusParents;
 use std::sync::Arc;
 
+/// `controllerName` in the status of HTTPRoutes.
+pub const CONTROLLER: &str = "mcp-manifold.dev/controller";
+
 /// Everything that has changed since the last time.
 #[derive(Debug, Default)]
 pub struct Changes {

@@ -27,6 +27,10 @@ impl Sort {
     pub(crate) const GATEWAY: Self = Self::new(GATEWAY_API, "Gateway");
     /// Gateway API's.
     pub(crate) const ROUTE: Self = Self::new(GATEWAY_API, "HTTPRoute");
+    /// agentgateway's.
+    pub(crate) const AGENTGATEWAY: Self = Self::new("agentgateway.dev", "AgentgatewayBackend");
+    /// kgateway's older one.
+    pub(crate) const KGATEWAY: Self = Self::new("gateway.kgateway.dev", "Backend");
     /// The core API's.
     pub(crate) const SERVICE: Self = Self::new("", "Service");
 

@@ -18,11 +18,25 @@ pub(crate) fn upstream(parts: &[&str]) -> String {
     let end = whole.floor_char_boundary(MAX - HASH - 1);
     let mut name = whole.get(..end).unwrap_or_default().to_owned();
     name.push('-');
-    for byte in Sha256::digest(whole.as_bytes()).iter().take(HASH / 2) {
-        // Writing to a String cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
+    name.push_str(&hash(&[&whole]));
     name
+}
+
+/// Eight characters that tell these parts from others.
+#[must_use]
+pub(crate) fn hash(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        // No name has a zero byte.
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    let mut text = String::with_capacity(HASH);
+    for byte in digest.finalize().iter().take(HASH / 2) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// How cluster DNS knows a Service.

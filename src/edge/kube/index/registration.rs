@@ -161,7 +161,8 @@ fn route<'a>(reader: &mut Reader<'a>, registration: &Registration, own: &Place) 
         .ok_or_else(|| Problem::new(Why::RouteNotFound, format!("HTTPRoute {at} does not exist")))
 }
 
-fn timeouts(rule: &HttpRouteRules) -> Timeouts {
+/// Time for calls by this rule.
+pub(crate) fn timeouts(rule: &HttpRouteRules) -> Timeouts {
     let given = rule.timeouts.as_ref().and_then(|timeouts| timeouts.request.as_deref());
     let call = given
         .and_then(|text| gateway_api::Duration::from_str(text).ok())

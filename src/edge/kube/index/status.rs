@@ -6,6 +6,8 @@ use super::conditions::{Truth, Verdict};
 use super::heard::{Finding, Heard};
 use super::problem::{Problem, Why};
 use super::{extension, registration};
+use crate::edge::kube::plan::Place;
+use crate::engine::config::Upstream;
 use crate::engine::status::{Reason, UpstreamStatus};
 
 /// The condition that everybody waits for.
@@ -49,11 +51,16 @@ pub(crate) fn registration(answer: &registration::Answer, refused: Option<&Probl
             "state is Disabled: the server is not listed, calls are refused",
         );
     }
-    let gateway = &made.binding.gateway;
+    let idle = made.idle.as_ref();
+    upstream(&made.upstream.assigned, idle, &made.binding.gateway, heard)
+}
+
+/// What processors of the Gateway say of an enabled upstream. `idle`: its Service, if that has no ready address.
+#[must_use]
+pub(crate) fn upstream(upstream: &Upstream, idle: Option<&Place>, gateway: &Place, heard: Option<&Heard>) -> Found {
     let nobody = Heard::default();
     let heard = heard.unwrap_or(&nobody);
-    let upstream = &made.upstream.assigned;
-    match (heard.of(upstream), &made.idle) {
+    match (heard.of(upstream), idle) {
         (Finding::NoProcessor, _) => Found {
             silent: true,
             ..Found::not("NoProcessor", format!("no processor of Gateway {gateway} is connected"))

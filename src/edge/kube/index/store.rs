@@ -15,6 +15,7 @@ use gateway_api::referencegrants::ReferenceGrant;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// Names the Service that a slice belongs to.
@@ -27,6 +28,10 @@ pub(crate) enum Unit {
     Extension(Place),
     /// A registration.
     Registration(Place),
+    /// A backend object of either group.
+    Backend(Key),
+    /// An HTTPRoute, as far as it names backend objects.
+    Route(Place),
 }
 
 impl Unit {
@@ -35,11 +40,10 @@ impl Unit {
         match key.kind {
             Kind::Extension => Some(Self::Extension(key.place.clone())),
             Kind::Registration => Some(Self::Registration(key.place.clone())),
-            Kind::AgentgatewayBackend
-            | Kind::KgatewayBackend
-            | Kind::Gateway
+            Kind::AgentgatewayBackend | Kind::KgatewayBackend => Some(Self::Backend(key.clone())),
+            Kind::Route => Some(Self::Route(key.place.clone())),
+            Kind::Gateway
             | Kind::GatewayClass
-            | Kind::Route
             | Kind::Grant
             | Kind::TlsPolicy
             | Kind::Service
@@ -55,6 +59,8 @@ impl Unit {
         match self {
             Self::Extension(place) => Key::new(Kind::Extension, place.clone()),
             Self::Registration(place) => Key::new(Kind::Registration, place.clone()),
+            Self::Backend(key) => key.clone(),
+            Self::Route(place) => Key::new(Kind::Route, place.clone()),
         }
     }
 }
@@ -74,6 +80,10 @@ pub(crate) enum Topic {
     PoliciesOf(Place),
     /// What all extensions came to.
     Extensions,
+    /// The HTTPRoutes that name this backend object.
+    RoutesOf(Key),
+    /// What this backend object came to.
+    Backend(Key),
 }
 
 /// The objects.
@@ -82,6 +92,7 @@ pub(crate) struct Store {
     objects: BTreeMap<Key, Object>,
     slices: HashMap<Place, BTreeSet<Place>>,
     policies: HashMap<Place, BTreeSet<Place>>,
+    routes: HashMap<Key, BTreeSet<Place>>,
 }
 
 impl Store {
@@ -141,6 +152,10 @@ impl Store {
             self.policies.entry(service.clone()).or_default().insert(place.clone());
             topics.push(Topic::PoliciesOf(service));
         }
+        for backend in backends_of_route(object) {
+            self.routes.entry(backend.clone()).or_default().insert(place.clone());
+            topics.push(Topic::RoutesOf(backend));
+        }
     }
 
     fn unlink(&mut self, object: &Object, topics: &mut Vec<Topic>) {
@@ -153,6 +168,10 @@ impl Store {
             forget(&mut self.policies, &service, &place);
             topics.push(Topic::PoliciesOf(service));
         }
+        for backend in backends_of_route(object) {
+            forget(&mut self.routes, &backend, &place);
+            topics.push(Topic::RoutesOf(backend));
+        }
     }
 }
 
@@ -164,13 +183,20 @@ fn about(key: &Key) -> [Topic; 3] {
     ]
 }
 
-fn forget(links: &mut HashMap<Place, BTreeSet<Place>>, service: &Place, place: &Place) {
-    if let Some(places) = links.get_mut(service) {
+fn forget<K: Eq + Hash>(links: &mut HashMap<K, BTreeSet<Place>>, to: &K, place: &Place) {
+    if let Some(places) = links.get_mut(to) {
         places.remove(place);
         if places.is_empty() {
-            links.remove(service);
+            links.remove(to);
         }
     }
+}
+
+fn backends_of_route(object: &Object) -> BTreeSet<Key> {
+    let Object::Route(route) = object else {
+        return BTreeSet::new();
+    };
+    super::backends::routes::backends_of(route)
 }
 
 fn services_of_slice(object: &Object) -> Option<Place> {
@@ -316,6 +342,25 @@ impl<'a> Reader<'a> {
             .flatten()
             .filter_map(policy)
             .collect()
+    }
+
+    /// The HTTPRoutes that name a backend object, by namespace and name.
+    pub(crate) fn routes_of(&mut self, backend: &Key) -> Vec<&'a Arc<HttpRoute>> {
+        self.read.insert(Topic::RoutesOf(backend.clone()));
+        let route = |place: &Place| {
+            let Some(Object::Route(route)) = self.store.get(&Key::new(Kind::Route, place.clone())) else {
+                return None;
+            };
+            Some(route)
+        };
+        let places = self.store.routes.get(backend).into_iter().flatten();
+        places.filter_map(route).collect()
+    }
+
+    /// What a backend object came to; `None`: it does not exist, or is none of ours.
+    pub(crate) fn backend(&mut self, key: &Key) -> Option<&'a Arc<super::backends::Answer>> {
+        self.read.insert(Topic::Backend(key.clone()));
+        self.answers.backends.get(key)
     }
 
     /// What all extensions came to.

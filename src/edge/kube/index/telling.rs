@@ -22,6 +22,8 @@ impl Index {
         match unit {
             Unit::Extension(place) => self.tell_extension(place, now, changes),
             Unit::Registration(place) => self.tell_registration(place, now, changes),
+            Unit::Backend(key) => self.tell_backend(key, now, changes),
+            Unit::Route(place) => self.tell_route(place, now, changes),
         }
     }
 
@@ -137,12 +139,12 @@ impl Index {
 
     /// Whether a condition that an earlier controller wrote still counts: processors come back to a new one within the
     /// grace, and the object is the same as then.
-    fn still_holds(&self, conditions: &[Condition], generation: Option<i64>) -> bool {
+    pub(super) fn still_holds(&self, conditions: &[Condition], generation: Option<i64>) -> bool {
         let mut known = conditions.iter().filter(|condition| condition.type_ == status::READY);
         !self.settled && known.any(|condition| condition.observed_generation == generation)
     }
 
-    fn write(&mut self, wanted: Wanted, shown: Shown<'_>, now: Timestamp, changes: &mut Changes) {
+    pub(super) fn write(&mut self, wanted: Wanted, shown: Shown<'_>, now: Timestamp, changes: &mut Changes) {
         if let Some((change, note)) = self.written.decide(wanted, shown, now) {
             changes.statuses.push(change);
             changes.notes.extend(note);

@@ -1,5 +1,6 @@
 //! The index as its callers see it: objects and reports in, changes out.
 
+mod backends;
 mod fixtures;
 
 use super::*;

@@ -169,6 +169,11 @@ impl World {
                     object.status = Some(serde_json::from_value(status.clone()).expect("a status"));
                     Object::Extension(Arc::new(object))
                 }
+                Object::AgentgatewayBackend(object) => {
+                    let mut object = Arc::unwrap_or_clone(object);
+                    object.status = Some(serde_json::from_value(status.clone()).expect("a status"));
+                    Object::AgentgatewayBackend(Arc::new(object))
+                }
                 other => panic!("no status is written to {:?}", other.key()),
             };
             self.index.apply(written);

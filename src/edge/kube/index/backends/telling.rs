@@ -1,0 +1,143 @@
+//! Compares what backend objects and the HTTPRoutes that name them should show with what they show.
+
+use super::super::changes::{CONTROLLER, Changes, Status, StatusChange};
+use super::super::conditions;
+use super::super::object::{Key, Kind, Object};
+use super::super::problem::Problem;
+use super::super::status::{IGNORED, READY, SESSIONS, ignored, sessions};
+use super::super::written::{Shown, Wanted};
+use super::super::{Index, Timestamp};
+use super::status::{self, ACCEPTED, NAMES, Served};
+use super::{Answer, routes};
+use crate::edge::kube::plan::{Parent, Place};
+use gateway_api::httproutes::{HttpRouteStatusParents, HttpRouteStatusParentsParentRef};
+use serde_json::{Map, json};
+use std::sync::Arc;
+
+/// Types of conditions on a backend object.
+const ON_BACKEND: &[&str] = &[ACCEPTED, READY, NAMES, IGNORED, SESSIONS];
+
+impl Index {
+    /// A backend object.
+    pub(in super::super) fn tell_backend(&mut self, key: &Key, now: Timestamp, changes: &mut Changes) {
+        let Some(Object::AgentgatewayBackend(object) | Object::KgatewayBackend(object)) = self.store.get(key) else {
+            return;
+        };
+        let object = Arc::clone(object);
+        let Some(answer) = self.answers.backends.get(key).cloned() else {
+            return;
+        };
+        let shown = object
+            .status
+            .as_ref()
+            .map(|status| status.conditions.as_slice())
+            .unwrap_or_default();
+        let endpoints = self.endpoints_of(&answer);
+        let sight = status::ready(&answer, &endpoints, self.problem_of(&answer));
+        let shared = endpoints.iter().find_map(|(_, _, heard)| sessions(*heard));
+        if sight.silent && self.still_holds(shown, answer.generation) {
+            return;
+        }
+        let mut fields = Map::new();
+        fields.insert("servers".to_owned(), json!(answer.servers.len()));
+        fields.insert("readyServers".to_owned(), json!(sight.count));
+        fields.insert("discoveredTools".to_owned(), json!(sight.tools));
+        let verdicts = [
+            Some(status::accepted(&answer)),
+            Some(sight.ready),
+            status::names(&answer),
+            ignored(&answer.ignored),
+            shared,
+        ];
+        let wanted = Wanted {
+            key: key.clone(),
+            owner: answer.owner.clone(),
+            generation: answer.generation,
+            verdicts: verdicts.into_iter().flatten().collect(),
+            fields,
+        };
+        let shown = Shown {
+            ours: ON_BACKEND,
+            conditions: shown,
+            status: &json!(object.status),
+        };
+        self.write(wanted, shown, now, changes);
+    }
+
+    /// Its endpoints, those of the oldest route first.
+    fn endpoints_of(&self, answer: &Answer) -> Vec<Served<'_>> {
+        let routes = answer.users.iter().filter_map(|route| self.answers.routes.get(route));
+        let endpoints = routes.flat_map(|route| &route.endpoints);
+        let ours = endpoints.filter(|(_, endpoint)| {
+            let mut owners = endpoint.upstreams.iter().map(|upstream| &upstream.owner);
+            owners.any(|owner| *owner == answer.owner)
+        });
+        let heard = |gateway| self.gateways.get(gateway).map(|served| &served.heard);
+        ours.map(|(gateway, endpoint)| (gateway, endpoint, heard(gateway)))
+            .collect()
+    }
+
+    /// The first thing that is wrong with a route that names it.
+    fn problem_of(&self, answer: &Answer) -> Option<&Problem> {
+        let mut routes = answer.users.iter().filter_map(|route| self.answers.routes.get(route));
+        routes.find_map(|route| {
+            let refused = route.parents.iter().find_map(|(_, taken)| taken.as_ref().err());
+            route.problems.first().or(refused)
+        })
+    }
+
+    /// An HTTPRoute: entries of `status.parents` beside those of Envoy Gateway, which knows no backend objects.
+    pub(in super::super) fn tell_route(&mut self, place: &Place, now: Timestamp, changes: &mut Changes) {
+        let key = Key::new(Kind::Route, place.clone());
+        let Some(Object::Route(object)) = self.store.get(&key) else {
+            return;
+        };
+        let entries = object.status.iter().flat_map(|status| &status.parents);
+        let shown: Vec<_> = entries
+            .filter(|entry| entry.controller_name == CONTROLLER)
+            .cloned()
+            .collect();
+        let answer = self.answers.routes.get(place);
+        let wanted: Vec<_> = answer
+            .into_iter()
+            .flat_map(|answer| {
+                answer
+                    .parents
+                    .iter()
+                    .map(move |(parent, taken)| (answer, parent, taken))
+            })
+            .map(|(answer, parent, taken)| entry(answer, parent, taken, &shown, now))
+            .collect();
+        if wanted != shown {
+            changes.statuses.push(StatusChange {
+                owner: Object::Route(Arc::clone(object)).owner(),
+                key,
+                status: Status::Parents(wanted),
+            });
+        }
+    }
+}
+
+fn entry(
+    answer: &routes::Answer,
+    parent: &Parent,
+    taken: &Result<(), Problem>,
+    shown: &[HttpRouteStatusParents],
+    now: Timestamp,
+) -> HttpRouteStatusParents {
+    let parent_ref = HttpRouteStatusParentsParentRef {
+        group: Some("gateway.networking.k8s.io".to_owned()),
+        kind: Some("Gateway".to_owned()),
+        namespace: Some(parent.gateway.namespace.to_string()),
+        name: parent.gateway.name.to_string(),
+        section_name: parent.section.as_deref().map(str::to_owned),
+        port: parent.port,
+    };
+    let before = shown.iter().find(|entry| entry.parent_ref == parent_ref);
+    let conditions = before.map_or(&[][..], |entry| &entry.conditions);
+    HttpRouteStatusParents {
+        conditions: conditions::fold(conditions, &status::parent(answer, taken), answer.generation, now),
+        controller_name: CONTROLLER.to_owned(),
+        parent_ref,
+    }
+}
