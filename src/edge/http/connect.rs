@@ -1,11 +1,14 @@
 //! Opens connections: TCP, TLS where the URL says https, both within one limit.
 
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt, FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,20 +32,46 @@ pub(super) struct TooSlow(pub(super) Duration);
 pub(super) struct Connector {
     inner: HttpsConnector<HttpConnector>,
     limit: Duration,
+    dial: Arc<[SocketAddr]>,
+    /// Whose turn it is to be dialled first.
+    turn: Arc<AtomicUsize>,
 }
 
 impl Connector {
-    pub(super) fn new(trust: &Trust, limit: Duration) -> Self {
+    /// Dials one of `dial`, in turn; where that is empty, whatever the URL's host stands for. TLS is with the URL's host
+    /// all the same.
+    pub(super) fn new(trust: &Trust, limit: Duration, host: &str, dial: Arc<[SocketAddr]>) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_keepalive(Some(KEEPALIVE));
-        let inner = HttpsConnectorBuilder::new()
+        let builder = HttpsConnectorBuilder::new()
             .with_tls_config(ClientConfig::clone(trust))
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        Self { inner, limit }
+            .https_or_http();
+        let builder = match ServerName::try_from(host.trim_matches(['[', ']']).to_owned()) {
+            Ok(name) => builder.with_server_name_resolver(FixedServerNameResolver::new(name)),
+            // It is no name that a certificate could hold: TLS will say so.
+            Err(_) => builder,
+        };
+        Self {
+            inner: builder.enable_http1().wrap_connector(http),
+            limit,
+            dial,
+            turn: Arc::default(),
+        }
+    }
+
+    /// What is really dialled for `uri`, in the order of trying.
+    fn places(&self, uri: http::Uri) -> Vec<http::Uri> {
+        if self.dial.is_empty() {
+            return vec![uri];
+        }
+        let scheme = uri.scheme_str().unwrap_or("http");
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = (0..self.dial.len()).filter_map(|offset| self.dial.get((first + offset) % self.dial.len()));
+        in_turn
+            .filter_map(|address| format!("{scheme}://{address}/").parse().ok())
+            .collect()
     }
 }
 
@@ -56,9 +85,19 @@ impl Service<http::Uri> for Connector {
     }
 
     fn call(&mut self, uri: http::Uri) -> Self::Future {
-        let connecting = self.inner.call(uri);
-        let limit = self.limit;
+        let places = self.places(uri);
+        let (mut inner, limit) = (self.inner.clone(), self.limit);
         Box::pin(async move {
+            let connecting = async {
+                let mut outcome = Err("no address to dial".into());
+                for place in places {
+                    outcome = inner.call(place).await;
+                    if outcome.is_ok() {
+                        break;
+                    }
+                }
+                outcome
+            };
             tokio::time::timeout(limit, connecting)
                 .await
                 .unwrap_or_else(|_| Err(TooSlow(limit).into()))

@@ -10,7 +10,9 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -28,6 +30,8 @@ pub struct Target {
     /// `protocol: sse`
     sse: Option<Sessions>,
     eras: config::Eras,
+    /// Which of several addresses is next to hold a session.
+    turn: AtomicUsize,
     /// Told when what was listed of it turns out not to hold.
     doubted: Notify,
 }
@@ -71,6 +75,8 @@ impl Target {
             missing(upstream, credential),
             upstream.timeout.connect,
             trust(upstream)?,
+            uri.host().unwrap_or_default(),
+            &upstream.addresses,
         ));
         let sse = match upstream.protocol {
             config::Protocol::Streamable => None,
@@ -85,6 +91,7 @@ impl Target {
             wire,
             sse,
             eras: upstream.eras,
+            turn: AtomicUsize::new(0),
             doubted: Notify::new(),
         })
     }
@@ -115,6 +122,20 @@ impl Target {
     #[must_use]
     pub const fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// Who of several addresses is to hold the next session; `None` where there is nothing to choose.
+    #[must_use]
+    pub fn next_address(&self) -> Option<SocketAddr> {
+        let addresses = self.wire.addresses();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(addresses.len())?;
+        addresses.get(turn).copied()
+    }
+
+    /// Whether whoever holds a session at `address` is still there.
+    #[must_use]
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        self.wire.addresses().contains(&address)
     }
 
     /// Whether it may be asked if it speaks this era.

@@ -2,12 +2,15 @@
 
 use super::connect::{Connector, Trust};
 use super::{HttpError, Response};
+use crate::engine::mcp::headers::ENDPOINT;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
 
@@ -26,22 +29,44 @@ pub(super) struct Wire {
     /// For TCP and TLS.
     connect: Duration,
     trust: Trust,
-    pools: ArcSwap<Vec<(runtime::Id, Pool)>>,
+    /// The URL's.
+    host: String,
+    /// Dialled instead of the URL's host, where a controller knows them.
+    addresses: Arc<[SocketAddr]>,
+    pools: ArcSwap<Vec<(Place, Pool)>>,
 }
 
+/// Whose connections, and to which of several addresses: `None` for whichever has its turn.
+type Place = (runtime::Id, Option<SocketAddr>);
+
 impl Wire {
-    pub(super) fn new(headers: HeaderMap, missing: Option<String>, connect: Duration, trust: Trust) -> Self {
+    pub(super) fn new(
+        headers: HeaderMap,
+        missing: Option<String>,
+        connect: Duration,
+        trust: Trust,
+        host: &str,
+        addresses: &[SocketAddr],
+    ) -> Self {
         Self {
             headers,
             missing,
             connect,
             trust,
+            host: host.to_owned(),
+            addresses: addresses.into(),
             pools: ArcSwap::default(),
         }
     }
 
-    /// Sends one request; `headers` win over the constant ones but not over the credential. Waits `limit` for the
-    /// response headers, connecting included.
+    /// Dialled instead of the URL's host; empty where only DNS knows.
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Sends one request; `headers` win over the constant ones but not over the credential. Of several addresses it goes
+    /// to the one that `x-mcp-endpoint` names, which stays here. Waits `limit` for the response headers, connecting
+    /// included.
     ///
     /// # Errors
     /// See [`HttpError`]. An answer of any status is no error.
@@ -56,6 +81,9 @@ impl Wire {
         if let Some(place) = &self.missing {
             return Err(HttpError::SecretMissing(place.clone()));
         }
+        let address = headers
+            .remove(ENDPOINT)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         for (name, value) in &self.headers {
             if value.is_sensitive() || !headers.contains_key(name) {
                 headers.insert(name, value.clone());
@@ -65,7 +93,7 @@ impl Wire {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        match tokio::time::timeout(limit, self.pool().request(request)).await {
+        match tokio::time::timeout(limit, self.pool(address).request(request)).await {
             Ok(Ok(response)) => Ok(Response::new(response)),
             Ok(Err(error)) => Err(HttpError::of_request(&error)),
             Err(_) => Err(HttpError::TimedOut(limit)),
@@ -73,33 +101,36 @@ impl Wire {
     }
 
     /// The pool of the calling runtime.
-    fn pool(&self) -> Pool {
-        let runtime = runtime::Handle::current().id();
-        if let Some(pool) = find(&self.pools.load(), runtime) {
+    fn pool(&self, address: Option<SocketAddr>) -> Pool {
+        // One that is not known (any more) is not dialled: whoever asks means a session that is gone with it.
+        let address = address.filter(|address| self.addresses.contains(address));
+        let place = (runtime::Handle::current().id(), address);
+        if let Some(pool) = find(&self.pools.load(), place) {
             return pool;
         }
-        let fresh = self.fresh_pool();
+        let fresh = self.fresh_pool(address);
         self.pools.rcu(|pools| {
             let mut pools = Vec::clone(pools);
-            if find(&pools, runtime).is_none() {
-                pools.push((runtime, fresh.clone()));
+            if find(&pools, place).is_none() {
+                pools.push((place, fresh.clone()));
             }
             pools
         });
-        find(&self.pools.load(), runtime).unwrap_or(fresh)
+        find(&self.pools.load(), place).unwrap_or(fresh)
     }
 
-    fn fresh_pool(&self) -> Pool {
+    fn fresh_pool(&self, address: Option<SocketAddr>) -> Pool {
+        let dial = address.map_or_else(|| Arc::clone(&self.addresses), |address| [address].into());
         Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             // A request that an idle connection refused before its first byte went out is sent again.
             .retry_canceled_requests(true)
-            .build(Connector::new(&self.trust, self.connect))
+            .build(Connector::new(&self.trust, self.connect, &self.host, dial))
     }
 }
 
-fn find(pools: &[(runtime::Id, Pool)], runtime: runtime::Id) -> Option<Pool> {
-    let found = pools.iter().find(|(id, _)| *id == runtime);
+fn find(pools: &[(Place, Pool)], place: Place) -> Option<Pool> {
+    let found = pools.iter().find(|(of, _)| *of == place);
     found.map(|(_, pool)| pool.clone())
 }

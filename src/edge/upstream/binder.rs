@@ -101,12 +101,13 @@ impl Binder {
 
     /// `Question::Bind`: the tie of `session` to `upstream`, opened if there is none. -> Bound, Unbindable, Ended
     pub async fn bind(&self, session: SessionRef, upstream: Arc<str>) -> Finding {
-        match self.inner.store.lookup(session.key, &upstream, now()) {
+        let gone = match self.inner.store.lookup(session.key, &upstream, now()) {
+            Lookup::Bound(binding) if self.inner.is_gone(&upstream, &binding) => Some(binding),
             Lookup::Bound(binding) => return Finding::Bound(binding),
             Lookup::Ended => return Finding::Ended,
-            Lookup::Unbound => {}
-        }
-        match self.fly(session, upstream, None).await {
+            Lookup::Unbound => None,
+        };
+        match self.fly(session, upstream, gone).await {
             // The latter from an attempt to recover that found the tie alive.
             Outcome::Bound(binding) | Outcome::StillThere(binding) => Finding::Bound(binding),
             Outcome::Ended => Finding::Ended,
@@ -311,6 +312,12 @@ impl Drop for Landing {
 }
 
 impl Inner {
+    /// Who held the session is no longer among the upstream's addresses: it ended with it.
+    fn is_gone(&self, upstream: &str, binding: &Binding) -> bool {
+        let Some(address) = binding.address else { return false };
+        self.target(upstream).is_some_and(|target| !target.is_at(address))
+    }
+
     /// What the store knows by now, if it needs no attempt.
     fn settled(&self, session: SessionRef, upstream: &str, stale: Option<&Binding>) -> Option<Outcome> {
         match self.store.lookup(session.key, upstream, now()) {
@@ -472,6 +479,9 @@ impl Inner {
 async fn is_lost(target: &Arc<Target>, stale: &Binding) -> bool {
     if stale.id.is_none() {
         return false;
+    }
+    if stale.address.is_some_and(|address| !target.is_at(address)) {
+        return true;
     }
     let line = Line::new(Arc::clone(target), Tie::Session(stale.clone()));
     let ping = line.request("ping", "", SMALL, target.timeout().list).await;

@@ -70,17 +70,20 @@ async fn initialize(
         client.capabilities,
         client.info
     );
-    let line = Line::new(Arc::clone(target), Tie::Opening);
+    let address = target.next_address();
+    let line = Line::new(Arc::clone(target), Tie::Opening(address));
     let reply = line.request("initialize", &members, SMALL, time).await?;
     let result: InitializeResult<'_> = serde_json::from_str(&reply.result)
         .map_err(|error| Failure::NotMcp(format!("answered initialize with an unreadable result: {error}")))?;
     let agreed = Version::parse(&result.protocol_version).filter(|version| version.era() == Era::Legacy);
     let capabilities = result.capabilities.map_or("{}", RawValue::get);
+    let has_session = reply.session.is_some();
     Ok(Handshake {
         binding: Binding {
             id: reply.session,
             version: agreed.ok_or(Failure::Version(result.protocol_version))?,
-            address: None,
+            // A server without sessions has nothing that one address would hold.
+            address: address.filter(|_| has_session),
         },
         capabilities: capabilities.into(),
         flags: ServerFlags::read(capabilities),

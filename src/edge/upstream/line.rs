@@ -8,6 +8,7 @@ use crate::engine::mcp::{Version, headers};
 use crate::engine::session::Binding;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -32,8 +33,8 @@ pub(super) struct Line {
 /// What a request has to carry.
 #[derive(Clone, Debug)]
 pub(super) enum Tie {
-    /// Legacy, before there is a session.
-    Opening,
+    /// Legacy, before there is a session, which this one of several addresses will hold.
+    Opening(Option<SocketAddr>),
     /// Legacy, in this session.
     Session(Binding),
     /// Modern: every request speaks for itself.
@@ -146,8 +147,16 @@ impl Line {
             "accept",
             HeaderValue::from_static("application/json, text/event-stream"),
         );
+        let address = match &self.tie {
+            Tie::Opening(address) => *address,
+            Tie::Session(binding) => binding.address,
+            Tie::Modern(_) | Tie::ModernWithTasks(_) => None,
+        };
+        if let Some(address) = address.and_then(|address| HeaderValue::from_str(&address.to_string()).ok()) {
+            headers.insert(headers::ENDPOINT, address);
+        }
         let version = match &self.tie {
-            Tie::Opening => return headers,
+            Tie::Opening(_) => return headers,
             Tie::Session(binding) => {
                 let id = binding.id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
                 if let Some(mut id) = id {
@@ -168,8 +177,8 @@ impl Line {
     /// `,"params":{...}`, or nothing where there is nothing to say.
     fn params(&self, members: &str) -> String {
         match &self.tie {
-            Tie::Opening | Tie::Session(_) if members.is_empty() => String::new(),
-            Tie::Opening | Tie::Session(_) => format!(r#","params":{{{members}}}"#),
+            Tie::Opening(_) | Tie::Session(_) if members.is_empty() => String::new(),
+            Tie::Opening(_) | Tie::Session(_) => format!(r#","params":{{{members}}}"#),
             Tie::Modern(version) => modern_params(members, &meta(*version, "{}")),
             Tie::ModernWithTasks(version) => {
                 let capabilities = format!(r#"{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}"#);
