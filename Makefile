@@ -18,6 +18,8 @@ ENVOY := 1.40.0
 NODE := 22.23.3
 CARGO_DENY := 0.20.2
 OHA := 1.16.0
+KUBERNETES := 1.36.3
+ENVOY_GATEWAY := 1.9.1
 
 NODE_PACKAGE := node-linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
 NPM_INSTALL := --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
@@ -26,9 +28,14 @@ PIP_INSTALL := install --quiet --disable-pip-version-check
 CARGO_INSTALL := env CARGO_TARGET_DIR=$(T)/build CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	CARGO_PROFILE_RELEASE_DEBUG=false RUSTFLAGS= cargo install --locked --quiet
 
+# Static, so that they run in any container.
+GO_BUILD := env CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false
+
 # What each tool's installation depends on besides its version.
 npm_pins := $(shell cat tests/clients/package.json tests/clients/package-lock.json | cksum | cut -d' ' -f1)
 python_pins := $(shell cksum < tests/clients/requirements.txt | cut -d' ' -f1)
+kubernetes_pins := $(shell cat tests/kube/tools/kubernetes/go.mod tests/kube/tools/kubernetes/go.sum | cksum | cut -d' ' -f1)
+gateway_pins := $(shell cat tests/kube/tools/envoy-gateway/go.mod tests/kube/tools/envoy-gateway/go.sum | cksum | cut -d' ' -f1)
 
 envoy_tool := $(T)/envoy-$(ENVOY)/installed
 node_tool := $(T)/node-$(NODE)/installed
@@ -36,6 +43,8 @@ npm_tool := $(T)/npm-$(npm_pins)/installed
 python_tool := $(T)/python-$(python_pins)/installed
 deny_tool := $(T)/cargo-deny-$(CARGO_DENY)/installed
 oha_tool := $(T)/oha-$(OHA)/installed
+kubernetes_tool := $(T)/kubernetes-$(KUBERNETES)-$(kubernetes_pins)/installed
+gateway_tool := $(T)/envoy-gateway-$(ENVOY_GATEWAY)-$(gateway_pins)/installed
 
 .PHONY: help
 help: ## list the targets
@@ -54,6 +63,10 @@ check: link-deny ## format, lints, docs, unit tests, cargo-deny
 test: tools ## check, then integration, end-to-end and conformance tests with real Envoy, servers, clients
 	@bash .ci/parts format lints docs licences unit build integration end-to-end direct conformance
 
+.PHONY: test-kube
+test-kube: kube-tools ## real API server, Envoy Gateway, Envoy, controller, sidecar
+	@bash .ci/parts kube
+
 .PHONY: bench
 bench: tools link-oha ## engine benches, and the comparison with the no-op processor and mcp_router
 	@exec bash tests/bench/run.sh $(ARGS)
@@ -62,8 +75,12 @@ bench: tools link-oha ## engine benches, and the comparison with the no-op proce
 tools: live-tools link-deny ## install what the tests need
 
 # One at a time, whoever shares the folder. Links are always made anew: clones with other pins may share it too.
-.PHONY: live-tools link-deny link-oha
-live-tools link-deny link-oha: prerequisites
+.PHONY: kube-tools
+kube-tools: live-tools link-kube ## install what the cluster tests need
+
+.PHONY: live-tools link-deny link-oha link-kube
+link-kube: kube-prerequisites
+live-tools link-deny link-oha link-kube: prerequisites
 	@mkdir -p $(T)/bin
 	@flock $(T)/lock $(MAKE) locked-$@
 
@@ -80,6 +97,12 @@ locked-link-deny: $(deny_tool)
 	@ln -sfn $(dir $<)bin/cargo-deny $(T)/bin/cargo-deny
 locked-link-oha: $(oha_tool)
 	@ln -sfn $(dir $<)bin/oha $(T)/bin/oha
+
+.PHONY: locked-link-kube
+locked-link-kube: $(kubernetes_tool) $(gateway_tool)
+	@for program in etcd kube-apiserver kube-controller-manager kubectl; do \
+		ln -sfn $(dir $(kubernetes_tool))bin/$$program $(T)/bin/$$program; done
+	@ln -sfn $(dir $(gateway_tool))bin/envoy-gateway $(T)/bin/envoy-gateway
 
 .PHONY: clean-tools
 clean-tools: ## remove all installed tools
@@ -99,6 +122,16 @@ prerequisites:
 		|| lacks "python3 (3.10 or later) with venv" "apt-get install python3-venv"; \
 	command -v npm >/dev/null || lacks "node with npm" "apt-get install nodejs npm"; \
 	command -v curl >/dev/null || lacks "curl" "apt-get install curl"; \
+	exit $$missing
+
+.PHONY: kube-prerequisites
+kube-prerequisites:
+	@missing=0; \
+	lacks() { echo "missing: $$1; install it with: $$2" >&2; missing=1; }; \
+	command -v go >/dev/null || lacks "Go 1.26.7 or later" "apt-get install golang-go, or the archive of the Go project"; \
+	command -v openssl >/dev/null || lacks "openssl" "apt-get install openssl"; \
+	command -v ip >/dev/null || lacks "ip" "apt-get install iproute2"; \
+	command -v nsenter >/dev/null && command -v setpriv >/dev/null || lacks "nsenter and setpriv" "apt-get install util-linux"; \
 	exit $$missing
 
 $(envoy_tool):
@@ -141,4 +174,22 @@ $(oha_tool):
 	@echo "compiling oha $(OHA) (3 minutes)"
 	@$(CARGO_INSTALL) --root $(@D) oha@$(OHA)
 	@rm -rf $(T)/build
+	@touch $@
+
+$(kubernetes_tool):
+	@echo "compiling etcd, the Kubernetes API server, controller manager and kubectl $(KUBERNETES) (6 minutes)"
+	@rm -rf $(@D) && mkdir -p $(@D)/bin
+	@cd tests/kube/tools/kubernetes && $(GO_BUILD) -ldflags="-s -w" -o $(@D)/bin/etcd go.etcd.io/etcd/server/v3
+	@cd tests/kube/tools/kubernetes && for program in kube-apiserver kube-controller-manager kubectl; do \
+		$(GO_BUILD) -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=v$(KUBERNETES)" \
+			-o $(@D)/bin/$$program k8s.io/kubernetes/cmd/$$program; done
+	@touch $@
+
+# The definitions (Gateway API's too) come with its chart.
+$(gateway_tool):
+	@echo "compiling Envoy Gateway $(ENVOY_GATEWAY) (5 minutes)"
+	@rm -rf $(@D) && mkdir -p $(@D)/bin
+	@cd tests/kube/tools/envoy-gateway && $(GO_BUILD) -ldflags="-s -w" -o $(@D)/bin/envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway
+	@cp -r "$$(cd tests/kube/tools/envoy-gateway && go list -m -f '{{.Dir}}' github.com/envoyproxy/gateway)/charts/gateway-helm/charts/crds/crds" $(@D)/crds
+	@chmod -R u+w $(@D)/crds
 	@touch $@

@@ -29,6 +29,12 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .with_legacy_session_mode(!state.options.stateless)
         .with_json_response(state.options.json)
         .with_max_request_body_bytes(64 << 20);
+    // Beyond loopback it is known by names that it cannot know.
+    let config = if state.options.host.is_loopback() {
+        config
+    } else {
+        config.disable_allowed_hosts()
+    };
     let shared = Arc::clone(&state);
     let service = StreamableHttpService::new(move || Ok(Server::new(&shared)), Arc::clone(&sessions), config);
     let control = control::router(Arc::clone(&state), sessions);

@@ -31,9 +31,12 @@ use tokio::net::TcpListener;
 /// How this server behaves.
 #[derive(Clone, Debug, Parser)]
 struct Options {
-    /// The port on loopback; 0 takes a free one.
+    /// The port; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// The address to listen on.
+    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
+    host: Ipv4Addr,
     /// The name in `serverInfo`.
     #[arg(long, default_value = "upstream")]
     name: String,
@@ -76,7 +79,7 @@ enum Eras {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+    let listener = TcpListener::bind((options.host, options.port))
         .await
         .context("cannot listen")?;
     let address = listener.local_addr()?;

@@ -1,0 +1,6 @@
+//! Tests in a cluster: real API server, Envoy Gateway, Envoy, controller and processors. `make test-kube` runs them.
+//!
+//! One cluster (see `cluster.sh`) serves all tests of a run; each test works in a Kubernetes namespace of its own.
+
+mod harness;
+mod smoke;
