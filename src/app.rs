@@ -1,15 +1,21 @@
 //! Builds every part from the configuration, wires them, owns the task list and the drain.
 //!
 //! ```text
-//! discovery tasks -> reports -> steer (watch, reload) -> writer -> snapshot cell -> exchanges (ext_proc runtimes)
-//!                                  `-> Envoy's clusters (up)         board -> admin port, ready line
+//! discovery tasks -> reports -----> course -> writer -> snapshot cell -> exchanges (ext_proc runtimes)
+//! file, secrets   -> steer -------->   |                 board -> admin port, ready line
+//!                                      `-> roster -> discovery tasks, targets of calls
 //! ```
+//! `steer` also leads Envoy's clusters (`up`).
+//!
 //! The main thread runs one single-threaded runtime with everything that is not an exchange; `edge/extproc` starts a
 //! thread with a runtime of its own for each share of the exchanges.
 
 mod clusters;
+mod course;
 mod desk;
+mod endpoints;
 mod folder;
+mod guide;
 mod news;
 pub mod options;
 mod panel;
@@ -23,7 +29,6 @@ mod up;
 mod watch;
 mod writer;
 
-use crate::edge::config_file::ConfigSource;
 use crate::edge::extproc::{Budget, Gate, Health, Listener, Processor, Server};
 use crate::edge::http::Targets;
 use crate::edge::relay::{Outliving, ParkingLot, Relay};
@@ -33,12 +38,12 @@ use crate::edge::upstream::{Binder, Notices, Shelf};
 use crate::edge::{admin, secrets};
 use crate::engine::config::Config;
 use crate::engine::session::SessionStore;
-use crate::engine::snapshot::Routing;
-use crate::engine::snapshot::fold::EndpointSettings;
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use clusters::Clusters;
+use course::Course;
 use desk::Desk;
+use endpoints::Draft;
+use guide::Guide;
 use options::{ServeOptions, UpOptions};
 use panel::Panel;
 use roster::Roster;
@@ -46,14 +51,11 @@ use status::Board;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
-use steer::Steer;
 use tasks::Tasks;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
-use watch::Watch;
 use writer::Writer;
 
 /// Running exchanges get this long once the drain has begun.
@@ -86,7 +88,6 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// The parts that `up` and `serve` share, built and not running yet.
 struct Gateway {
-    source: ConfigSource,
     config: Arc<Config>,
     desk: Arc<Desk>,
     board: Arc<Board>,
@@ -98,24 +99,16 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// Builds the parts. Nothing is contacted, nothing listens yet.
-    fn build(source: ConfigSource, config: Config, route_key: &str) -> anyhow::Result<Self> {
+    /// Builds the parts, with these endpoints to begin with. Nothing is contacted, nothing listens yet.
+    fn build(config: Config, drafts: Vec<Draft>) -> anyhow::Result<Self> {
         let config = Arc::new(config);
+        let shelf = Shelf::new(config.state_dir.join("catalogs"));
         let store = MemoryStore::open(config.state_dir.clone(), config.limits.sessions, desk::now())
             .context("the session journal cannot be opened")?;
         let store = Arc::new(store);
-        let settings = EndpointSettings {
-            id: "default".into(),
-            routes: Vec::new(),
-            routing: Routing::Cluster,
-            keys: folder::session_keys(&config)?,
-            route_key: route_key.into(),
-            config: Arc::clone(&config),
-        };
-        let board = Arc::new(Board::new());
-        let shelf = Shelf::new(config.state_dir.join("catalogs"));
-        let kept = folder::catalogs(&shelf, &config);
-        let writer = Writer::new(settings, &kept, Arc::clone(&board));
+        let board = Arc::new(Board::new(config.lists.first));
+        let kept = folder::catalogs(&shelf, &drafts);
+        let writer = Writer::new(drafts, kept, Arc::clone(&board));
         let targets = Arc::new(Targets::default());
         let sessions: Arc<dyn SessionStore> = Arc::clone(&store) as _;
         let (binder, notices) = Binder::new(Arc::clone(&targets), sessions, Handle::current());
@@ -138,7 +131,6 @@ impl Gateway {
             )),
         };
         Ok(Self {
-            source,
             config,
             desk: Arc::new(desk),
             board,
@@ -164,7 +156,7 @@ impl Gateway {
         tasks: &mut Tasks,
         listeners: Vec<Listener>,
         admin: TcpListener,
-        clusters: Option<Arc<Clusters>>,
+        guide: Guide,
     ) -> anyhow::Result<()> {
         let token = self
             .config
@@ -177,13 +169,10 @@ impl Gateway {
         let panel = Panel {
             board: Arc::clone(&self.board),
             desk: Arc::clone(&self.desk),
-            envoy: clusters.is_some().then(|| self.health.clone()),
+            envoy: guide.has_envoy().then(|| self.health.clone()),
         };
         let (reported, reports) = mpsc::unbounded_channel();
-        let steer = Steer {
-            watch: Watch::new(self.source.file.as_deref(), &self.config),
-            source: self.source,
-            config: Arc::clone(&config),
+        let course = Course {
             writer: self.writer,
             roster: Roster::new(
                 self.targets,
@@ -197,8 +186,6 @@ impl Gateway {
             board: self.board,
             desk: Arc::clone(&self.desk),
             reports,
-            clusters,
-            retiring: TaskTracker::new(),
         };
         let server = Server {
             listeners,
@@ -224,16 +211,13 @@ impl Gateway {
         let stopped = tasks.stop().clone();
         tasks.assist("sweep", {
             let desk = Arc::clone(&self.desk);
+            let config = Arc::clone(&config);
             async move {
                 sweep::run(desk, config, stopped).await;
                 Ok(())
             }
         });
-        let stopped = tasks.stop().clone();
-        tasks.assist("steer", async move {
-            steer.run(stopped).await;
-            Ok(())
-        });
+        guide.start(tasks, course, config);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ pub mod ask;
 pub mod config_file;
 pub mod envoy;
 pub mod extproc;
+pub mod fallback;
 pub mod http;
 pub mod kube;
 pub mod registry;

@@ -1,16 +1,18 @@
 //! The state folder: made on first use, readable by its owner only, with the keys that nobody configured.
 
+use super::endpoints::Draft;
 use crate::edge::http::Target;
 use crate::edge::secrets;
 use crate::edge::upstream::{Kept, Shelf};
 use crate::engine::config::{self, Config, Secret};
 use crate::engine::session::Keys;
 use anyhow::Context;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use tracing::warn;
 
 /// Makes the folder if it is not there.
@@ -42,10 +44,12 @@ pub(super) fn session_keys(config: &Config) -> anyhow::Result<Keys> {
     Keys::derive(&secrets).context("session.keys: no key")
 }
 
-/// The last good catalogs of the upstreams that are configured; those of others are forgotten.
-pub(super) fn catalogs(shelf: &Shelf, config: &Config) -> HashMap<String, Kept> {
-    shelf.prune(|name| config.upstreams.iter().any(|upstream| upstream.name == name));
-    let load = |upstream: &config::Upstream| {
+/// The last good catalogs of these upstreams; those of others are forgotten.
+pub(super) fn catalogs(shelf: &Shelf, drafts: &[Draft]) -> HashMap<String, Kept> {
+    let upstreams: Vec<_> = drafts.iter().flat_map(|draft| &draft.upstreams).collect();
+    let names: HashSet<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    shelf.prune(|name| names.contains(name));
+    let load = |upstream: &Arc<config::Upstream>| {
         // One that cannot be called has no catalog either; whoever starts its discovery says why.
         let target = Target::new(upstream, None).ok()?;
         match shelf.load(&target) {
@@ -56,7 +60,7 @@ pub(super) fn catalogs(shelf: &Shelf, config: &Config) -> HashMap<String, Kept> 
             }
         }
     };
-    config.upstreams.iter().filter_map(load).collect()
+    upstreams.into_iter().filter_map(load).collect()
 }
 
 /// 32 random bytes in hex, generated once and kept in `name`, readable by the owner only.

@@ -4,7 +4,8 @@
 
 use crate::edge::upstream::Report;
 use crate::engine::catalog::Kind;
-use crate::engine::snapshot::{Face, Prepared, Snapshot};
+use crate::engine::session::EndpointHash;
+use crate::engine::snapshot::{Endpoint, Face, Prepared};
 use crate::engine::stream::Kinds;
 use bytes::Bytes;
 
@@ -21,15 +22,35 @@ pub(super) fn more(known: (Kinds, Kinds), report: &Report) -> (Kinds, Kinds) {
     (known.0.or(legacy), known.1.or(modern))
 }
 
-/// What differs between two snapshots.
-pub(super) fn between(before: &Snapshot, after: &Snapshot) -> (Kinds, Kinds) {
-    let pairs = before.endpoints.iter().zip(&after.endpoints);
-    pairs.fold(<(Kinds, Kinds)>::default(), |(legacy, modern), (before, after)| {
-        (
-            legacy.or(differ(&before.legacy, &after.legacy)),
-            modern.or(differ(&before.modern, &after.modern)),
-        )
-    })
+/// Which lists of one endpoint have changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct News {
+    /// Whose.
+    pub(super) endpoint: EndpointHash,
+    /// As legacy clients see them.
+    pub(super) legacy: Kinds,
+    /// As modern clients see them.
+    pub(super) modern: Kinds,
+}
+
+impl News {
+    /// And what upstreams said of theirs.
+    pub(super) fn and(self, (legacy, modern): (Kinds, Kinds)) -> Self {
+        Self {
+            endpoint: self.endpoint,
+            legacy: self.legacy.or(legacy),
+            modern: self.modern.or(modern),
+        }
+    }
+}
+
+/// What differs between an endpoint and what it has become.
+pub(super) fn between(before: &Endpoint, after: &Endpoint) -> News {
+    News {
+        endpoint: after.hash,
+        legacy: differ(&before.legacy, &after.legacy),
+        modern: differ(&before.modern, &after.modern),
+    }
 }
 
 fn differ(before: &Face, after: &Face) -> Kinds {
@@ -62,6 +83,7 @@ fn items(list: &Prepared) -> &[Bytes] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::snapshot::Snapshot;
     use crate::engine::snapshot::testing::{mk_listing, mk_modern, mk_snapshot, mk_upstream};
 
     #[test]
@@ -69,6 +91,10 @@ mod tests {
         let one = |tools: &[&str], modern: &[&str]| {
             let upstream = mk_upstream("up").legacy(mk_listing(tools)).modern(mk_modern(modern));
             mk_snapshot(&[upstream])
+        };
+        let between = |before: &Snapshot, after: &Snapshot| {
+            let news = between(&before.endpoints[0], &after.endpoints[0]);
+            (news.legacy, news.modern)
         };
         let tools = Kinds {
             tools: true,

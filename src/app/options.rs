@@ -20,6 +20,8 @@ pub struct ServeOptions {
     pub source: ConfigSource,
     /// `None`: `ext-proc.sock` in the state folder.
     pub listen: Option<Listen>,
+    /// Where requests are refused that were sent nowhere else; `None`: nowhere.
+    pub fallback: Option<Listen>,
 }
 
 /// Where the processor listens.

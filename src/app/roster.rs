@@ -63,7 +63,7 @@ impl Roster {
     }
 
     /// Starts, restarts and ends discoveries so that they are those of `inputs`.
-    pub(super) fn follow(&mut self, config: &Config, inputs: &[UpstreamInput]) {
+    pub(super) fn follow<'a>(&mut self, config: &Config, inputs: impl Iterator<Item = &'a UpstreamInput>) {
         let wanted = settings(config);
         self.settings
             .send_if_modified(|current| std::mem::replace(current, wanted) != wanted);

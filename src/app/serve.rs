@@ -1,11 +1,15 @@
 //! `serve`: the processor alone, beside an Envoy that somebody else runs.
 
 use super::options::{Listen, ServeOptions};
-use super::{GRACE, Gateway, Signals, folder};
+use super::tasks::Tasks;
+use super::{GRACE, Gateway, Guide, Signals, endpoints, folder};
+use crate::edge::config_file::ConfigSource;
 use crate::edge::envoy::route_key;
-use crate::edge::extproc::{self, Gate};
+use crate::edge::extproc::{self, Gate, Listener};
+use crate::edge::fallback;
 use anyhow::Context;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::info;
 
@@ -15,21 +19,21 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Runs until it is told to end.
 pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let config = options.source.load()?;
-    folder::make(&config)?;
-    let key = route_key(&config.state_dir).context("stateDir: route-key")?;
-    let listen = address(options.listen, &config.state_dir);
-    let gateway = Gateway::build(options.source, config, &key)?;
+    let mut tasks = Tasks::default();
+    let (gateway, guide) = from_file(options.source)?;
+    let listen = address(options.listen, &gateway.config.state_dir);
     let listener = listen.bind().await.context("--listen")?;
+    if let Some(fallback) = options.fallback {
+        refuse(fallback, &mut tasks).await?;
+    }
     let admin = gateway.bind_admin().await?;
     let at = admin.local_addr()?;
     let shown = listener
         .port()
         .map_or_else(|| listen.to_string(), |port| format!("port {port}"));
-    let board = std::sync::Arc::clone(&gateway.board);
-    let desk = std::sync::Arc::clone(&gateway.desk);
-    let mut tasks = super::Tasks::default();
-    gateway.start(&mut tasks, vec![listener], admin, None)?;
+    let board = Arc::clone(&gateway.board);
+    let desk = Arc::clone(&gateway.desk);
+    gateway.start(&mut tasks, vec![listener], admin, guide)?;
     info!(ext_proc = %shown, admin = %at, "Processor serves.");
     let outcome = tokio::select! {
         () = signals.asked() => Ok(()),
@@ -47,6 +51,37 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
     }
     let ended = super::end(tasks, &mut signals).await;
     outcome.and(ended)
+}
+
+fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, Guide)> {
+    let config = source.load()?;
+    folder::make(&config)?;
+    let route_key = route_key(&config.state_dir).context("stateDir: route-key")?;
+    let keys = folder::session_keys(&config)?;
+    let draft = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &route_key);
+    let gateway = Gateway::build(config, vec![draft])?;
+    let guide = Guide::File {
+        source,
+        keys,
+        route_key,
+        clusters: None,
+    };
+    Ok((gateway, guide))
+}
+
+/// Listens where requests come that were sent to no upstream.
+async fn refuse(listen: Listen, tasks: &mut Tasks) -> anyhow::Result<()> {
+    let listener = socket(listen).bind().await.context("--fallback")?;
+    let drained = tasks.drain().clone();
+    tasks.serve("fallback", async move {
+        // The file goes with the task.
+        let (socket, _file) = match listener {
+            Listener::Unix(listener, file) => (fallback::Socket::Unix(listener), Some(file)),
+            Listener::Tcp(listener) => (fallback::Socket::Tcp(listener), None),
+        };
+        Ok(fallback::run(socket, drained.cancelled_owned()).await?)
+    });
+    Ok(())
 }
 
 /// Waits until no exchange is under way.
@@ -69,12 +104,13 @@ async fn announce(board: &super::Board, shown: &str, admin: std::net::SocketAddr
 
 /// The default stands in the state folder; `render envoy` points there too.
 fn address(listen: Option<Listen>, state_dir: &Path) -> extproc::Listen {
+    socket(listen.unwrap_or_else(|| Listen::Unix(state_dir.join("ext-proc.sock"))))
+}
+
+/// Envoy may run as another user of the group.
+fn socket(listen: Listen) -> extproc::Listen {
     match listen {
-        Some(Listen::Unix(path)) => extproc::Listen::Unix { path, mode: 0o660 },
-        Some(Listen::Tcp(address)) => extproc::Listen::Tcp(address),
-        None => extproc::Listen::Unix {
-            path: state_dir.join("ext-proc.sock"),
-            mode: 0o660,
-        },
+        Listen::Unix(path) => extproc::Listen::Unix { path, mode: 0o660 },
+        Listen::Tcp(address) => extproc::Listen::Tcp(address),
     }
 }

@@ -1,8 +1,10 @@
 //! What is known of the gateway for admin port, ready line and gauges, gathered in one place.
 
 use crate::edge::upstream::Report;
-use crate::engine::config::{self, Config};
+use crate::engine::config;
+use crate::engine::snapshot::fold::UpstreamInput;
 use crate::engine::status::{GatewayStatus, Reason, UpstreamStatus};
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -14,14 +16,16 @@ pub(super) struct Board {
     known: Mutex<Known>,
     /// Tells waiters that something changed.
     changed: watch::Sender<()>,
-    started: Instant,
+    /// How long readiness waits for the first listing.
+    first: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     generation: u64,
     config_error: Option<String>,
-    first: Duration,
+    /// Since when there is something to serve.
+    since: Option<Instant>,
     rows: Vec<Row>,
 }
 
@@ -35,30 +39,36 @@ struct Row {
 }
 
 impl Board {
-    pub(super) fn new() -> Self {
+    /// Nothing is served yet; once it is, readiness waits for `first`.
+    pub(super) fn new(first: Duration) -> Self {
         Self {
             known: Mutex::default(),
             changed: watch::channel(()).0,
-            started: Instant::now(),
+            first,
         }
     }
 
-    /// A configuration is in force. Rows of upstreams that stay keep what is known.
-    pub(super) fn configured(&self, config: &Config) {
+    /// These upstreams are served from now on. Rows of those that stay keep what is known.
+    pub(super) fn configured<'a>(&self, upstreams: impl Iterator<Item = &'a UpstreamInput>) {
         self.change(|known| {
-            let mut old = std::mem::take(&mut known.rows);
-            known.first = config.lists.first;
-            for upstream in &config.upstreams {
+            let old = std::mem::take(&mut known.rows).into_iter();
+            let mut old: HashMap<String, Row> = old.map(|row| (row.status.name.clone(), row)).collect();
+            for upstream in upstreams.map(|input| &input.config) {
                 let fresh = row(upstream);
-                let kept = old.iter().position(|row| {
-                    row.status.name == upstream.name
-                        && row.status.url == fresh.status.url
-                        && row.status.enabled == upstream.enabled
-                });
-                let mut row = kept.map_or(fresh, |at| old.swap_remove(at));
+                let kept = old
+                    .remove(&upstream.name)
+                    .filter(|row| row.status.url == fresh.status.url && row.status.enabled == upstream.enabled);
+                let mut row = kept.unwrap_or(fresh);
                 row.status.prefix.clone_from(&upstream.prefix);
                 known.rows.push(row);
             }
+        });
+    }
+
+    /// What was configured is what is to be served: readiness waits for its upstreams from now on.
+    pub(super) fn begun(&self) {
+        self.change(|known| {
+            known.since.get_or_insert_with(Instant::now);
         });
     }
 
@@ -90,13 +100,16 @@ impl Board {
         });
     }
 
-    /// A snapshot is in force.
-    pub(super) fn folded(&self, generation: u64, warnings: &[(String, String)]) {
+    /// A snapshot is in force; folding it gave these warnings: upstream, text.
+    pub(super) fn folded<'a>(&self, generation: u64, warnings: impl Iterator<Item = &'a (String, String)>) {
+        let mut of: HashMap<&str, Vec<String>> = HashMap::new();
+        for (name, text) in warnings {
+            of.entry(name).or_default().push(text.clone());
+        }
         self.change(|known| {
             known.generation = generation;
             for row in &mut known.rows {
-                let own = warnings.iter().filter(|(name, _)| *name == row.status.name);
-                row.folded = own.map(|(_, text)| text.clone()).collect();
+                row.folded = of.remove(row.status.name.as_str()).unwrap_or_default();
             }
         });
     }
@@ -120,11 +133,14 @@ impl Board {
         }
     }
 
-    /// Enabled upstreams that have neither been listed nor failed, while `lists.first` still runs. Empty: ready.
+    /// What is to be served, while nobody has said it; then enabled upstreams that have neither been listed nor failed,
+    /// while `lists.first` still runs. Empty: ready.
     pub(super) fn missing(&self) -> Vec<String> {
         let known = self.lock();
-        if self.started.elapsed() >= known.first {
-            return Vec::new();
+        match known.since {
+            None => return vec!["nothing was assigned yet".to_owned()],
+            Some(since) if since.elapsed() >= self.first => return Vec::new(),
+            Some(_) => {}
         }
         let waiting = known.rows.iter().filter(|row| row.status.enabled && !row.tried);
         waiting
@@ -140,7 +156,8 @@ impl Board {
             if self.missing().is_empty() {
                 return;
             }
-            let rest = self.lock().first.saturating_sub(self.started.elapsed());
+            let since = self.lock().since;
+            let rest = since.map_or(Duration::MAX, |since| self.first.saturating_sub(since.elapsed()));
             // Either somebody reports, or the time is up.
             let _ = tokio::time::timeout(rest, changes.changed()).await;
         }
@@ -212,9 +229,19 @@ mod tests {
     use crate::engine::stream::Kinds;
     use std::path::Path;
 
-    fn mk_config(enabled: bool) -> Config {
+    fn mk_board() -> Board {
+        Board::new(Duration::from_secs(2))
+    }
+
+    fn configure(board: &Board, enabled: bool) {
         let text = format!("upstreams: [{{name: a, url: 'http://a/', enabled: {enabled}}}]");
-        parse(&text, Path::new("/etc"), Path::new("/state")).expect("valid")
+        let config = parse(&text, Path::new("/etc"), Path::new("/state")).expect("valid");
+        let inputs = config.upstreams.into_iter().map(|upstream| UpstreamInput {
+            config: upstream.into(),
+            credential: None,
+            catalog: Catalog::default(),
+        });
+        board.configured(inputs.collect::<Vec<_>>().iter());
     }
 
     fn mk_report() -> Report {
@@ -243,22 +270,32 @@ mod tests {
 
     #[test]
     fn what_is_known_outlives_a_reload() {
-        let board = Board::new();
-        board.configured(&mk_config(true));
+        let board = mk_board();
+        configure(&board, true);
         assert_eq!(only_row(&board).reason, Reason::Pending);
         board.reported(&mk_report());
-        board.configured(&mk_config(true));
+        configure(&board, true);
         assert_eq!(only_row(&board).tools, 3);
     }
 
     #[test]
     fn last_words_about_an_upstream_that_is_off_are_not_heard() {
-        let board = Board::new();
-        board.configured(&mk_config(true));
+        let board = mk_board();
+        configure(&board, true);
         board.reported(&mk_report());
-        board.configured(&mk_config(false));
+        configure(&board, false);
         board.reported(&mk_report());
         let row = only_row(&board);
         assert_eq!((row.ready, row.reason, row.tools), (false, Reason::Disabled, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_without_an_assignment_is_not_ready_however_long_it_waits() {
+        let board = mk_board();
+        let waiting = tokio::time::timeout(Duration::from_secs(3600), board.ready()).await;
+        assert!(waiting.is_err());
+        assert_eq!(board.missing(), ["nothing was assigned yet"]);
+        board.begun();
+        assert!(board.missing().is_empty(), "nothing is a thing to serve, too");
     }
 }

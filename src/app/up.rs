@@ -3,7 +3,7 @@
 use super::clusters::Clusters;
 use super::options::UpOptions;
 use super::status::Board;
-use super::{GRACE, Gateway, Signals, Tasks, folder};
+use super::{GRACE, Gateway, Guide, Signals, Tasks, endpoints, folder};
 use crate::edge::envoy::{self, Admin, CdsFile, ChildOptions, RenderOptions};
 use crate::edge::extproc;
 use crate::engine::config::Config;
@@ -26,7 +26,9 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     folder::make(&config)?;
     settle_port(&mut config)?;
     let key = envoy::route_key(&config.state_dir).context("stateDir: route-key")?;
-    let gateway = Gateway::build(options.source, config, &key)?;
+    let keys = folder::session_keys(&config)?;
+    let draft = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &key);
+    let gateway = Gateway::build(config, vec![draft])?;
     let config = Arc::clone(&gateway.config);
     let socket = extproc::Listen::Unix {
         path: config.state_dir.join("ext-proc.sock"),
@@ -41,7 +43,13 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     let desk = Arc::clone(&gateway.desk);
     let health = gateway.health.clone();
     let mut tasks = Tasks::default();
-    gateway.start(&mut tasks, vec![listener], admin, Some(clusters))?;
+    let guide = Guide::File {
+        source: options.source,
+        keys,
+        route_key: key,
+        clusters: Some(clusters),
+    };
+    gateway.start(&mut tasks, vec![listener], admin, guide)?;
     let envoy = tokio::select! {
         started = envoy::Envoy::start(child) => started.context("Envoy"),
         lost = tasks.lost() => Err(lost),

@@ -1,14 +1,16 @@
 //! The one writer of the snapshot (I3): takes news from discovery, configuration and secrets, folds, publishes.
+//!
+//! The snapshot has one part per endpoint; each is folded by itself, and only if something of it has changed.
 
-use super::news;
+use super::endpoints::Draft;
+use super::news::{self, News};
 use super::status::Board;
 use crate::edge::secrets;
 use crate::edge::upstream::{Kept, Report};
-use crate::engine::catalog::Catalog;
-use crate::engine::config::{self, Config};
-use crate::engine::session::Keys;
-use crate::engine::snapshot::Snapshot;
+use crate::engine::config;
+use crate::engine::session::{EndpointHash, Keys};
 use crate::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
+use crate::engine::snapshot::{Endpoint, Snapshot};
 use crate::engine::stream::Kinds;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -17,37 +19,61 @@ use tracing::warn;
 
 /// What the writer knows, and the cell it writes.
 pub(super) struct Writer {
+    /// In the order of the snapshot.
+    parts: Vec<Part>,
+    /// Where the upstream of this name stands: part, and place in it.
+    places: HashMap<Arc<str>, (usize, usize)>,
+    generation: u64,
+    cell: Arc<ArcSwap<Snapshot>>,
+    board: Arc<Board>,
+}
+
+/// One endpoint.
+struct Part {
     settings: EndpointSettings,
     folder: Folder,
     inputs: Vec<UpstreamInput>,
-    cell: Arc<ArcSwap<Snapshot>>,
-    board: Arc<Board>,
+    folded: Folded,
     /// Lists that upstreams said have changed, as legacy and as modern clients see them; not published yet.
     said: (Kinds, Kinds),
 }
 
+/// What the last fold made of a part.
+enum Folded {
+    /// Nothing yet.
+    Never,
+    /// Something has changed since.
+    Stale(Arc<Endpoint>),
+    /// This, and what it warned of: upstream, text.
+    Fresh(Arc<Endpoint>, Vec<(String, String)>),
+}
+
+/// What came into force.
+pub(super) struct Published {
+    /// The snapshot that was in force until now.
+    pub(super) before: Arc<Snapshot>,
+    /// Which lists have changed for clients.
+    pub(super) news: Vec<News>,
+    /// Endpoints that are served no more.
+    pub(super) closed: Vec<EndpointHash>,
+}
+
 impl Writer {
     /// Folds the first snapshot: upstreams as configured, items as last kept on disk.
-    pub(super) fn new(settings: EndpointSettings, kept: &HashMap<String, Kept>, board: Arc<Board>) -> Self {
-        let inputs = settings
-            .config
-            .upstreams
-            .iter()
-            .map(|upstream| input(upstream, kept.get(&upstream.name).map(|kept| &kept.catalog)));
-        let inputs: Vec<_> = inputs.collect();
-        let mut folder = Folder::default();
-        let (snapshot, warnings) = folder.fold(&settings, &inputs);
-        board.configured(&settings.config);
-        board.folded(snapshot.generation, &warnings);
-        let cell = Arc::new(ArcSwap::new(snapshot));
-        Self {
-            settings,
-            folder,
-            inputs,
-            cell,
+    pub(super) fn new(drafts: Vec<Draft>, kept: HashMap<String, Kept>, board: Arc<Board>) -> Self {
+        let mut writer = Self {
+            parts: Vec::new(),
+            places: HashMap::new(),
+            generation: 0,
+            cell: Arc::new(ArcSwap::from_pointee(Snapshot {
+                generation: 0,
+                endpoints: Vec::new(),
+            })),
             board,
-            said: <(Kinds, Kinds)>::default(),
-        }
+        };
+        writer.configure(drafts, kept);
+        writer.publish();
+        writer
     }
 
     /// What exchanges read.
@@ -56,82 +82,153 @@ impl Writer {
     }
 
     /// The upstreams as they are in force, credentials resolved.
-    pub(super) fn inputs(&self) -> &[UpstreamInput] {
-        &self.inputs
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &UpstreamInput> {
+        self.parts.iter().flat_map(|part| &part.inputs)
     }
 
     /// News of one upstream; publish afterwards. Reports of upstreams that are gone are dropped.
     pub(super) fn report(&mut self, report: Report) {
-        let Some(input) = self
-            .inputs
-            .iter_mut()
-            .find(|input| input.config.name == *report.upstream)
-        else {
+        let place = self.places.get(&*report.upstream);
+        let Some((part, input)) = place.and_then(|(part, input)| {
+            let part = self.parts.get_mut(*part)?;
+            Some((part, *input))
+        }) else {
             return;
         };
         self.board.reported(&report);
-        self.said = news::more(self.said, &report);
-        input.catalog = report.catalog;
+        part.said = news::more(part.said, &report);
+        part.folded.spoil();
+        if let Some(input) = part.inputs.get_mut(input) {
+            input.catalog = report.catalog;
+        }
     }
 
-    /// Other keys sign and verify session ids; publish afterwards.
-    pub(super) fn set_keys(&mut self, keys: Keys) {
-        self.settings.keys = keys;
+    /// Other keys sign and verify session ids of every endpoint; publish afterwards.
+    pub(super) fn set_keys(&mut self, keys: &Keys) {
+        for part in &mut self.parts {
+            part.settings.keys = keys.clone();
+            part.folded.spoil();
+        }
     }
 
-    /// Another configuration; publish afterwards.
-    pub(super) fn configure(&mut self, config: Arc<Config>) {
-        let kept: HashMap<String, Catalog> = self
-            .inputs
-            .iter()
-            .map(|input| {
-                (
-                    input.config.name.clone(),
-                    (input.config.url.clone(), input.catalog.clone()),
-                )
-            })
-            .filter(|(name, (url, _))| config.upstreams.iter().any(|new| new.name == *name && new.url == *url))
-            .map(|(name, (_, catalog))| (name, catalog))
-            .collect();
-        self.inputs = config
-            .upstreams
-            .iter()
-            .map(|upstream| input(upstream, kept.get(&upstream.name)))
-            .collect();
-        self.board.configured(&config);
-        self.settings.config = config;
+    /// Other endpoints, or the same with other upstreams; publish afterwards. An upstream that stays under its name and URL
+    /// keeps its items, another one begins with those in `kept`.
+    pub(super) fn configure(&mut self, drafts: Vec<Draft>, mut kept: HashMap<String, Kept>) {
+        let mut parts: HashMap<Arc<str>, Part> = HashMap::new();
+        let mut known: HashMap<Arc<str>, UpstreamInput> = HashMap::new();
+        for mut part in self.parts.drain(..) {
+            let inputs = part.inputs.drain(..);
+            known.extend(inputs.map(|input| (input.config.name.as_str().into(), input)));
+            parts.insert(Arc::clone(&part.settings.id), part);
+        }
+        let mut catalog = |upstream: &config::Upstream| {
+            let old = known.remove(upstream.name.as_str());
+            let old = old.filter(|old| old.config.url == upstream.url).map(|old| old.catalog);
+            old.or_else(|| kept.remove(&upstream.name).map(|kept| kept.catalog))
+        };
+        for draft in drafts {
+            let inputs: Vec<_> = draft
+                .upstreams
+                .into_iter()
+                .map(|upstream| UpstreamInput {
+                    catalog: catalog(&upstream).unwrap_or_default(),
+                    credential: credential(&upstream),
+                    config: upstream,
+                })
+                .collect();
+            let part = parts.remove(&draft.settings.id);
+            self.parts.push(Part::next(part, draft.settings, inputs));
+        }
+        self.places.clear();
+        for (at, part) in self.parts.iter().enumerate() {
+            let inputs = part.inputs.iter().enumerate();
+            let places = inputs.map(|(place, input)| (input.config.name.as_str().into(), (at, place)));
+            self.places.extend(places);
+        }
+        self.board.configured(self.inputs());
     }
 
     /// Reads the secrets again. The names of upstreams whose credential is another one now; publish afterwards.
     pub(super) fn read_secrets(&mut self) -> Vec<String> {
         let mut changed = Vec::new();
-        for input in &mut self.inputs {
-            let credential = credential(&input.config);
-            if credential != input.credential {
-                input.credential = credential;
-                changed.push(input.config.name.clone());
+        for part in &mut self.parts {
+            for input in &mut part.inputs {
+                let credential = credential(&input.config);
+                if credential != input.credential {
+                    input.credential = credential;
+                    part.folded.spoil();
+                    changed.push(input.config.name.clone());
+                }
             }
         }
         changed
     }
 
-    /// Folds and swaps. The snapshot that was in force until now comes back, and which lists have changed for clients of
-    /// the legacy and of the modern era.
-    pub(super) fn publish(&mut self) -> (Arc<Snapshot>, (Kinds, Kinds)) {
-        let (snapshot, warnings) = self.folder.fold(&self.settings, &self.inputs);
-        self.board.folded(snapshot.generation, &warnings);
-        let before = self.cell.swap(Arc::clone(&snapshot));
-        let seen = news::between(&before, &snapshot);
-        let said = std::mem::take(&mut self.said);
-        (before, (seen.0.or(said.0), seen.1.or(said.1)))
+    /// Folds what has changed, and swaps.
+    pub(super) fn publish(&mut self) -> Published {
+        let news: Vec<News> = self.parts.iter_mut().filter_map(Part::fold).collect();
+        let folded = || self.parts.iter().filter_map(Part::folded);
+        self.generation += 1;
+        let snapshot = Snapshot {
+            generation: self.generation,
+            endpoints: folded().map(|(endpoint, _)| Arc::clone(endpoint)).collect(),
+        };
+        self.board
+            .folded(self.generation, folded().flat_map(|(_, warnings)| warnings));
+        let before = self.cell.swap(Arc::new(snapshot));
+        let is_open = |hash: EndpointHash| folded().any(|(endpoint, _)| endpoint.hash == hash);
+        let hashes = before.endpoints.iter().map(|endpoint| endpoint.hash);
+        let closed = hashes.filter(|hash| !is_open(*hash)).collect();
+        Published { before, news, closed }
     }
 }
 
-fn input(upstream: &config::Upstream, kept: Option<&Catalog>) -> UpstreamInput {
-    UpstreamInput {
-        config: Arc::new(upstream.clone()),
-        credential: credential(upstream),
-        catalog: kept.cloned().unwrap_or_default(),
+impl Part {
+    /// The endpoint with these settings and upstreams; what the last fold made of it is not made again.
+    fn next(old: Option<Self>, settings: EndpointSettings, inputs: Vec<UpstreamInput>) -> Self {
+        let mut part = old.unwrap_or_else(|| Self {
+            settings: settings.clone(),
+            folder: Folder::default(),
+            inputs: Vec::new(),
+            folded: Folded::Never,
+            said: <(Kinds, Kinds)>::default(),
+        });
+        (part.settings, part.inputs) = (settings, inputs);
+        part.folded.spoil();
+        part
+    }
+
+    /// Folds, if anything has changed: which lists have. The first fold is no news to anybody.
+    fn fold(&mut self) -> Option<News> {
+        let before = match std::mem::replace(&mut self.folded, Folded::Never) {
+            fresh @ Folded::Fresh(..) => {
+                self.folded = fresh;
+                return None;
+            }
+            Folded::Stale(before) => Some(before),
+            Folded::Never => None,
+        };
+        let (endpoint, warnings) = self.folder.fold(&self.settings, &self.inputs);
+        let said = std::mem::take(&mut self.said);
+        let news = before.map(|before| news::between(&before, &endpoint).and(said));
+        self.folded = Folded::Fresh(endpoint, warnings);
+        news
+    }
+
+    fn folded(&self) -> Option<(&Arc<Endpoint>, &[(String, String)])> {
+        match &self.folded {
+            Folded::Fresh(endpoint, warnings) => Some((endpoint, warnings)),
+            Folded::Never | Folded::Stale(_) => None,
+        }
+    }
+}
+
+impl Folded {
+    /// Something has changed since.
+    fn spoil(&mut self) {
+        if let Self::Fresh(endpoint, _) = self {
+            *self = Self::Stale(Arc::clone(endpoint));
+        }
     }
 }
 

@@ -154,8 +154,11 @@ pub(super) struct ServeArguments {
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     /// Where Envoy reaches the processor; default: ext-proc.sock in the state folder
-    #[arg(long, value_name = "unix:PATH|HOST:PORT")]
+    #[arg(long, value_name = "unix:PATH|HOST:PORT", env = "MCP_MANIFOLD_LISTEN")]
     listen: Option<Listen>,
+    /// Where requests are refused (530) that were sent to no upstream: the backend of public routes on Envoy Gateway
+    #[arg(long, value_name = "unix:PATH|HOST:PORT", env = "MCP_MANIFOLD_FALLBACK")]
+    fallback: Option<Listen>,
 }
 
 /// `check`
@@ -225,6 +228,7 @@ impl ServeArguments {
                 upstreams: Vec::new(),
             },
             listen: self.listen,
+            fallback: self.fallback,
         }
     }
 }

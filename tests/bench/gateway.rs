@@ -81,9 +81,8 @@ impl Gateway {
     pub(crate) fn new() -> Self {
         let settings = settings();
         let inputs: Vec<UpstreamInput> = settings.config.upstreams.iter().map(input).collect();
-        let (snapshot, warnings) = Folder::default().fold(&settings, &inputs);
+        let (endpoint, warnings) = Folder::default().fold(&settings, &inputs);
         assert!(warnings.is_empty(), "{warnings:?}");
-        let endpoint = snapshot.endpoints.first().expect("there is one endpoint");
         let session = endpoint.keys.sign(&Claims {
             flags: ClientFlags::default(),
             version: Version::V2025_11_25,
@@ -99,7 +98,10 @@ impl Gateway {
                 version: Version::V2025_11_25,
                 address: None,
             },
-            snapshot,
+            snapshot: Arc::new(Snapshot {
+                generation: 1,
+                endpoints: vec![endpoint],
+            }),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::HubEvent;
 use crate::engine::exchange::step::{Listen, Notice, SessionRef};
 use crate::engine::mcp::Era;
-use crate::engine::session::{Binding, SessionKey, SessionStore};
+use crate::engine::session::{Binding, EndpointHash, SessionKey, SessionStore};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::stream::{Kinds, Part, event_id};
 use arc_swap::ArcSwap;
@@ -91,8 +91,13 @@ impl Hub {
                 let (number, ear) = self.inner.sit_session(session, last.as_deref(), alone.as_ref());
                 (number, ear, Some(session.key))
             }
-            Listen::Modern { tag, kinds, parts } => {
-                let (number, ear) = self.inner.sit_listen(tag, kinds, parts);
+            Listen::Modern {
+                endpoint,
+                tag,
+                kinds,
+                parts,
+            } => {
+                let (number, ear) = self.inner.sit_listen(endpoint, tag, kinds, parts);
                 (number, ear, None)
             }
         };
@@ -125,9 +130,9 @@ impl Hub {
         }
     }
 
-    /// These lists have changed, as clients of each era see them.
-    pub fn tell(&self, legacy: Kinds, modern: Kinds) {
-        for seat in self.inner.seats().all() {
+    /// These lists of an endpoint have changed, as clients of each era see them.
+    pub fn tell(&self, endpoint: EndpointHash, legacy: Kinds, modern: Kinds) {
+        for seat in self.inner.seats().all().filter(|seat| seat.endpoint == endpoint) {
             match seat.session {
                 Some(_) if seat.main => seat.ear.change(legacy),
                 Some(_) => {}
@@ -143,6 +148,13 @@ impl Hub {
             if let Some(seat) = seats.remove(number) {
                 seat.ear.end(End::Over);
             }
+        }
+    }
+
+    /// The endpoint is served no more: its streams end.
+    pub fn close(&self, endpoint: EndpointHash) {
+        for seat in self.inner.seats().take(endpoint) {
+            seat.ear.end(End::Over);
         }
     }
 
@@ -181,7 +193,7 @@ impl Inner {
             resumes: resumed.as_ref().map(|(upstream, ..)| Arc::clone(upstream)),
             session: Some(session),
             alone: alone.is_some(),
-            ..Seat::new(Arc::clone(&ear))
+            ..Seat::new(session.endpoint, Arc::clone(&ear))
         };
         let number = seats.add(seat);
         if resumed.is_none() || seats.main_of(session.key).is_none() {
@@ -193,10 +205,16 @@ impl Inner {
         (number, ear)
     }
 
-    fn sit_listen(self: &Arc<Self>, tag: Bytes, kinds: Kinds, parts: Vec<Part>) -> (u64, Arc<Ear>) {
+    fn sit_listen(
+        self: &Arc<Self>,
+        endpoint: EndpointHash,
+        tag: Bytes,
+        kinds: Kinds,
+        parts: Vec<Part>,
+    ) -> (u64, Arc<Ear>) {
         let ear = Arc::new(Ear::new(kinds, Some(tag)));
         let mut seats = self.seats();
-        let number = seats.add(Seat::new(Arc::clone(&ear)));
+        let number = seats.add(Seat::new(endpoint, Arc::clone(&ear)));
         for part in parts {
             self.hold_part(&mut seats, number, part);
         }

@@ -87,6 +87,7 @@ impl Exchange {
         let first = say::acknowledged(&tag, kinds, &parts);
         let tag = Bytes::copy_from_slice(&tag);
         let subscription = Listen::Modern {
+            endpoint: request.endpoint.hash,
             tag: tag.clone(),
             kinds,
             parts,

@@ -200,6 +200,8 @@ pub enum Listen {
     },
     /// `subscriptions/listen` of a modern client.
     Modern {
+        /// Whose changed lists it hears of.
+        endpoint: EndpointHash,
         /// Raw JSON id of the request; tags every frame.
         tag: Bytes,
         /// Lists whose changes it wants to hear of.

@@ -1,4 +1,4 @@
-//! Folds configuration, resolved secrets and catalogs into a snapshot, incrementally per upstream.
+//! Folds configuration, resolved secrets and catalogs into an endpoint of a snapshot, incrementally per upstream.
 //!
 //! ```text
 //! per upstream and face: listing -> Part (names) ---+--> merged names (who owns what) -> Routes
@@ -16,7 +16,7 @@ use super::face::{Freshness, Merged, Side, face};
 use super::hello::{self, Chorus, Voice};
 use super::part::{Naming, Part};
 use super::upstream::Made;
-use super::{Endpoint, Face, Routing, Snapshot, UpstreamIndex};
+use super::{Endpoint, Face, Routing, UpstreamIndex};
 use crate::engine::catalog::{Catalog, Kind};
 use crate::engine::config;
 use crate::engine::mcp::{Era, Version};
@@ -56,10 +56,9 @@ pub struct UpstreamInput {
     pub catalog: Catalog,
 }
 
-/// The one writer's working memory: what did not change is taken from the last snapshot.
+/// The one writer's working memory of one endpoint: what did not change is taken from the last fold.
 #[derive(Debug, Default)]
 pub struct Folder {
-    generation: u64,
     upstreams: HashMap<Arc<str>, Memory>,
     legacy: Merged,
     modern: Merged,
@@ -82,12 +81,13 @@ struct Rows {
 }
 
 impl Folder {
-    /// The next snapshot. Items hidden by collisions and the like come back as warnings: (upstream name, text).
+    /// The endpoint of the next snapshot. Items hidden by collisions and the like come back as warnings: (upstream name,
+    /// text).
     pub fn fold(
         &mut self,
         settings: &EndpointSettings,
         upstreams: &[UpstreamInput],
-    ) -> (Arc<Snapshot>, Vec<(String, String)>) {
+    ) -> (Arc<Endpoint>, Vec<(String, String)>) {
         let mut rows = self.rows(upstreams);
         self.legacy.merge(&rows.legacy, None);
         self.modern.merge(&rows.modern, Some(&self.legacy));
@@ -102,12 +102,7 @@ impl Folder {
         let endpoint = self.endpoint(settings, upstreams, &rows);
         let warnings = self.warnings(&rows);
         self.remember(rows);
-        self.generation += 1;
-        let snapshot = Snapshot {
-            generation: self.generation,
-            endpoints: vec![Arc::new(endpoint)],
-        };
-        (Arc::new(snapshot), warnings)
+        (Arc::new(endpoint), warnings)
     }
 
     fn rows(&mut self, upstreams: &[UpstreamInput]) -> Rows {

@@ -1,7 +1,7 @@
 //! Builders for tests: listings, upstreams, whole snapshots. What a test does not say is sensible.
 
 use super::fold::{EndpointSettings, Folder, UpstreamInput};
-use super::{Routing, Snapshot};
+use super::{Endpoint, Routing, Snapshot};
 use crate::engine::catalog::{Catalog, Item, Kind, Listing};
 use crate::engine::config::{
     Audit, Config, Credential, EnvoySettings, Eras, Limits, Lists, Protocol, Secret, SessionSettings, Timeouts,
@@ -35,7 +35,16 @@ pub(crate) fn two_upstreams() -> Arc<Snapshot> {
 
 /// The snapshot of one fold.
 pub(crate) fn mk_snapshot(upstreams: &[UpstreamBuilder]) -> Arc<Snapshot> {
-    Folder::default().fold(&mk_settings(), &mk_inputs(upstreams)).0
+    let (endpoint, _) = Folder::default().fold(&mk_settings(), &mk_inputs(upstreams));
+    mk_alone(endpoint)
+}
+
+/// A snapshot with this endpoint only.
+pub(crate) fn mk_alone(endpoint: Arc<Endpoint>) -> Arc<Snapshot> {
+    Arc::new(Snapshot {
+        generation: 1,
+        endpoints: vec![endpoint],
+    })
 }
 
 /// What [`Folder::fold`] takes.

@@ -189,5 +189,9 @@ fn snapshot() -> Arc<Snapshot> {
         route_key: "key".into(),
         config: Arc::new(config),
     };
-    Folder::default().fold(&settings, &[upstream]).0
+    let (endpoint, _) = Folder::default().fold(&settings, &[upstream]);
+    Arc::new(Snapshot {
+        generation: 1,
+        endpoints: vec![endpoint],
+    })
 }

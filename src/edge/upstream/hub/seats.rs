@@ -2,7 +2,7 @@
 
 use super::ear::{Ear, End};
 use crate::engine::exchange::step::SessionRef;
-use crate::engine::session::{Binding, SessionKey};
+use crate::engine::session::{Binding, EndpointHash, SessionKey};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -20,6 +20,8 @@ pub(super) struct Seats {
 
 /// One client stream.
 pub(super) struct Seat {
+    /// Whose changed lists it hears of.
+    pub(super) endpoint: EndpointHash,
     pub(super) ear: Arc<Ear>,
     /// `None`: a modern listen.
     pub(super) session: Option<SessionRef>,
@@ -66,8 +68,9 @@ impl Drop for Feed {
 }
 
 impl Seat {
-    pub(super) const fn new(ear: Arc<Ear>) -> Self {
+    pub(super) const fn new(endpoint: EndpointHash, ear: Arc<Ear>) -> Self {
         Self {
+            endpoint,
             ear,
             session: None,
             alone: false,
@@ -150,6 +153,13 @@ impl Seats {
             }
         }
         Some(seat)
+    }
+
+    /// Takes everybody of this endpoint out.
+    pub(super) fn take(&mut self, endpoint: EndpointHash) -> Vec<Seat> {
+        let there = self.seats.iter().filter(|(_, seat)| seat.endpoint == endpoint);
+        let numbers: Vec<u64> = there.map(|(number, _)| *number).collect();
+        numbers.into_iter().filter_map(|number| self.remove(number)).collect()
     }
 
     /// Takes everybody out for good.

@@ -163,7 +163,12 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
                 .unwrap_or_default();
             writeln!(out, "<= listen {}{last}{alone}", session.key.0)
         }
-        Command::Listen(Listen::Modern { tag, kinds, parts }) => {
+        Command::Listen(Listen::Modern {
+            endpoint: _,
+            tag,
+            kinds,
+            parts,
+        }) => {
             let kinds: Vec<_> = kinds.methods().collect();
             let tag = String::from_utf8_lossy(tag);
             let _ = writeln!(out, "<= listen {tag} {}", kinds.join(" "));

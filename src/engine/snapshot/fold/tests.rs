@@ -6,8 +6,8 @@ mod said;
 
 use super::*;
 use crate::engine::catalog::Listing;
-use crate::engine::snapshot::Prepared;
 use crate::engine::snapshot::testing::*;
+use crate::engine::snapshot::{Prepared, Snapshot};
 use serde_json::Value;
 
 fn text(list: &Prepared) -> String {
@@ -144,8 +144,7 @@ fn a_tool_whose_mirrored_parameters_break_a_rule_is_left_out_where_it_matters() 
     ];
     let mut folder = Folder::default();
     for _ in 0..2 {
-        let (snapshot, warnings) = folder.fold(&mk_settings(), &mk_inputs(&upstreams));
-        let endpoint = endpoint(&snapshot);
+        let (endpoint, warnings) = folder.fold(&mk_settings(), &mk_inputs(&upstreams));
         assert_eq!(
             names(&endpoint.legacy.tools),
             ["old_x", "old_good", "old_bad", "new_x", "new_good"],
@@ -213,12 +212,9 @@ fn the_only_upstream_without_a_prefix_is_shown_as_it_is() {
 fn a_collision_is_owned_by_the_first_upstream_and_reported() {
     let a = mk_upstream("a").prefix("").legacy(mk_listing(&["x", "y"]));
     let b = mk_upstream("b").prefix("").legacy(mk_listing(&["z", "x"]));
-    let (snapshot, warnings) = Folder::default().fold(&mk_settings(), &mk_inputs(&[a, b]));
-    assert_eq!(names(&endpoint(&snapshot).legacy.tools), ["x", "y", "z"]);
-    assert_eq!(
-        endpoint(&snapshot).legacy.routes.tool("x").unwrap().upstream,
-        UpstreamIndex(0)
-    );
+    let (endpoint, warnings) = Folder::default().fold(&mk_settings(), &mk_inputs(&[a, b]));
+    assert_eq!(names(&endpoint.legacy.tools), ["x", "y", "z"]);
+    assert_eq!(endpoint.legacy.routes.tool("x").unwrap().upstream, UpstreamIndex(0));
     let expected = r#"tool "x" is hidden: upstream "a" comes first and owns it"#;
     assert_eq!(warnings, [("b".to_owned(), expected.to_owned())]);
 }
@@ -233,10 +229,10 @@ fn an_owner_keeps_its_names_while_it_is_down_or_disabled_but_not_when_it_is_gone
         .config(|config| config.url = "http://elsewhere.test/".parse().unwrap());
     let mut folder = Folder::default();
     let mut fold = |upstreams: &[UpstreamBuilder]| {
-        let (snapshot, _) = folder.fold(&mk_settings(), &mk_inputs(upstreams));
-        let legacy = &endpoint(&snapshot).legacy;
+        let (endpoint, _) = folder.fold(&mk_settings(), &mk_inputs(upstreams));
+        let legacy = &endpoint.legacy;
         let upstream = legacy.routes.tool("x").unwrap().upstream.0;
-        let speech = endpoint(&snapshot).upstreams[upstream as usize].legacy;
+        let speech = endpoint.upstreams[upstream as usize].legacy;
         (names(&legacy.tools).join(" "), upstream, speech.is_some())
     };
     assert_eq!(fold(&[a.clone(), b.clone()]), ("x y".into(), 0, true));
@@ -271,9 +267,9 @@ fn a_disabled_upstream_stays_where_it_is() {
 #[test]
 fn a_name_listed_twice_by_one_upstream_is_shown_once() {
     let a = mk_upstream("a").legacy(mk_listing(&["x", "x"]).resources(&["r:1", "r:1"]));
-    let (snapshot, warnings) = Folder::default().fold(&mk_settings(), &mk_inputs(&[a, mk_upstream("b")]));
-    assert_eq!(names(&endpoint(&snapshot).legacy.tools), ["a_x"]);
-    assert_eq!(names(&endpoint(&snapshot).legacy.resources), ["r:1"]);
+    let (endpoint, warnings) = Folder::default().fold(&mk_settings(), &mk_inputs(&[a, mk_upstream("b")]));
+    assert_eq!(names(&endpoint.legacy.tools), ["a_x"]);
+    assert_eq!(names(&endpoint.legacy.resources), ["r:1"]);
     assert_eq!(warnings.len(), 2);
     assert_eq!(warnings[0].1, r#"tool "a_x" is listed twice: the second is hidden"#);
 }
@@ -310,7 +306,6 @@ fn what_did_not_change_is_shared_with_the_last_snapshot() {
     let described =
         mk_listing(&["y"]).with(|listing| listing.tools[0].raw = listing.tools[0].raw.replace("Does", "Did").into());
     let second = folder.fold(&mk_settings(), &upstreams(&described.into())).0;
-    let (first, second) = (endpoint(&first), endpoint(&second));
     let segments = |endpoint: &Endpoint| {
         endpoint
             .legacy
@@ -320,8 +315,8 @@ fn what_did_not_change_is_shared_with_the_last_snapshot() {
             .map(|bytes| bytes.as_ptr())
             .collect::<Vec<_>>()
     };
-    assert_eq!(segments(first)[1], segments(second)[1], "a is not rendered again");
-    assert_ne!(segments(first)[2], segments(second)[2]);
+    assert_eq!(segments(&first)[1], segments(&second)[1], "a is not rendered again");
+    assert_ne!(segments(&first)[2], segments(&second)[2]);
     assert!(
         Arc::ptr_eq(&first.legacy.routes.tools, &second.legacy.routes.tools),
         "no name changed"
@@ -344,13 +339,9 @@ fn an_upstream_that_moves_up_is_called_at_its_new_place_and_not_rendered_again()
     let [a, b, c] = ["a", "b", "c"].map(|name| mk_upstream(name).legacy(mk_listing(&["x"])));
     let mut folder = Folder::default();
     let (before, _) = folder.fold(&mk_settings(), &mk_inputs(&[a, b.clone(), c.clone()]));
-    let (snapshot, _) = folder.fold(&mk_settings(), &mk_inputs(&[b, c]));
-    let segment = |snapshot: &Snapshot, at: usize| endpoint(snapshot).legacy.tools.segments[at].as_ptr();
-    assert_eq!(segment(&before, 3), segment(&snapshot, 2));
-    assert_eq!(snapshot.generation, 2);
-    assert_eq!(
-        endpoint(&snapshot).legacy.routes.tool("b_x").unwrap().upstream,
-        UpstreamIndex(0)
-    );
-    assert_eq!(names(&endpoint(&snapshot).legacy.tools), ["b_x", "c_x"]);
+    let (endpoint, _) = folder.fold(&mk_settings(), &mk_inputs(&[b, c]));
+    let segment = |endpoint: &Endpoint, at: usize| endpoint.legacy.tools.segments[at].as_ptr();
+    assert_eq!(segment(&before, 3), segment(&endpoint, 2));
+    assert_eq!(endpoint.legacy.routes.tool("b_x").unwrap().upstream, UpstreamIndex(0));
+    assert_eq!(names(&endpoint.legacy.tools), ["b_x", "c_x"]);
 }

@@ -140,10 +140,10 @@ fn an_endpoint_accepts_its_own_host_and_origin() {
     let mut config = mk_config();
     config.public_url = "https://MCP.Public.test:8443/mcp".into();
     settings.config = Arc::new(config);
-    let (snapshot, _) = Folder::default().fold(&settings, &[]);
-    assert_eq!(endpoint(&snapshot).hosts, ["mcp.example.com", "mcp.public.test"]);
+    let (endpoint, _) = Folder::default().fold(&settings, &[]);
+    assert_eq!(endpoint.hosts, ["mcp.example.com", "mcp.public.test"]);
     let origins = ["https://app.example.com", "https://mcp.public.test:8443"];
-    assert_eq!(endpoint(&snapshot).origins, origins);
+    assert_eq!(endpoint.origins, origins);
 }
 
 #[test]
