@@ -3,9 +3,10 @@
 //! ```text
 //! discovery tasks -> reports -----> course -> writer -> snapshot cell -> exchanges (ext_proc runtimes)
 //! file, secrets   -> steer -------->   |                 board -> admin port, ready line
-//!                                      `-> roster -> discovery tasks, targets of calls
+//! registry        -> follow ------->   `-> roster -> discovery tasks, targets of calls
 //! ```
-//! `steer` also leads Envoy's clusters (`up`).
+//! `steer` also leads Envoy's clusters (`up`). What is served comes from a file or from a registry, never from both; a
+//! registry hears how upstreams are (`report`).
 //!
 //! The main thread runs one single-threaded runtime with everything that is not an exchange; `edge/extproc` starts a
 //! thread with a runtime of its own for each share of the exchanges.
@@ -15,10 +16,12 @@ mod course;
 mod desk;
 mod endpoints;
 mod folder;
+mod follow;
 mod guide;
 mod news;
 pub mod options;
 mod panel;
+mod report;
 mod roster;
 mod serve;
 mod status;
@@ -179,8 +182,9 @@ impl Gateway {
                 Arc::clone(&self.board),
                 reported,
                 tasks.stop().child_token(),
-                self.shelf,
+                self.shelf.clone(),
                 self.desk.hub.hearsay(),
+                guide.pulse(),
                 &self.config,
             ),
             board: self.board,
@@ -217,7 +221,7 @@ impl Gateway {
                 Ok(())
             }
         });
-        guide.start(tasks, course, config);
+        guide.start(tasks, course, config, self.shelf);
         Ok(())
     }
 }

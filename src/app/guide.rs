@@ -1,16 +1,24 @@
-//! Who says what is served: a configuration file.
+//! Who says what is served: a configuration file, or a registry.
 
 use super::clusters::Clusters;
 use super::course::Course;
+use super::follow::Follow;
 use super::steer::Steer;
 use super::tasks::Tasks;
 use super::watch::Watch;
 use crate::edge::config_file::ConfigSource;
+use crate::edge::registry::Assigned;
+use crate::edge::upstream::Shelf;
 use crate::engine::config::Config;
 use crate::engine::session::Keys;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
+
+/// A server that is gone, or back, is known as such within 10 s.
+const PULSE: Duration = Duration::from_secs(4);
 
 /// See the module.
 pub(super) enum Guide {
@@ -25,6 +33,8 @@ pub(super) enum Guide {
         /// `up` only: the Envoy whose clusters follow.
         clusters: Option<Arc<Clusters>>,
     },
+    /// Assignments of a registry.
+    Registry(mpsc::Receiver<Assigned>),
 }
 
 impl Guide {
@@ -33,8 +43,17 @@ impl Guide {
         matches!(self, Self::File { clusters: Some(_), .. })
     }
 
+    /// How often upstreams that say nothing are asked whether they are still there: whoever waits for a registration to be
+    /// ready, or not, looks at nothing else. On one machine calls and the next listing tell.
+    pub(super) const fn pulse(&self) -> Option<Duration> {
+        match self {
+            Self::File { .. } => None,
+            Self::Registry(_) => Some(PULSE),
+        }
+    }
+
     /// Leads `course` from now on; `config` is in force.
-    pub(super) fn start(self, tasks: &mut Tasks, course: Course, config: Arc<ArcSwap<Config>>) {
+    pub(super) fn start(self, tasks: &mut Tasks, course: Course, config: Arc<ArcSwap<Config>>, shelf: Shelf) {
         let stop = tasks.stop().clone();
         match self {
             Self::File {
@@ -56,6 +75,18 @@ impl Guide {
                 };
                 tasks.assist("steer", async move {
                     steer.run(stop).await;
+                    Ok(())
+                });
+            }
+            Self::Registry(assigned) => {
+                let follow = Follow {
+                    base: config.load_full(),
+                    course,
+                    assigned,
+                    shelf: Some(shelf),
+                };
+                tasks.assist("follow", async move {
+                    follow.run(stop).await;
                     Ok(())
                 });
             }

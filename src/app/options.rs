@@ -16,12 +16,40 @@ pub struct UpOptions {
 /// What `serve` was asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServeOptions {
-    /// The configuration; loaded again when its file changes.
-    pub source: ConfigSource,
+    /// Who says what is served.
+    pub from: ServeFrom,
     /// `None`: `ext-proc.sock` in the state folder.
     pub listen: Option<Listen>,
     /// Where requests are refused that were sent nowhere else; `None`: nowhere.
     pub fallback: Option<Listen>,
+}
+
+/// Who says what is served.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServeFrom {
+    /// The configuration; loaded again when its file changes.
+    File(ConfigSource),
+    /// A controller.
+    Registry(RegistryOptions),
+}
+
+/// How to get assignments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegistryOptions {
+    /// `https://host:port` of the controller.
+    pub url: url::Url,
+    /// The folder with `ca.crt`, `tls.crt` and `tls.key`.
+    pub certs: PathBuf,
+    /// `namespace/name` of the Gateway.
+    pub gateway: String,
+    /// What this processor is called in reports.
+    pub name: String,
+    /// Settings that no assignment has; its file may be `None`.
+    pub settings: ConfigSource,
+    /// Instead of the settings'.
+    pub admin: Option<SocketAddr>,
+    /// Instead of the settings'.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// Where the processor listens.

@@ -9,6 +9,7 @@ use crate::engine::snapshot::fold::UpstreamInput;
 use crate::engine::status::Reason;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ pub(super) struct Roster {
     tasks: JoinSet<()>,
     shelf: Shelf,
     hearsay: Hearsay,
+    pulse: Option<Duration>,
     settings: watch::Sender<Settings>,
 }
 
@@ -46,9 +48,10 @@ impl Roster {
         stop: CancellationToken,
         shelf: Shelf,
         hearsay: Hearsay,
+        pulse: Option<Duration>,
         config: &Config,
     ) -> Self {
-        let settings = watch::channel(settings(config)).0;
+        let settings = watch::channel(settings(config, pulse)).0;
         Self {
             targets,
             board,
@@ -58,13 +61,14 @@ impl Roster {
             tasks: JoinSet::new(),
             shelf,
             hearsay,
+            pulse,
             settings,
         }
     }
 
     /// Starts, restarts and ends discoveries so that they are those of `inputs`.
     pub(super) fn follow<'a>(&mut self, config: &Config, inputs: impl Iterator<Item = &'a UpstreamInput>) {
-        let wanted = settings(config);
+        let wanted = settings(config, self.pulse);
         self.settings
             .send_if_modified(|current| std::mem::replace(current, wanted) != wanted);
         let mut old = std::mem::take(&mut self.members);
@@ -144,9 +148,10 @@ impl Member {
     }
 }
 
-const fn settings(config: &Config) -> Settings {
+const fn settings(config: &Config, pulse: Option<Duration>) -> Settings {
     Settings {
         refresh: config.lists.refresh,
         keep_last_good: config.lists.keep_last_good,
+        pulse,
     }
 }

@@ -1,26 +1,38 @@
-//! `serve`: the processor alone, beside an Envoy that somebody else runs.
+//! `serve`: the processor alone, beside an Envoy that somebody else runs; led by a file or by a registry.
 
-use super::options::{Listen, ServeOptions};
+use super::options::{Listen, RegistryOptions, ServeFrom, ServeOptions};
 use super::tasks::Tasks;
-use super::{GRACE, Gateway, Guide, Signals, endpoints, folder};
+use super::{GRACE, Gateway, Guide, Signals, endpoints, folder, report};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::envoy::route_key;
 use crate::edge::extproc::{self, Gate, Listener};
 use crate::edge::fallback;
+use crate::edge::registry::Follower;
+use crate::engine::config::{Confidential, Config, Secret};
 use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 /// How often a draining gate is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Assignments wait here while one comes into force.
+const WAITING: usize = 4;
+
+/// The admin port's token, where an operator wants to know it.
+const ADMIN_TOKEN: &str = "MCP_MANIFOLD_ADMIN_TOKEN";
+
 /// Runs until it is told to end.
 pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut tasks = Tasks::default();
-    let (gateway, guide) = from_file(options.source)?;
+    let (gateway, guide) = match options.from {
+        ServeFrom::File(source) => from_file(source)?,
+        ServeFrom::Registry(registry) => from_registry(registry, &mut tasks)?,
+    };
     let listen = address(options.listen, &gateway.config.state_dir);
     let listener = listen.bind().await.context("--listen")?;
     if let Some(fallback) = options.fallback {
@@ -67,6 +79,52 @@ fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, Guide)> {
         clusters: None,
     };
     Ok((gateway, guide))
+}
+
+fn from_registry(registry: RegistryOptions, tasks: &mut Tasks) -> anyhow::Result<(Gateway, Guide)> {
+    let mut config = registry.settings.load_settings()?;
+    config.admin = registry.admin.unwrap_or(config.admin);
+    config.state_dir = match registry.state_dir {
+        Some(folder) => std::path::absolute(folder).context("--state-dir")?,
+        None => config.state_dir,
+    };
+    folder::make(&config)?;
+    guard_admin(&mut config)?;
+    let gateway = Gateway::build(config, Vec::new())?;
+    let follower = Follower {
+        url: registry.url.to_string(),
+        certificates: registry.certs,
+        gateway: registry.gateway.into(),
+        processor: registry.name.into(),
+        state: gateway.config.state_dir.join("assignment"),
+    };
+    let (out, assigned) = mpsc::channel(WAITING);
+    let (status, heard) = watch::channel(Arc::default());
+    let stop = tasks.stop().clone();
+    tasks.assist("registry", async move {
+        follower.run(out, heard, stop).await;
+        Ok(())
+    });
+    let (board, stop) = (Arc::clone(&gateway.board), tasks.stop().clone());
+    tasks.assist("report", async move {
+        report::run(&board, status, stop).await;
+        Ok(())
+    });
+    Ok((gateway, Guide::Registry(assigned)))
+}
+
+/// An admin port that others can reach shows them health and readiness; the rest needs a token, even if nobody was given
+/// one.
+fn guard_admin(config: &mut Config) -> anyhow::Result<()> {
+    if config.admin.ip().is_loopback() || config.admin_token.is_some() {
+        return Ok(());
+    }
+    let token = match std::env::var_os(ADMIN_TOKEN).filter(|token| !token.is_empty()) {
+        Some(_) => Secret::Env(ADMIN_TOKEN.to_owned()),
+        None => Secret::Value(Confidential(folder::kept(&config.state_dir, "admin.token")?.into())),
+    };
+    config.admin_token = Some(token);
+    Ok(())
 }
 
 /// Listens where requests come that were sent to no upstream.

@@ -148,6 +148,11 @@ impl Board {
             .collect()
     }
 
+    /// Told of every change.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// Waits until nothing is missing.
     pub(super) async fn ready(&self) {
         let mut changes = self.changed.subscribe();

@@ -1,6 +1,6 @@
 //! The grammar of the command line. Nothing is done here; `clap` ends the process with 2 where the grammar is broken.
 
-use crate::app::options::{Listen, ServeOptions, UpOptions};
+use crate::app::options::{Listen, RegistryOptions, ServeFrom, ServeOptions, UpOptions};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::telemetry::log::{self, LogFormat};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -83,7 +83,10 @@ Envoy is taken from --envoy, else $MCP_MANIFOLD_ENVOY, else `envoy` in PATH.")]
     /// Run the processor alone, beside an Envoy that is already there
     #[command(after_help = "Examples:
   mcp-manifold serve -f manifold.yaml --listen unix:/run/mcp-manifold/processor.sock
-  mcp-manifold serve -f manifold.yaml --listen 127.0.0.1:9002")]
+  mcp-manifold serve -f manifold.yaml --listen 127.0.0.1:9002
+  mcp-manifold serve --registry https://mcp-manifold-registry.mcp-system:9443 --registry-certs /etc/mcp-manifold \
+    --gateway team/gateway --listen unix:/var/run/mcp-manifold/ext-proc.sock \
+    --fallback unix:/var/run/mcp-manifold/fallback.sock --state-dir /var/lib/mcp-manifold")]
     Serve(ServeArguments),
     /// Validate a configuration file, the secrets it names included
     ///
@@ -150,15 +153,45 @@ pub(super) struct UpArguments {
 /// `serve`
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
-    /// Configuration file (YAML)
-    #[arg(short, long, value_name = "FILE")]
-    file: PathBuf,
+    /// Configuration file (YAML); with --registry only settings that are not about endpoints
+    #[arg(short, long, value_name = "FILE", required_unless_present = "registry")]
+    file: Option<PathBuf>,
     /// Where Envoy reaches the processor; default: ext-proc.sock in the state folder
     #[arg(long, value_name = "unix:PATH|HOST:PORT", env = "MCP_MANIFOLD_LISTEN")]
     listen: Option<Listen>,
     /// Where requests are refused (530) that were sent to no upstream: the backend of public routes on Envoy Gateway
     #[arg(long, value_name = "unix:PATH|HOST:PORT", env = "MCP_MANIFOLD_FALLBACK")]
     fallback: Option<Listen>,
+    #[command(flatten)]
+    registry: RegistryArguments,
+}
+
+/// `serve --registry`
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Served from a registry")]
+struct RegistryArguments {
+    /// Controller that says what is served
+    #[arg(long, value_name = "URL", env = "MCP_MANIFOLD_REGISTRY", value_parser = registry_url)]
+    #[arg(requires_all = ["registry_certs", "gateway"])]
+    registry: Option<url::Url>,
+    /// Folder with ca.crt, tls.crt and tls.key; read again when they change
+    #[arg(long, value_name = "DIR", env = "MCP_MANIFOLD_REGISTRY_CERTS", requires = "registry")]
+    registry_certs: Option<PathBuf>,
+    /// Gateway whose endpoints are served
+    #[arg(long, value_name = "NAMESPACE/NAME", env = "MCP_MANIFOLD_GATEWAY", value_parser = gateway)]
+    #[arg(requires = "registry")]
+    gateway: Option<String>,
+    /// Name of this processor in reports; default: the host's
+    #[arg(long, value_name = "NAME", env = "MCP_MANIFOLD_PROCESSOR", requires = "registry")]
+    processor: Option<String>,
+    /// Admin address, instead of the settings'; other than loopback, all but health and readiness needs
+    /// $MCP_MANIFOLD_ADMIN_TOKEN
+    // The variable is that of `status` too, so it may well be set without a registry.
+    #[arg(long, value_name = "HOST:PORT", env = "MCP_MANIFOLD_ADMIN")]
+    admin: Option<std::net::SocketAddr>,
+    /// Folder for what outlives a restart: the last assignment, catalogs, sessions
+    #[arg(long, value_name = "DIR", env = "MCP_MANIFOLD_STATE_DIR", requires = "registry")]
+    state_dir: Option<PathBuf>,
 }
 
 /// `check`
@@ -222,14 +255,42 @@ impl UpArguments {
 
 impl ServeArguments {
     pub(super) fn into_options(self) -> ServeOptions {
+        let source = ConfigSource {
+            file: self.file,
+            upstreams: Vec::new(),
+        };
         ServeOptions {
-            source: ConfigSource {
-                file: Some(self.file),
-                upstreams: Vec::new(),
-            },
+            from: self.registry.from(source),
             listen: self.listen,
             fallback: self.fallback,
         }
+    }
+}
+
+impl RegistryArguments {
+    /// The grammar lets all three come together only.
+    fn from(self, source: ConfigSource) -> ServeFrom {
+        let (Some(url), Some(certs), Some(gateway)) = (self.registry, self.registry_certs, self.gateway) else {
+            return ServeFrom::File(source);
+        };
+        ServeFrom::Registry(RegistryOptions {
+            url,
+            certs,
+            gateway,
+            name: self.processor.unwrap_or_else(host_name),
+            settings: source,
+            admin: self.admin,
+            state_dir: self.state_dir,
+        })
+    }
+}
+
+/// In a cluster that of the pod.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "processor".to_owned(),
+        name => name.to_owned(),
     }
 }
 
@@ -239,6 +300,24 @@ fn filter(text: &str) -> Result<String, String> {
     match log::check(text) {
         Ok(()) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+fn registry_url(text: &str) -> Result<url::Url, String> {
+    let complaint = || "write https://HOST:PORT, such as https://mcp-manifold-registry.mcp-system:9443".to_owned();
+    let url: url::Url = text.parse().map_err(|_| complaint())?;
+    match (url.scheme(), url.has_host()) {
+        ("https", true) => Ok(url),
+        _ => Err(complaint()),
+    }
+}
+
+fn gateway(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(text.to_owned())
+        }
+        _ => Err("write NAMESPACE/NAME, such as team/gateway".to_owned()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The grammar, the completions, the tables of `status` and `tools`.
 
 use super::*;
-use crate::app::options::Listen;
+use crate::app::options::{Listen, RegistryOptions, ServeFrom};
 use crate::edge::config_file::ConfigSource;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::status::{GatewayStatus, Reason, Tool, UpstreamStatus};
@@ -45,7 +45,13 @@ fn wrong_usage_ends_with_two() {
         "mcp-manifold up",
         "mcp-manifold up --upstream no-url",
         "mcp-manifold check",
+        "mcp-manifold serve",
         "mcp-manifold serve -f a.yaml --listen somewhere",
+        "mcp-manifold serve --registry https://h:9443 --gateway team/gateway",
+        "mcp-manifold serve --registry https://h:9443 --registry-certs /c",
+        "mcp-manifold serve --registry http://h:9443 --registry-certs /c --gateway team/gateway",
+        "mcp-manifold serve --registry https://h:9443 --registry-certs /c --gateway gateway",
+        "mcp-manifold serve -f a.yaml --gateway team/gateway",
         "mcp-manifold render envoy -f a.yaml --body-mode none",
         "mcp-manifold up --upstream a=http://h/ --log-level verbose",
         "mcp-manifold controller",
@@ -154,4 +160,27 @@ NAME            UPSTREAM   ERAS     DESCRIPTION
 github_search   github     legacy   Finds code.
 ";
     assert_eq!(ask::tools_text(&[tool], table::Look::default()), expected);
+}
+
+#[test]
+fn a_processor_is_served_by_a_file_or_by_a_registry() {
+    let serve = |line: &str| match parse(line).expect("good usage").command {
+        Command::Serve(serve) => serve.into_options(),
+        other => panic!("{other:?}"),
+    };
+    let by_file = serve("mcp-manifold serve -f a.yaml --fallback 127.0.0.1:9003");
+    assert!(matches!(by_file.from, ServeFrom::File(_)));
+    assert!(by_file.fallback.is_some());
+    let registry = "--registry https://h:9443 --registry-certs /c --gateway team/gateway";
+    let ServeFrom::Registry(options) = serve(&format!("mcp-manifold serve {registry} --state-dir /s")).from else {
+        panic!("a registry was named")
+    };
+    assert_eq!(options.gateway, "team/gateway");
+    assert_eq!(options.state_dir.as_deref(), Some(std::path::Path::new("/s")));
+    assert!(!options.name.is_empty(), "the host's");
+    assert_eq!(options.settings.file, None);
+    let with_settings = serve(&format!("mcp-manifold serve {registry} -f settings.yaml"));
+    assert!(
+        matches!(with_settings.from, ServeFrom::Registry(RegistryOptions { settings, .. }) if settings.file.is_some())
+    );
 }

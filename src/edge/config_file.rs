@@ -48,20 +48,39 @@ impl ConfigSource {
         })
     }
 
+    /// Reads and validates the settings of a processor that gets its endpoints from a registry.
+    ///
+    /// # Errors
+    /// The file is unreadable, or every problem in it.
+    pub fn load_settings(&self) -> Result<Config, LoadError> {
+        let (text, base) = self.text()?;
+        let settings = file::parse_settings(&text, &absolute(&base), &absolute(&default_state_dir()));
+        settings.map_err(|problems| LoadError::Invalid {
+            file: self.name(),
+            problems,
+        })
+    }
+
     /// Reads; what is wrong with the text is part of the outcome.
     ///
     /// # Errors
     /// The file is unreadable.
     pub fn read(&self) -> Result<Reading, LoadError> {
+        let (text, base) = self.text()?;
+        Ok(self.understand(&text, &base))
+    }
+
+    /// The text, and the folder that its relative paths start at.
+    fn text(&self) -> Result<(String, PathBuf), LoadError> {
         let Some(file) = &self.file else {
-            return Ok(self.understand("", Path::new(".")));
+            return Ok((String::new(), PathBuf::from(".")));
         };
         let text = std::fs::read_to_string(file).map_err(|cause| LoadError::Unreadable {
             file: file.clone(),
             cause,
         })?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        Ok(self.understand(&text, folder.unwrap_or(Path::new("."))))
+        Ok((text, folder.unwrap_or(Path::new(".")).to_owned()))
     }
 
     /// How problems name this source.

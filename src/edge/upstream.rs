@@ -28,6 +28,7 @@ mod listing;
 mod notices;
 mod pool;
 mod probe;
+mod pulse;
 mod report;
 mod watch;
 

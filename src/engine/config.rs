@@ -18,6 +18,7 @@ pub use truth::{
     AccessLog, Audit, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls,
     Lists, Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,
 };
+pub use upstream::is_upstream_name;
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,9 @@ pub struct Settings {
     pub refresh: Duration,
     /// Show the items of a dead upstream this long after it was last listed; from an earlier life: after the start.
     pub keep_last_good: Duration,
+    /// A server that says nothing by itself is asked this often whether it is still there, and one that is not whether it
+    /// is back. `None`: that is found out by calls, and at the next listing.
+    pub pulse: Option<Duration>,
 }
 
 /// See the module.

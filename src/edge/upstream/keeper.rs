@@ -6,6 +6,7 @@
 use super::backoff::Backoff;
 use super::handshake::{self, Handshake};
 use super::line::{Line, Tie};
+use super::pulse::Pulse;
 use super::watch::{News, Watch};
 use super::{Failure, Hearsay, Settings, listing, probe};
 use crate::edge::http::Target;
@@ -122,12 +123,17 @@ impl Keeper {
     /// Runs until nobody listens any more, or it is dropped.
     pub(super) async fn run(&mut self) {
         loop {
-            let pause = match Box::pin(self.attempt()).await {
+            let mut outcome = match Box::pin(self.attempt()).await {
                 Ok((listing, warnings)) => self.succeed(listing, warnings),
                 Err(failure) => self.fail(failure),
             };
-            let Some(pause) = pause else { return };
-            self.rest(pause).await;
+            loop {
+                let Some(pause) = outcome else { return };
+                match self.rest(pause).await {
+                    Ok(()) => break,
+                    Err(failure) => outcome = self.fail(failure),
+                }
+            }
         }
     }
 
@@ -140,15 +146,20 @@ impl Keeper {
     }
 
     /// Waits until it is time to list again: a change is noticed, settings change, or the pause is over.
-    async fn rest(&mut self, pause: Duration) {
+    ///
+    /// # Errors
+    /// The server is not there any more.
+    async fn rest(&mut self, pause: Duration) -> Result<(), Failure> {
         let due = Instant::now() + pause;
         let earliest = Instant::now() + BETWEEN;
+        let pulse = self.pulse();
         let noticed = tokio::select! {
-            () = tokio::time::sleep_until(due) => return,
+            () = tokio::time::sleep_until(due) => return Ok(()),
             // A sender that is gone changes nothing any more.
-            Ok(()) = self.settings.changed() => return,
+            Ok(()) = self.settings.changed() => return Ok(()),
             // The server is back, and this era may be too.
-            () = self.eras.other(self.era).came_up.notified(), if self.failing => return,
+            () = self.eras.other(self.era).came_up.notified(), if self.failing => return Ok(()),
+            lost = lost(pulse.as_ref()) => lost?,
             () = self.target.doubted() => News::Changed(Kinds::default()),
             noticed = news(&mut self.watch) => noticed,
             kinds = said(self.era, &self.hearsay, self.target.name()) => News::Changed(kinds),
@@ -165,6 +176,21 @@ impl Keeper {
         }
         tokio::time::sleep_until(earliest).await;
         self.catch_up().await;
+        Ok(())
+    }
+
+    /// How to learn that a listed server is gone; `None`: nobody looks, or its stream tells.
+    fn pulse(&self) -> Option<Pulse> {
+        let every = self.settings.borrow().pulse.filter(|_| !self.failing)?;
+        if self.target.stays_connected() {
+            return None;
+        }
+        let (method, tie) = match self.era {
+            Era::Legacy => ("ping", Tie::Session(self.session.as_ref()?.binding.clone())),
+            Era::Modern => ("server/discover", Tie::Modern(self.kept.as_ref()?.version)),
+        };
+        let line = Line::new(Arc::clone(&self.target), tie);
+        Some(Pulse { line, method, every })
     }
 
     /// What has been said meanwhile is answered by the same listing.
@@ -209,14 +235,16 @@ impl Keeper {
         }
         self.failing = true;
         self.eras.failed(self.era);
+        let settings = *self.settings.borrow();
         let settled = self.kept.is_none() && self.eras.other(self.era).fresh.load(Ordering::Relaxed);
+        let next = |backoff: &mut Backoff| backoff.next().min(settings.pulse.unwrap_or(Duration::MAX));
         let pause = if settled {
             // It speaks the other era, and this one perhaps never.
-            self.settings.borrow().refresh
+            settings.refresh
         } else if self.kept.is_some() {
-            self.backoff.next().min(self.until - now)
+            next(&mut self.backoff).min(self.until - now)
         } else {
-            self.backoff.next()
+            next(&mut self.backoff)
         };
         let kept = self.kept.clone();
         self.tell(State::Failing { failure, kept }).then_some(pause)
@@ -288,6 +316,14 @@ impl Keeper {
 
     fn page_time(&self) -> Duration {
         self.target.timeout().list
+    }
+}
+
+/// What becomes of the server; nothing, where nobody looks.
+async fn lost(pulse: Option<&Pulse>) -> Result<News, Failure> {
+    match pulse {
+        Some(pulse) => pulse.lost().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -8,6 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
+/// What an assignment says of each endpoint, or its cluster knows.
+const ASSIGNED: [&str; 7] = ["listen", "tls", "path", "publicUrl", "hosts", "origins", "upstreams"];
+const FROM_REGISTRY: &str = "comes from the registry";
+
 /// One thing wrong with a configuration file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{path}: {message}")]
@@ -39,6 +43,14 @@ pub fn parse_with_upstreams(
     read(text, base, state, more).config
 }
 
+/// Reads the settings of a processor that gets its endpoints from a registry: everything that is not about them.
+///
+/// # Errors
+/// Every problem found, not only the first; a key that an assignment decides is one.
+pub fn parse_settings(text: &str, base: &Path, state: &Path) -> Result<Config, Vec<Problem>> {
+    understand(text, base, state, Endpoints::Assigned).config
+}
+
 /// All that a text says, the things it names outside of itself included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
@@ -53,6 +65,19 @@ pub struct Reading {
 /// The same as [`parse_with_upstreams`], for those who also look at what the text names.
 #[must_use]
 pub fn read(text: &str, base: &Path, state: &Path, more: &[(String, String)]) -> Reading {
+    understand(text, base, state, Endpoints::Here(more))
+}
+
+/// Who says what is served.
+#[derive(Clone, Copy)]
+enum Endpoints<'a> {
+    /// The text, and these upstreams besides.
+    Here(&'a [(String, String)]),
+    /// A registry.
+    Assigned,
+}
+
+fn understand(text: &str, base: &Path, state: &Path, endpoints: Endpoints<'_>) -> Reading {
     let mut findings = Findings {
         base: base.to_owned(),
         ..Findings::default()
@@ -63,8 +88,15 @@ pub fn read(text: &str, base: &Path, state: &Path, more: &[(String, String)]) ->
         .map(|mut tree| {
             prune(&mut tree, &shape::FILE, "", &mut findings);
             let mut sections = Sections(if let Value::Object(map) = tree { map } else { Map::new() });
+            if let Endpoints::Assigned = endpoints {
+                sections.leave_to_registry(&mut findings);
+            }
             let mut config = gateway::read(&mut sections, state, &mut findings);
-            config.upstreams = upstreams(&mut sections, more, &mut findings);
+            if let Endpoints::Here(more) = endpoints {
+                config.upstreams = upstreams(&mut sections, more, &mut findings);
+            } else if !config.session.keys.is_empty() {
+                findings.add("session.keys", FROM_REGISTRY);
+            }
             config
         });
     Reading {
@@ -130,6 +162,15 @@ impl Sections {
     /// Takes one out. `None`: not there, or of a wrong type, which is a finding.
     pub(super) fn take<T: DeserializeOwned>(&mut self, key: &'static str, findings: &mut Findings) -> Option<T> {
         typed(self.0.remove(key)?, key, findings)
+    }
+
+    /// Takes out what assignments say.
+    fn leave_to_registry(&mut self, findings: &mut Findings) {
+        for key in ASSIGNED {
+            if self.0.remove(key).is_some() {
+                findings.add(key, FROM_REGISTRY);
+            }
+        }
     }
 }
 

@@ -137,17 +137,31 @@ fn required(at: &str, key: &str, value: Option<String>, findings: &mut Findings)
 }
 
 fn name(at: &str, text: String, findings: &mut Findings) -> String {
-    let at = format!("{at}.name");
+    if let Err(message) = check_name(&text) {
+        findings.add(format!("{at}.name"), message);
+    }
+    text
+}
+
+/// Whether an upstream can be called so.
+#[must_use]
+pub fn is_upstream_name(text: &str) -> bool {
+    check_name(text).is_ok()
+}
+
+fn check_name(text: &str) -> Result<(), String> {
     let edge = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = text.as_bytes().first().is_some_and(edge) && text.as_bytes().last().is_some_and(edge);
     if !ends || !text.bytes().all(|byte| edge(&byte) || byte == b'-' || byte == b'.') {
-        findings.add(at, "only a-z, 0-9, - and . with a letter or digit at both ends");
-    } else if text.len() > MAX_NAME {
-        findings.add(at, format!("is longer than {MAX_NAME} characters"));
-    } else if text == RESERVED_NAME {
-        findings.add(at, format!("{RESERVED_NAME} is the gateway's own name"));
+        return Err("only a-z, 0-9, - and . with a letter or digit at both ends".to_owned());
     }
-    text
+    if text.len() > MAX_NAME {
+        return Err(format!("is longer than {MAX_NAME} characters"));
+    }
+    if text == RESERVED_NAME {
+        return Err(format!("{RESERVED_NAME} is the gateway's own name"));
+    }
+    Ok(())
 }
 
 fn url(at: &str, text: &str, findings: &mut Findings) -> Option<Url> {

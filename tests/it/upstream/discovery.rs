@@ -75,6 +75,7 @@ pub(super) fn mk_settings() -> Settings {
     Settings {
         refresh: Duration::from_secs(300),
         keep_last_good: Duration::from_secs(600),
+        pulse: None,
     }
 }
 
@@ -432,6 +433,7 @@ async fn a_dead_upstream_keeps_its_items_for_a_while_and_comes_back() {
     let settings = Settings {
         refresh: Duration::from_millis(50),
         keep_last_good: Duration::from_millis(700),
+        pulse: None,
     };
     let mut running = Running::start(puppet.target(), settings, None);
     running.until(|report| report.ready).await;
@@ -446,6 +448,29 @@ async fn a_dead_upstream_keeps_its_items_for_a_while_and_comes_back() {
     dead.store(false, Ordering::SeqCst);
     let back = running.until(|report| report.ready).await;
     assert_eq!((back.tools, back.last_error), (1, None));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_dies_while_nobody_says_so_is_noticed_and_so_is_its_return() {
+    let (puppet, dead) = mk_mortal().await;
+    let settings = Settings {
+        pulse: Some(Duration::from_millis(50)),
+        ..mk_settings()
+    };
+    let mut running = Running::start(puppet.target(), settings, None);
+    running.until(|report| report.ready).await;
+    puppet.wait_for("ping", 2).await;
+    assert_eq!(
+        puppet.count("initialize"),
+        1,
+        "it is not listed again while it is there"
+    );
+    dead.store(true, Ordering::SeqCst);
+    let gone = running.until(|report| !report.ready).await;
+    assert_eq!((gone.tools, gone.reason), (1, Reason::Unreachable));
+    dead.store(false, Ordering::SeqCst);
+    running.until(|report| report.ready).await;
     running.end().await;
 }
 
