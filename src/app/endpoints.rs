@@ -152,6 +152,8 @@ impl Seen {
         }
         Ok(EndpointSettings {
             id: id(),
+            routes: endpoint.routes.clone(),
+            routing: Routing::Route,
             keys: keys.ok_or_else(|| Refusal::NoSessionKey(id()))?,
             route_key: Arc::clone(&endpoint.route_key.0),
             config: Arc::new(settings(endpoint, base)),
@@ -161,10 +163,6 @@ impl Seen {
 
 /// The configuration of one endpoint, without upstreams: those stand beside it.
 fn settings(endpoint: &assignment::Endpoint, base: &Config) -> Config {
-    let own = endpoint
-        .hosts
-        .iter()
-        .flat_map(|host| [format!("https://{host}"), format!("http://{host}")]);
     let mut limits = base.limits.clone();
     limits.body = endpoint.body_limit.unwrap_or(limits.body);
     Config {
@@ -172,7 +170,7 @@ fn settings(endpoint: &assignment::Endpoint, base: &Config) -> Config {
         // Known to the listeners of the cluster only.
         public_url: String::new(),
         hosts: endpoint.hosts.iter().map(ToString::to_string).collect(),
-        origins: endpoint.origins.iter().map(ToString::to_string).chain(own).collect(),
+        origins: endpoint.origins.iter().map(ToString::to_string).collect(),
         limits,
         upstreams: Vec::new(),
         ..base.clone()

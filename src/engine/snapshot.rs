@@ -37,7 +37,8 @@ pub struct Endpoint {
     pub id: Arc<str>,
     /// Of `id`.
     pub hash: EndpointHash,
-    /// The HTTPRoutes, `namespace/name`, whose requests are this endpoint's. Empty: it is chosen by path.
+    /// The HTTPRoutes, `namespace/name`, whose requests are this endpoint's, with [`Routing::Route`]; else it is chosen by
+    /// path.
     pub routes: Vec<Arc<str>>,
     /// How calls get to their upstreams.
     pub routing: Routing,

@@ -53,8 +53,8 @@ fn every_endpoint_gets_its_own_settings_and_upstreams() {
     assert_eq!(names(b), ["three"]);
     assert_eq!(a.settings.config.limits.body, 4711);
     assert_eq!(a.settings.config.hosts, ["mcp.example.com"]);
-    let own = ["https://mcp.example.com", "http://mcp.example.com"];
-    assert_eq!(a.settings.config.origins, own, "the host's own");
+    assert_eq!(a.settings.routing, Routing::Route);
+    assert_eq!(a.settings.routes, ["team/a".into()]);
     assert!(a.settings.config.upstreams.is_empty());
 }
 

@@ -2,7 +2,7 @@
 
 use super::event::{Headers, RequestHead};
 use super::reject::{Looking, Reject};
-use crate::engine::snapshot::{Endpoint, Snapshot};
+use crate::engine::snapshot::{Endpoint, Routing, Snapshot};
 use std::sync::Arc;
 
 /// HTTP methods that the endpoint knows.
@@ -28,8 +28,14 @@ pub(super) enum Accepts {
 /// Chooses the endpoint and checks what the specification and our limits ask of headers.
 pub(super) fn enter(snapshot: &Snapshot, head: &RequestHead) -> Result<(Arc<Endpoint>, Verb), Reject> {
     let headers = &head.headers;
-    let endpoint = endpoint(snapshot, head)?;
-    let trusted = |origin| std::str::from_utf8(origin).is_ok_and(|origin| trusts(endpoint, origin));
+    let host = host_of(
+        headers
+            .text(":authority")
+            .or_else(|| headers.text("host"))
+            .unwrap_or(""),
+    );
+    let endpoint = endpoint(snapshot, head, &host)?;
+    let trusted = |origin| std::str::from_utf8(origin).is_ok_and(|origin| trusts(endpoint, &host, origin));
     if !headers.all("origin").all(trusted) {
         return Err(Reject::Forbidden("Origin is not allowed"));
     }
@@ -42,29 +48,28 @@ pub(super) fn enter(snapshot: &Snapshot, head: &RequestHead) -> Result<(Arc<Endp
     Ok((Arc::clone(endpoint), verb))
 }
 
-/// By the route that Envoy chose, where endpoints have routes of their own; else by path. Then by host.
-fn endpoint<'a>(snapshot: &'a Snapshot, head: &RequestHead) -> Result<&'a Arc<Endpoint>, Reject> {
+/// By the route that Envoy chose, where endpoints are reached so; by path; then by host.
+fn endpoint<'a>(snapshot: &'a Snapshot, head: &RequestHead, host: &str) -> Result<&'a Arc<Endpoint>, Reject> {
     let target = head.headers.text(":path").unwrap_or("");
     let path = target.split(['?', '#']).next().unwrap_or("");
     let route = head.route.as_deref().and_then(http_route);
     let mut here = snapshot
         .endpoints
         .iter()
-        .filter(|endpoint| &*endpoint.path == path && (endpoint.routes.is_empty() || has_route(endpoint, route)))
+        .filter(|endpoint| &*endpoint.path == path && is_reached_by(endpoint, route))
         .peekable();
     if here.peek().is_none() {
         return Err(nowhere(snapshot, path, route));
     }
-    let authority = head.headers.text(":authority").or_else(|| head.headers.text("host"));
-    let host = host_of(authority.unwrap_or(""));
-    here.find(|endpoint| serves(endpoint, &host))
+    here.find(|endpoint| serves(endpoint, host))
         .ok_or(Reject::Forbidden("Host is not served here"))
 }
 
 /// No endpoint takes the request. One that came by another route than an endpoint's own means to go around the gateway:
 /// straight to an upstream's route, with a key that only the processor should know.
 fn nowhere(snapshot: &Snapshot, path: &str, route: Option<&str>) -> Reject {
-    let routed = snapshot.endpoints.iter().any(|endpoint| !endpoint.routes.is_empty());
+    let mut endpoints = snapshot.endpoints.iter();
+    let routed = endpoints.any(|endpoint| endpoint.routing == Routing::Route);
     match (routed, route) {
         (true, None) => Reject::Wiring("request_attributes without xds.route_name"),
         (true, Some(_)) => Reject::Forbidden("Route is not served here"),
@@ -80,8 +85,12 @@ fn http_route(name: &str) -> Option<&str> {
     rest.get(..namespace.len() + 1 + name.len())
 }
 
-fn has_route(endpoint: &Endpoint, route: Option<&str>) -> bool {
-    route.is_some_and(|route| endpoint.routes.iter().any(|own| **own == *route))
+/// An endpoint that is reached by routes and has none is not reached.
+fn is_reached_by(endpoint: &Endpoint, route: Option<&str>) -> bool {
+    match endpoint.routing {
+        Routing::Cluster => true,
+        Routing::Route => route.is_some_and(|route| endpoint.routes.iter().any(|own| **own == *route)),
+    }
 }
 
 /// Checks what only a POST must say of its body.
@@ -151,15 +160,21 @@ fn is_host(known: &str, host: &str) -> bool {
     }
 }
 
-/// Origins: loopback on any port, or one of the endpoint's. `null` and unreadable ones are foreign.
-fn trusts(endpoint: &Endpoint, origin: &str) -> bool {
+/// Origins: loopback on any port, or one of the endpoint's. `null` and unreadable ones are foreign. Where listeners are
+/// somebody else's, so is the port: the host that the request is for is an origin of its own then.
+fn trusts(endpoint: &Endpoint, host: &str, origin: &str) -> bool {
     if endpoint.origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
         return true;
     }
     let Some((scheme, authority)) = origin.split_once("://") else {
         return false;
     };
-    matches!(scheme, "http" | "https") && !authority.contains(['/', '@']) && is_loopback(&host_of(authority))
+    let from = host_of(authority);
+    let own = match endpoint.routing {
+        Routing::Cluster => false,
+        Routing::Route => from == *host,
+    };
+    matches!(scheme, "http" | "https") && !authority.contains(['/', '@']) && (own || is_loopback(&from))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -167,4 +182,81 @@ fn is_loopback(host: &str) -> bool {
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::snapshot::fold::Folder;
+    use crate::engine::snapshot::testing::{mk_alone, mk_settings};
+
+    /// An endpoint of a cluster with these routes and hosts.
+    fn mk_routed(routes: &[&str], hosts: &[&str]) -> Arc<Snapshot> {
+        let mut settings = mk_settings();
+        settings.routing = Routing::Route;
+        settings.routes = routes.iter().map(|route| (*route).into()).collect();
+        let config = Arc::make_mut(&mut settings.config);
+        config.public_url.clear();
+        config.hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        mk_alone(Folder::default().fold(&settings, &[]).0)
+    }
+
+    fn mk_head(route: Option<&str>, host: &str, origin: &str) -> RequestHead {
+        let headers = [
+            (":method", "POST"),
+            (":path", "/mcp"),
+            (":authority", host),
+            ("origin", origin),
+        ];
+        RequestHead {
+            headers: headers.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
+            route: route.map(Into::into),
+            ..RequestHead::default()
+        }
+    }
+
+    fn is_let_in(snapshot: &Snapshot, head: &RequestHead) -> bool {
+        enter(snapshot, head).is_ok()
+    }
+
+    const OWN: Option<&str> = Some("httproute/team/public/rule/0/match/0/*");
+
+    #[test]
+    fn an_endpoint_with_routes_is_entered_by_them_only() {
+        let snapshot = mk_routed(&["team/public"], &[]);
+        assert!(is_let_in(&snapshot, &mk_head(OWN, "mcp.test", "")));
+        for route in [
+            None,
+            Some("httproute/team/public2/rule/0"),
+            Some("httproute/other/public/rule/0"),
+            Some("x"),
+        ] {
+            assert!(!is_let_in(&snapshot, &mk_head(route, "mcp.test", "")), "{route:?}");
+        }
+        let unreached = mk_routed(&[], &[]);
+        assert!(!is_let_in(&unreached, &mk_head(OWN, "mcp.test", "")), "by no route");
+        assert!(
+            !is_let_in(&unreached, &mk_head(None, "mcp.test", "")),
+            "nor without one"
+        );
+    }
+
+    #[test]
+    fn a_host_of_a_cluster_is_its_own_origin_on_any_port() {
+        let named = mk_routed(&["team/public"], &["*.mcp.test"]);
+        let any = mk_routed(&["team/public"], &[]);
+        for (snapshot, host, origin, expected) in [
+            (&named, "a.mcp.test:8443", "https://a.mcp.test:8443", true),
+            (&named, "a.mcp.test", "http://A.mcp.test:80", true),
+            (&named, "a.mcp.test", "https://b.mcp.test", false),
+            (&named, "mcp.test", "", false),
+            (&any, "anything.test", "https://anything.test", true),
+            (&any, "anything.test", "https://evil.test", false),
+            (&any, "anything.test", "https://anything.test@evil.test", false),
+            (&any, "anything.test", "null", false),
+        ] {
+            let head = mk_head(OWN, host, origin);
+            assert_eq!(is_let_in(snapshot, &head), expected, "{host} from {origin}");
+        }
+    }
 }

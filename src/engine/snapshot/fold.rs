@@ -146,7 +146,7 @@ impl Folder {
             routing: settings.routing,
             path: config.path.as_str().into(),
             hosts: config.hosts.iter().cloned().chain(public_host).collect(),
-            any_host: false,
+            any_host: settings.routing == Routing::Route && config.hosts.is_empty(),
             origins: config.origins.iter().cloned().chain(public_origin).collect(),
             keys: settings.keys.clone(),
             lifetime: config.session.lifetime,
