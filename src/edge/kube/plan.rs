@@ -39,8 +39,20 @@ pub struct Owner {
 pub struct Gateway {
     /// The Gateway.
     pub place: Place,
+    /// Where its processors run.
+    pub processor: Processor,
     /// In a stable order: the oldest object first.
     pub endpoints: Vec<Arc<Endpoint>>,
+}
+
+/// Where the processors of a Gateway run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Processor {
+    /// One in each Envoy pod.
+    #[default]
+    Sidecar,
+    /// In pods of their own, behind a Service (annotation `mcp-manifold/processor: deployment`).
+    Deployment,
 }
 
 /// A listener of the Gateway that routes attach to.
