@@ -7,6 +7,7 @@ use super::{
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8001);
@@ -177,7 +178,25 @@ fn envoy(raw: raw::Envoy, taken: [SocketAddr; 2], findings: &mut Findings) -> En
             Some(raw::AccessLog::Switch(true)) => AccessLog::On,
             Some(raw::AccessLog::File(path)) => AccessLog::File(findings.resolve("envoy.accessLog", &path)),
         },
+        routes: routes(&raw.routes, findings),
     }
+}
+
+fn routes(texts: &[String], findings: &mut Findings) -> Vec<Arc<str>> {
+    let is_name = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+        !name.is_empty() && name.bytes().all(plain)
+    };
+    for (index, text) in texts.iter().enumerate() {
+        let parts = text.split_once('/');
+        if !parts.is_some_and(|(namespace, name)| is_name(namespace) && is_name(name)) {
+            findings.add(
+                format!("envoy.routes[{index}]"),
+                "must be an HTTPRoute as namespace/name",
+            );
+        }
+    }
+    texts.iter().map(|text| text.as_str().into()).collect()
 }
 
 fn envoy_admin(text: &str, taken: [SocketAddr; 2], findings: &mut Findings) -> EnvoyAdmin {

@@ -65,6 +65,7 @@ fn every_key_reaches_the_truth() {
         config.envoy.access_log,
         AccessLog::File("/etc/manifold/access.log".into())
     );
+    assert_eq!(config.envoy.routes, ["mcp/mcp-public".into(), "mcp/mcp-inspected".into()]);
     assert_eq!(config.audit, Audit::File("/etc/manifold/audit.jsonl".into()));
     assert_eq!(config.lists.keep_last_good, Duration::ZERO);
     let [github, search, plain] = config.upstreams.as_slice() else {
@@ -311,7 +312,7 @@ fn a_secret_in_the_wrong_place_is_never_shown() {
 
 #[test]
 fn gateway_keys_are_checked_for_meaning() {
-    let table: [(&str, &[&str]); 20] = [
+    let table: [(&str, &[&str]); 21] = [
         (
             "listen: localhost:1",
             &["listen: not an address: write IP:port, such as 127.0.0.1:8001"],
@@ -370,6 +371,10 @@ fn gateway_keys_are_checked_for_meaning() {
         (
             "envoy: {accessLog: [a]}",
             &["envoy.accessLog: expected true, false or a file"],
+        ),
+        (
+            "envoy: {routes: [mcp/public, public]}",
+            &["envoy.routes[1]: must be an HTTPRoute as namespace/name"],
         ),
         ("audit: loud", &["audit: expected false or { file: PATH }"]),
         (

@@ -145,6 +145,8 @@ pub struct EnvoySettings {
     pub response_phase: bool,
     /// Envoy's access log.
     pub access_log: AccessLog,
+    /// On Envoy Gateway: the HTTPRoutes, `namespace/name`, on which clients come in. Empty in plain Envoy.
+    pub routes: Vec<Arc<str>>,
 }
 
 /// Where Envoy's admin interface listens.

@@ -101,6 +101,7 @@ pub(crate) fn mk_config() -> Config {
             admin: crate::engine::config::truth::EnvoyAdmin::Socket(None),
             response_phase: true,
             access_log: crate::engine::config::truth::AccessLog::Off,
+            routes: vec![],
         },
         audit: Audit::Stderr,
         upstreams: vec![],
