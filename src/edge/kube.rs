@@ -9,5 +9,6 @@
 //! API server.
 
 pub mod index;
+pub mod objects;
 pub mod plan;
 pub mod resources;
