@@ -65,7 +65,10 @@ fn every_key_reaches_the_truth() {
         config.envoy.access_log,
         AccessLog::File("/etc/manifold/access.log".into())
     );
-    assert_eq!(config.envoy.routes, ["mcp/mcp-public".into(), "mcp/mcp-inspected".into()]);
+    assert_eq!(
+        config.envoy.routes,
+        ["mcp/mcp-public".into(), "mcp/mcp-inspected".into()]
+    );
     assert_eq!(config.audit, Audit::File("/etc/manifold/audit.jsonl".into()));
     assert_eq!(config.lists.keep_last_good, Duration::ZERO);
     let [github, search, plain] = config.upstreams.as_slice() else {
