@@ -63,8 +63,11 @@ pub(super) fn of_file(config: &Arc<Config>, keys: Keys, route_key: &str) -> Draf
     Draft {
         settings: EndpointSettings {
             id: "default".into(),
-            routes: Vec::new(),
-            routing: Routing::Cluster,
+            routes: config.envoy.routes.clone(),
+            routing: match config.envoy.routes.is_empty() {
+                true => Routing::Cluster,
+                false => Routing::Route,
+            },
             keys,
             route_key: route_key.into(),
             config: Arc::clone(config),

@@ -30,6 +30,7 @@ mod telling;
 mod trust;
 mod written;
 
+pub use assembly::PROCESSOR;
 pub use changes::{CONTROLLER, Changes, Note, Status, StatusChange, Weight};
 pub use extension::OWN_ROUTE;
 pub use object::{Key, Kind, Object, place};
@@ -150,8 +151,12 @@ impl Index {
 
     /// The object exists, and looks like this.
     pub fn apply(&mut self, object: Object) {
-        let unit = Unit::of(&object.key());
+        let key = object.key();
+        let unit = Unit::of(&key);
         let topics = self.store.put(object);
+        if key.kind == Kind::Gateway && !topics.is_empty() && self.gateways.contains_key(&key.place) {
+            self.loose.insert(key.place);
+        }
         if let Some(unit) = unit {
             if !topics.is_empty() {
                 self.dirty.insert(unit.clone());
@@ -376,7 +381,12 @@ impl Index {
         let Some(served) = self.gateways.get_mut(gateway) else {
             return;
         };
-        let assembled = assembly::assemble(gateway, &served.members, &self.answers, served.plan.as_deref());
+        let mut processor = plan::Processor::default();
+        if let Some(Object::Gateway(object)) = self.store.get(&Key::new(Kind::Gateway, gateway.clone())) {
+            processor = assembly::processor(object);
+        }
+        let before = served.plan.as_deref();
+        let assembled = assembly::assemble(gateway, processor, &served.members, &self.answers, before);
         if assembled.plan != served.plan {
             changes.plans.push((gateway.clone(), assembled.plan.clone()));
             served.plan = assembled.plan;

@@ -5,10 +5,15 @@
 use super::problem::{Problem, Why};
 use super::store::Unit;
 use super::{Answers, Keys, backends};
-use crate::edge::kube::plan::{self, Place};
+use crate::edge::kube::objects::names;
+use crate::edge::kube::plan::{self, Place, Processor};
 use crate::engine::assignment::{self, Assignment};
+use gateway_api::gateways::Gateway;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// On a Gateway: `deployment` where its processors run in pods of their own instead of the Envoy pods.
+pub const PROCESSOR: &str = "mcp-manifold/processor";
 
 /// One Gateway, put together.
 #[derive(Debug, Default)]
@@ -21,9 +26,20 @@ pub(crate) struct Assembled {
     pub names: HashMap<String, Unit>,
 }
 
+/// Where a Gateway says that its processors run.
+#[must_use]
+pub(crate) fn processor(gateway: &Gateway) -> Processor {
+    let annotations = gateway.metadata.annotations.as_ref();
+    match annotations.and_then(|all| all.get(PROCESSOR)).map(String::as_str) {
+        Some("deployment") => Processor::Deployment,
+        Some(_) | None => Processor::Sidecar,
+    }
+}
+
 /// Puts a Gateway together from its members. Endpoints that came out as before stay the same in memory.
 pub(crate) fn assemble(
     place: &Place,
+    processor: Processor,
     members: &BTreeSet<Unit>,
     answers: &Answers,
     before: Option<&plan::Gateway>,
@@ -54,6 +70,7 @@ pub(crate) fn assemble(
     if !endpoints.is_empty() {
         assembled.plan = Some(Arc::new(plan::Gateway {
             place: place.clone(),
+            processor,
             endpoints: endpoints.into_iter().map(|(_, endpoint)| endpoint).collect(),
         }));
     }
@@ -138,5 +155,10 @@ pub(crate) fn assign(gateway: &plan::Gateway, keys: &Keys) -> Assignment {
 
 /// The HTTPRoutes that requests of an endpoint come by.
 fn routes(endpoint: &plan::Endpoint) -> Vec<Arc<str>> {
-    endpoint.own_routes.clone()
+    let written = |place: Place| Arc::<str>::from(format!("{}/{}", place.namespace, place.name));
+    let generated = endpoint
+        .managed
+        .then(|| [names::public_route(endpoint), names::inspected_route(endpoint)]);
+    let generated = generated.into_iter().flatten().map(written);
+    generated.chain(endpoint.own_routes.iter().cloned()).collect()
 }
