@@ -229,7 +229,8 @@ impl Exchange {
     /// The upstream, or Envoy in its place, answered.
     pub(super) fn responded(&mut self, forward: Box<Forward>, head: ResponseHead) -> Step {
         self.record.status = verdict::status(&head);
-        match verdict::judge(forward.request.era(), forward.binding.id.is_some(), &head) {
+        let (routing, tied) = (forward.request.endpoint.routing, forward.binding.id.is_some());
+        match verdict::judge_forward(routing, forward.request.era(), tied, &head) {
             Verdict::Pass(media) => {
                 let inspector = forward.request.inspector(&forward.call.upstream, media);
                 match inspector.filter(|_| self.modes.response == BodyMode::FullDuplex && !head.end) {
@@ -257,13 +258,13 @@ impl Exchange {
                     ..Step::default()
                 }
             }
-            Verdict::UnknownCluster if forward.replayable => {
+            Verdict::NotRouted if forward.replayable => {
                 let Forward {
                     request, call, binding, ..
                 } = *forward;
                 self.replay(request, call, binding, Turn::First)
             }
-            Verdict::UnknownCluster => self.replace(&forward, Trouble::Failed(UpstreamFailure::Unreachable)),
+            Verdict::NotRouted => self.replace(&forward, Trouble::Failed(UpstreamFailure::Unreachable)),
         }
     }
 

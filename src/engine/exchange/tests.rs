@@ -15,7 +15,8 @@ use crate::engine::catalog::{Item, Kind};
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::{Claims, SessionKey, Timestamp};
-use crate::engine::snapshot::{Snapshot, testing};
+use crate::engine::snapshot::fold::Folder;
+use crate::engine::snapshot::{Routing, Snapshot, testing};
 use read::{bytes, failure, finding, request_head, response_head};
 use show::{show_command, show_reply};
 use std::fmt::Write;
@@ -57,6 +58,28 @@ static MODERN: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
 static LEGACY: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
     let listing = testing::mk_listing(&["ask"]).prompts(&["say"]).resources(&["old://a"]);
     testing::mk_snapshot(&[testing::mk_upstream("old").legacy(listing)])
+});
+/// `mcp.example.com` with `github`, and everything below `example.org` with `files`, each on an HTTPRoute of its own.
+static ROUTED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let mut settings = testing::mk_settings();
+    settings.routing = Routing::Route;
+    let mut endpoint = |id: &str, host: &str, tools: &[&str]| {
+        settings.id = id.into();
+        settings.routes = vec![format!("team/mcp-{id}").into()];
+        let config = Arc::make_mut(&mut settings.config);
+        config.hosts = vec![host.into()];
+        let upstream = testing::mk_upstream(id).legacy(testing::mk_listing(tools));
+        let inputs = testing::mk_inputs(&[upstream]);
+        let snapshot = Folder::default().fold(&settings, &inputs).0;
+        Arc::clone(&snapshot.endpoints[0])
+    };
+    Arc::new(Snapshot {
+        generation: 1,
+        endpoints: vec![
+            endpoint("default", "mcp.example.com", &["search"]),
+            endpoint("files", "*.example.org", &["read"]),
+        ],
+    })
 });
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -187,6 +210,7 @@ impl Stage {
             }
             "nothing listed" => self.snapshot = testing::mk_snapshot(&[testing::mk_upstream("github")]),
             "a legacy upstream" => self.snapshot = Arc::clone(&LEGACY),
+            "two endpoints on Envoy Gateway" => self.snapshot = Arc::clone(&ROUTED),
             "probing upstreams" => self.snapshot = Arc::clone(&PROBING),
             "modern upstreams" => self.snapshot = Arc::clone(&MODERN),
             "a missing secret" => {

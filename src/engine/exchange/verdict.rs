@@ -3,6 +3,7 @@
 use super::event::{ResponseHead, UpstreamFailure};
 use super::reject::Trouble;
 use crate::engine::mcp::Era;
+use crate::engine::snapshot::Routing;
 
 /// The judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub(super) enum Verdict {
     },
     /// The client gets an error of ours instead.
     Replace(Trouble),
-    /// Envoy does not know the cluster (any more, or yet): worth one call of our own.
-    UnknownCluster,
+    /// Envoy does not know the cluster, or the route to it (any more, or yet): worth one call of our own.
+    NotRouted,
 }
 
 /// A judgement without doubt.
@@ -36,6 +37,17 @@ pub(super) enum Media {
     Json,
     /// `text/event-stream`
     EventStream,
+}
+
+/// What the gateway itself answers where a request arrives that no route took to an upstream.
+pub const NOT_ROUTED: u16 = 530;
+
+/// Judges the response headers of a forward: see [`judge`].
+pub(super) fn judge_forward(routing: Routing, era: Era, tied: bool, head: &ResponseHead) -> Verdict {
+    if routing == Routing::Route && status(head) == NOT_ROUTED {
+        return Verdict::NotRouted;
+    }
+    judge(era, tied, head)
 }
 
 /// Judges response headers that answer a request in `era`; `tied`: it carried an upstream session id.
@@ -64,7 +76,7 @@ pub(super) fn status(head: &ResponseHead) -> u16 {
 
 fn from_envoy(details: &str) -> Verdict {
     if details.starts_with("cluster_not_found") {
-        return Verdict::UnknownCluster;
+        return Verdict::NotRouted;
     }
     let failure = if details.contains("timeout") {
         UpstreamFailure::TimedOut

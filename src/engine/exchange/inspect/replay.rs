@@ -124,7 +124,7 @@ impl Exchange {
         let media = match verdict::judge(replay.request.era(), false, head) {
             Verdict::Pass(media) => media,
             Verdict::Replace(trouble) => return self.replay_refused(&replay, trouble),
-            Verdict::Suspect { .. } | Verdict::UnknownCluster => {
+            Verdict::Suspect { .. } | Verdict::NotRouted => {
                 return self.replay_refused(&replay, Trouble::Failed(UpstreamFailure::Garbage));
             }
         };

@@ -41,7 +41,7 @@ impl Exchange {
                 (media, Some(otherwise))
             }
             Verdict::Replace(trouble) => return self.relay_refused(*relay, trouble),
-            Verdict::UnknownCluster => {
+            Verdict::NotRouted => {
                 return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::Unreachable));
             }
         };

@@ -42,7 +42,7 @@ pub(super) fn request_head(text: &str, end: bool) -> RequestHead {
         headers: all.into_iter().collect(),
         end,
         source: attribute(rest, "source.address"),
-        route: None,
+        route: attribute(rest, "xds.route_name"),
     }
 }
 
@@ -71,6 +71,10 @@ pub(super) fn finding(words: &[&str]) -> Finding {
             Finding::Introduced(client.into(), Level::parse(level))
         }
         ["bound", id, version] => Finding::Bound(binding(id, version)),
+        ["bound", id, version, address] => Finding::Bound(Binding {
+            address: Some(address.parse().expect("ip:port")),
+            ..binding(id, version)
+        }),
         ["reopened", id, version] => Finding::Reopened(binding(id, version)),
         ["not-parked"] => Finding::NotParked,
         ["still-there"] => Finding::StillThere,

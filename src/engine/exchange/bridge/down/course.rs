@@ -57,7 +57,7 @@ impl Exchange {
             Verdict::Pass(media) => (media, None),
             Verdict::Suspect { otherwise } => (Media::Json, Some(otherwise)),
             Verdict::Replace(trouble) => return self.down_refused(*under, Step::default(), trouble),
-            Verdict::UnknownCluster => {
+            Verdict::NotRouted => {
                 let trouble = Trouble::Failed(UpstreamFailure::Unreachable);
                 return self.down_refused(*under, Step::default(), trouble);
             }

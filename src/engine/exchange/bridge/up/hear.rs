@@ -37,7 +37,7 @@ impl Exchange {
             | Verdict::Suspect {
                 otherwise: Settled::Replace(trouble),
             } => return self.up_trouble(up, trouble),
-            Verdict::UnknownCluster => return self.up_failed(up, UpstreamFailure::Unreachable),
+            Verdict::NotRouted => return self.up_failed(up, UpstreamFailure::Unreachable),
         };
         up.out.note(&head.headers);
         let mut step = Step::default();
