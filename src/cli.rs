@@ -6,6 +6,7 @@
 mod arguments;
 mod ask;
 mod check;
+mod manifests;
 mod render;
 mod table;
 
@@ -40,6 +41,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Check(check) => check::run(&check),
         Command::Render(Render::Envoy(envoy)) => render::envoy(&envoy),
+        Command::Render(Render::Manifests(manifests)) => manifests::run(&manifests),
         Command::Render(Render::Crds) => print(&crate::edge::kube::resources::definitions()),
         Command::Status(ask) => ask::status(&ask),
         Command::Tools(ask) => ask::tools(&ask),

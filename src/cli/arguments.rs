@@ -1,5 +1,6 @@
 //! The grammar of the command line. Nothing is done here; `clap` ends the process with 2 where the grammar is broken.
 
+use super::manifests::ManifestsArguments;
 use crate::app::options::{Listen, RegistryOptions, ServeFrom, ServeOptions, UpOptions};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::telemetry::log::{self, LogFormat};
@@ -134,6 +135,11 @@ pub(super) enum Render {
     #[command(after_help = "Example:
   mcp-manifold render crds | kubectl apply --server-side -f -")]
     Crds,
+    /// What installs controller and processors in a cluster, for kubectl
+    ///
+    /// The same as the Helm chart in deploy/chart, with the same values.
+    #[command(after_help = super::manifests::EXAMPLES)]
+    Manifests(ManifestsArguments),
 }
 
 /// `up`

@@ -53,6 +53,7 @@ fn wrong_usage_ends_with_two() {
         "mcp-manifold serve --registry https://h:9443 --registry-certs /c --gateway gateway",
         "mcp-manifold serve -f a.yaml --gateway team/gateway",
         "mcp-manifold render envoy -f a.yaml --body-mode none",
+        "mcp-manifold render manifests --gateway main",
         "mcp-manifold up --upstream a=http://h/ --log-level verbose",
         "mcp-manifold controller",
     ] {
@@ -67,6 +68,7 @@ fn help_and_version_end_with_zero() {
         "mcp-manifold --help",
         "mcp-manifold render envoy --help",
         "mcp-manifold render crds --help",
+        "mcp-manifold render manifests --help",
     ] {
         assert_eq!(exit_code(line), 0, "{line}");
     }

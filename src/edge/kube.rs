@@ -9,6 +9,7 @@
 //! API server.
 
 pub mod index;
+pub mod manifests;
 pub mod objects;
 pub mod plan;
 pub mod resources;
