@@ -10,6 +10,7 @@ use super::super::status::{self, Found, READY};
 use super::routes;
 use super::{Answer, Server};
 use crate::edge::kube::plan::{self, Place};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Whether its spec could be understood.
 pub(crate) const ACCEPTED: &str = "Accepted";
@@ -19,6 +20,9 @@ pub(crate) const NAMES: &str = "NamesMayChange";
 const RESOLVED: &str = "ResolvedRefs";
 /// A part of a route is left out.
 const PARTLY: &str = "PartiallyInvalid";
+
+/// How our condition `Accepted` begins.
+const ACCEPTED_BY_US: &str = "mcp-manifold: ";
 
 /// One endpoint of the object, and what is heard of its Gateway.
 pub(crate) type Served<'a> = (&'a Place, &'a plan::Endpoint, Option<&'a Heard>);
@@ -58,13 +62,9 @@ pub(crate) fn ready(answer: &Answer, endpoints: &[Served<'_>], problem: Option<&
         return Sight::not(Why::RouteNotFound.as_str(), "no HTTPRoute names it in backendRefs");
     }
     if endpoints.is_empty() {
-        return match problem {
-            Some(problem) => Sight::not(problem.why.as_str(), &problem.message),
-            None => Sight::not(
-                "NoGateway",
-                "no HTTPRoute that names it is on a Gateway of Envoy Gateway",
-            ),
-        };
+        let unknown = || Problem::new(Why::RouteInvalid, "the HTTPRoute that names it makes no endpoint");
+        let problem = problem.cloned().unwrap_or_else(unknown);
+        return Sight::not(problem.why.as_str(), problem.message);
     }
     let servers = answer.servers.iter().enumerate();
     let found: Vec<_> = servers
@@ -116,6 +116,14 @@ fn summary(found: &[(&Server, Found)]) -> Sight {
     }
 }
 
+/// Whether the shown condition `Accepted` is that of the object's own project, whose controller runs here too. Two
+/// controllers would write it in turn for ever.
+#[must_use]
+pub(crate) fn is_accepted_by_others(shown: &[Condition]) -> bool {
+    let mut accepted = shown.iter().filter(|condition| condition.type_ == ACCEPTED);
+    accepted.any(|condition| !condition.message.starts_with(ACCEPTED_BY_US))
+}
+
 /// What its own text is worth.
 #[must_use]
 pub(crate) fn accepted(answer: &Answer) -> Verdict {
@@ -124,7 +132,7 @@ pub(crate) fn accepted(answer: &Answer) -> Verdict {
         (false, false) => (Truth::True, PARTLY),
         (true, false) => (Truth::False, "Invalid"),
     };
-    let mut message = format!("{} targets", answer.servers.len());
+    let mut message = format!("{ACCEPTED_BY_US}{} targets", answer.servers.len());
     for sentence in &answer.left_out {
         message.push_str("; left out: ");
         message.push_str(sentence);

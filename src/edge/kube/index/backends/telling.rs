@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Types of conditions on a backend object.
 const ON_BACKEND: &[&str] = &[ACCEPTED, READY, NAMES, IGNORED, SESSIONS];
+/// The same where `Accepted` is another controller's.
+const BESIDE_OTHERS: &[&str] = &[READY, NAMES, IGNORED, SESSIONS];
 
 impl Index {
     /// A backend object.
@@ -32,6 +34,10 @@ impl Index {
             .as_ref()
             .map(|status| status.conditions.as_slice())
             .unwrap_or_default();
+        if !self.is_for_us(&answer) {
+            return;
+        }
+        let accepted_by_others = status::is_accepted_by_others(shown);
         let endpoints = self.endpoints_of(&answer);
         let sight = status::ready(&answer, &endpoints, self.problem_of(&answer));
         let shared = endpoints.iter().find_map(|(_, _, heard)| sessions(*heard));
@@ -43,7 +49,7 @@ impl Index {
         fields.insert("readyServers".to_owned(), json!(sight.count));
         fields.insert("discoveredTools".to_owned(), json!(sight.tools));
         let verdicts = [
-            Some(status::accepted(&answer)),
+            (!accepted_by_others).then(|| status::accepted(&answer)),
             Some(sight.ready),
             status::names(&answer),
             ignored(&answer.ignored),
@@ -57,11 +63,17 @@ impl Index {
             fields,
         };
         let shown = Shown {
-            ours: ON_BACKEND,
+            ours: if accepted_by_others { BESIDE_OTHERS } else { ON_BACKEND },
             conditions: shown,
             status: &json!(object.status),
         };
         self.write(wanted, shown, now, changes);
+    }
+
+    /// Not if all routes that name it are on Gateways of others.
+    fn is_for_us(&self, answer: &Answer) -> bool {
+        let mut routes = answer.users.iter().filter_map(|route| self.answers.routes.get(route));
+        answer.users.is_empty() || routes.any(|route| !route.parents.is_empty())
     }
 
     /// Its endpoints, those of the oldest route first.

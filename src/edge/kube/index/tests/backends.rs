@@ -438,6 +438,34 @@ fn backends_about_other_things_are_left_alone() {
 }
 
 #[test]
+fn what_another_controller_serves_or_accepts_stays_as_it_is() {
+    let mut world = world();
+    change(&mut world, "AgentgatewayBackend", |backend| {
+        let theirs = json!({
+            "type": "Accepted", "status": "True", "reason": "Accepted", "message": "Backend successfully accepted",
+            "lastTransitionTime": "2026-11-01T00:00:05Z"
+        });
+        backend["status"] = json!({"conditions": [theirs]});
+    });
+    let seen = world.changes();
+    assert!(
+        !heads(&seen).iter().any(|head| head.starts_with("Accepted")),
+        "{:?}",
+        heads(&seen)
+    );
+    change(&mut world, "GatewayClass", |class| {
+        class["spec"]["controllerName"] = json!("agentgateway.dev/agentgateway");
+    });
+    let seen = world.changes();
+    let about = seen
+        .0
+        .statuses
+        .iter()
+        .filter(|change| change.key.kind == Kind::AgentgatewayBackend);
+    assert_eq!(about.count(), 0, "the route is on a Gateway of theirs");
+}
+
+#[test]
 fn a_route_without_its_backend_says_so_and_one_without_a_grant_too() {
     let mut world = world();
     world.index.delete(&Key::new(Kind::AgentgatewayBackend, at(BACKEND)));
