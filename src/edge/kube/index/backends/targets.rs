@@ -12,6 +12,7 @@ use crate::edge::kube::resources::{Mcp, McpTarget, Selector, StaticProtocol, Sta
 use crate::engine::config::Protocol;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The name of a Service's targets.
@@ -25,6 +26,11 @@ const PROTOCOLS: [(&str, Protocol); 4] = [
     ("agentgateway.dev/mcp-sse", Protocol::Sse),
     ("kgateway.dev/mcp-sse", Protocol::Sse),
 ];
+
+/// The longest path that an HTTPRoute may rewrite to.
+const MAX_PATH: usize = 1024;
+/// What is wrong with a path.
+const NO_PATH: &str = "path must begin with / and be a path of a URL, without a query";
 
 /// One MCP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +103,17 @@ fn named(own: &Place, entry: &McpTarget, fixed: &StaticTarget) -> Result<Target,
     if !names::is_subdomain(&entry.name) {
         return Err(wrong("its name must be a DNS subdomain"));
     }
-    if !path.starts_with('/') {
-        return Err(wrong("path must begin with /"));
+    if !is_path(path) {
+        return Err(wrong(NO_PATH));
     }
     let port = port.ok_or_else(|| wrong("port must be a number from 1 to 65535"))?;
     let at = match (fixed.host.as_deref(), &fixed.backend_ref) {
-        (Some(host), None) if !host.is_empty() => host_of(host, port, fixed),
+        (Some(host), None) if is_host(host) => host_of(host, port, fixed),
+        (Some(_), None) => {
+            return Err(wrong(
+                "host must be a name or an address, without scheme, port and path",
+            ));
+        }
         (None, Some(reference)) => At::Service(place(&own.namespace, &reference.name)),
         (Some(_) | None, Some(_) | None) => return Err(wrong("static needs either host or backendRef")),
     };
@@ -116,6 +127,17 @@ fn named(own: &Place, entry: &McpTarget, fixed: &StaticTarget) -> Result<Target,
             Some(StaticProtocol::StreamableHTTP | StaticProtocol::Other) | None => Protocol::Streamable,
         },
     })
+}
+
+/// Whether a generated HTTPRoute may rewrite to it.
+fn is_path(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte);
+    text.starts_with('/') && text.len() <= MAX_PATH && text.bytes().all(plain)
+}
+
+fn is_host(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.bytes().all(plain))
 }
 
 /// Port 443 means TLS, and so does a policy that says so.
@@ -177,10 +199,8 @@ fn served(service: &Arc<Service>, found: &mut Found) {
         }
         let usual = if protocol == Protocol::Sse { "/sse" } else { "/mcp" };
         let path = given_path.unwrap_or(usual);
-        if !path.starts_with('/') {
-            found
-                .left_out
-                .push(format!("Service {at}: the annotated path {path:?} must begin with /"));
+        if !is_path(path) {
+            found.left_out.push(format!("Service {at}: annotated {NO_PATH}"));
             return;
         }
         let Ok(number) = u16::try_from(port.port) else { continue };

@@ -94,7 +94,7 @@ impl Index {
         let mut routes = answer.users.iter().filter_map(|route| self.answers.routes.get(route));
         routes.find_map(|route| {
             let refused = route.parents.iter().find_map(|(_, taken)| taken.as_ref().err());
-            route.problems.first().or(refused)
+            refused.or(route.problems.first())
         })
     }
 

@@ -314,7 +314,8 @@ fn targets_named_by_the_object_are_hosts_or_services() {
             {"name": "near", "static": {"backendRef": {"name": "mcp-server-everything"}, "port": 3001}},
             {"name": "dns", "static": {"host": "mcp-server-everything.default.svc.cluster.local", "port": 3001}},
             {"name": "gone", "static": {"backendRef": {"name": "nobody"}, "port": 1}},
-            {"name": "torn"}
+            {"name": "torn"},
+            {"name": "sly", "static": {"host": "user@evil.example/x?", "port": 80}}
         ]);
     });
     let seen = world.changes();

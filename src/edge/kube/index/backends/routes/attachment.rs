@@ -4,8 +4,8 @@ use super::super::referent;
 use crate::edge::kube::index::object::{Key, Kind, place_of};
 use crate::edge::kube::index::problem::{Problem, Why};
 use gateway_api::httproutes::{
-    HttpRoute, HttpRouteRules, HttpRouteRulesBackendRefs, HttpRouteRulesMatches, HttpRouteRulesMatchesPath,
-    HttpRouteRulesMatchesPathType as PathType,
+    HttpRoute, HttpRouteRules, HttpRouteRulesBackendRefs, HttpRouteRulesFiltersType as FilterType,
+    HttpRouteRulesMatches, HttpRouteRulesMatchesPath, HttpRouteRulesMatchesPathType as PathType,
 };
 use std::collections::BTreeSet;
 
@@ -56,6 +56,9 @@ pub(crate) fn of(route: &HttpRoute) -> Named {
             let what = format!("has a rule with several backendRefs: only {} is served", backend.place);
             named.problems.push(invalid(route, &what));
         }
+        named
+            .problems
+            .extend(unused_filters(rule).map(|what| invalid(route, &what)));
         for one in matches(rule) {
             match path(one.path.as_ref()) {
                 Some(path) => named.attach(&backend, path, one, rule),
@@ -101,6 +104,25 @@ fn key(route: &HttpRoute, reference: &HttpRouteRulesBackendRefs) -> Option<Key> 
         kind,
         referent(&own, reference.namespace.as_deref(), &reference.name),
     ))
+}
+
+/// Filters that mean nothing where the processor answers.
+fn unused_filters(rule: &HttpRouteRules) -> impl Iterator<Item = String> {
+    let filters = rule.filters.iter().flatten();
+    let unused = filters.filter(|filter| !is_kept(&filter.r#type));
+    unused.map(|filter| format!("has a filter without effect on an MCP endpoint: {:?}", filter.r#type))
+}
+
+/// Whether a filter of the user's rule is copied to the routes that lead to servers. The path is the server's, and CORS
+/// is the public route's matter.
+pub(super) const fn is_kept(filter: &FilterType) -> bool {
+    match filter {
+        FilterType::RequestHeaderModifier
+        | FilterType::ResponseHeaderModifier
+        | FilterType::RequestMirror
+        | FilterType::ExtensionRef => true,
+        FilterType::Cors | FilterType::RequestRedirect | FilterType::UrlRewrite => false,
+    }
 }
 
 /// A rule without matches takes everything.

@@ -2,7 +2,7 @@
 
 use super::super::{Server, names};
 use super::admitted;
-use super::attachment::Attachment;
+use super::attachment::{Attachment, is_kept};
 use crate::edge::kube::index::names as index_names;
 use crate::edge::kube::index::object::{Object, place_of};
 use crate::edge::kube::index::registration::timeouts;
@@ -112,13 +112,9 @@ fn assigned(server: &Server, name: String, prefix: &str, rule: &HttpRouteRules, 
 /// The user's rule with a Service in the place of the backend object.
 fn leading_to(service: &Place, route: &Place, port: u16, rule: &HttpRouteRules) -> HttpRouteRules {
     let here = service.namespace == route.namespace;
-    let kept = |filter: &&HttpRouteRulesFilters| match filter.r#type {
-        FilterType::RequestHeaderModifier | FilterType::ResponseHeaderModifier => true,
-        // They name objects beside the user's route.
-        FilterType::RequestMirror | FilterType::ExtensionRef => here,
-        // The path is the server's; CORS is the public route's matter.
-        FilterType::Cors | FilterType::RequestRedirect | FilterType::UrlRewrite => false,
-    };
+    // These name objects beside the user's route.
+    let local = [FilterType::RequestMirror, FilterType::ExtensionRef];
+    let kept = |filter: &&HttpRouteRulesFilters| is_kept(&filter.r#type) && (here || !local.contains(&filter.r#type));
     let filters: Vec<_> = rule.filters.iter().flatten().filter(kept).cloned().collect();
     HttpRouteRules {
         name: None,
