@@ -70,8 +70,7 @@ static ROUTED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
         config.hosts = vec![host.into()];
         let upstream = testing::mk_upstream(id).legacy(testing::mk_listing(tools));
         let inputs = testing::mk_inputs(&[upstream]);
-        let snapshot = Folder::default().fold(&settings, &inputs).0;
-        Arc::clone(&snapshot.endpoints[0])
+        Folder::default().fold(&settings, &inputs).0
     };
     Arc::new(Snapshot {
         generation: 1,
