@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod caller;
 pub(crate) mod gateway;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;

@@ -2,5 +2,7 @@
 //!
 //! One cluster (see `cluster.sh`) serves all tests of a run; each test works in a Kubernetes namespace of its own.
 
+mod bypass;
+mod example;
 mod harness;
 mod smoke;
