@@ -29,7 +29,7 @@ use kube::core::ApiResource;
 use names::Purpose;
 use public::Entry;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -62,8 +62,9 @@ pub fn wanted(gateway: &plan::Gateway, settings: &Settings, route_key: &Confiden
     let spaces = Spaces::of(gateway);
     let mut objects: Vec<Object> = Vec::new();
     objects.extend(spaces.routes.iter().filter_map(|space| policies::grant(&make, space)));
-    objects.extend(processor::grant(&make, &spaces.public));
-    objects.extend(processor::backend(&make));
+    let policed: BTreeSet<_> = spaces.own.keys().chain([&settings.namespace]).cloned().collect();
+    objects.extend(processor::grant(&make, &spaces.public, &policed));
+    objects.extend(policed.iter().filter_map(|space| processor::backend(&make, space)));
     objects.extend(
         spaces
             .public
@@ -71,6 +72,8 @@ pub fn wanted(gateway: &plan::Gateway, settings: &Settings, route_key: &Confiden
             .filter_map(|space| processor::fallback(&make, space)),
     );
     objects.extend(policies::all(&make));
+    let own = spaces.own.iter();
+    objects.extend(own.map(|(space, routes)| policies::of_own_routes(&make, space, routes)));
     objects.extend(spaces.upstreams.iter().map(|space| policies::traffic(&make, space)));
     objects.extend(spaces.guards.iter().map(|space| guard::refusal(&make, space)));
     let guarded = guard::all(gateway);
@@ -98,6 +101,8 @@ struct Spaces {
     upstreams: BTreeSet<Arc<str>>,
     /// Of guarded routes.
     guards: BTreeSet<Arc<str>>,
+    /// Of routes that users made instead of public ones, with these.
+    own: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
 }
 
 impl Spaces {
@@ -109,12 +114,19 @@ impl Spaces {
         let all = || gateway.endpoints.iter().flat_map(|endpoint| &endpoint.upstreams);
         let routed = all().filter(|upstream| upstream.rule.is_some());
         let upstreams: BTreeSet<_> = routed.map(|upstream| upstream.namespace.clone()).collect();
+        let mut own: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for route in gateway.endpoints.iter().flat_map(|endpoint| &endpoint.own_routes) {
+            if let Some((namespace, name)) = route.split_once('/') {
+                own.entry(namespace.into()).or_default().insert(name.into());
+            }
+        }
         let guards = all().filter_map(|upstream| upstream.guard.as_ref());
         Self {
             routes: public.union(&upstreams).cloned().collect(),
             guards: guards.map(|guard| guard.route.namespace.clone()).collect(),
             public,
             upstreams,
+            own,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::names::{self, Purpose};
 use super::{GRANT, Make, Object, POLICY, ROUTE, TRAFFIC, processor};
 use crate::edge::kube::plan;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,16 @@ pub(super) fn grant(make: &Make<'_>, namespace: &Arc<str>) -> Option<Object> {
     })
 }
 
+/// The policy of routes that users made for clients to come in, in one namespace. Their responses are not inspected: the
+/// processor makes those calls itself.
+pub(super) fn of_own_routes(make: &Make<'_>, namespace: &Arc<str>, routes: &BTreeSet<Arc<str>>) -> Object {
+    let target = |name: &Arc<str>| json!({"group": ROUTE.group, "kind": ROUTE.kind, "name": &**name});
+    let targets: Vec<Value> = routes.iter().map(target).collect();
+    let spec = json!({"targetRefs": targets, "extProc": [ext_proc(make, Purpose::Public, namespace)]});
+    let place = names::of_gateway("mcp-own", &make.gateway.place, namespace);
+    make.shared(&POLICY, Purpose::Public, place, spec)
+}
+
 /// One policy for all routes of each purpose.
 pub(super) fn all(make: &Make<'_>) -> impl Iterator<Item = Object> {
     [Purpose::Public, Purpose::Inspected, Purpose::Upstream]
@@ -40,9 +51,10 @@ pub(super) fn all(make: &Make<'_>) -> impl Iterator<Item = Object> {
 fn policy(make: &Make<'_>, purpose: Purpose) -> Object {
     let mut selector = selector(make, purpose);
     selector["namespaces"] = json!({"from": "All"});
-    let spec = json!({"targetSelectors": [selector], "extProc": [ext_proc(make, purpose)]});
+    let own = &make.settings.namespace;
+    let spec = json!({"targetSelectors": [selector], "extProc": [ext_proc(make, purpose, own)]});
     let prefix = format!("mcp-{}", purpose.as_str());
-    let place = names::of_gateway(&prefix, &make.gateway.place, &make.settings.namespace);
+    let place = names::of_gateway(&prefix, &make.gateway.place, own);
     make.shared(&POLICY, purpose, place, spec)
 }
 
@@ -57,13 +69,13 @@ fn selector(make: &Make<'_>, purpose: Purpose) -> Value {
     })
 }
 
-fn ext_proc(make: &Make<'_>, purpose: Purpose) -> Value {
+fn ext_proc(make: &Make<'_>, purpose: Purpose, namespace: &Arc<str>) -> Value {
     let mut response = json!({"attributes": ["response.code_details", "upstream.address"]});
     if purpose == Purpose::Inspected {
         response["body"] = json!("FullDuplexStreamed");
     }
     json!({
-        "backendRefs": processor::backend_refs(make),
+        "backendRefs": processor::backend_refs(make, namespace),
         // Fails closed.
         "failOpen": false,
         "statusOnError": 503,
@@ -80,7 +92,7 @@ fn ext_proc(make: &Make<'_>, purpose: Purpose) -> Value {
             // A stream is an exchange: Envoy's default of 1,024 would be the gateway's.
             "circuitBreaker": {"maxConnections": 100_000, "maxPendingRequests": 100_000, "maxParallelRequests": 100_000},
             // No timeout ends what waits for a processor that hangs; this does.
-            "http2": {"connectionKeepalive": {"interval": "2s", "timeout": "3s"}},
+            "http2": {"connectionKeepalive": {"interval": "3s", "timeout": "2s"}},
             "timeout": {"tcp": {"connectTimeout": "1s"}},
         },
     })

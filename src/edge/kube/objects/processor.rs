@@ -4,7 +4,7 @@
 //! of routes, so the fallback is a name that resolves to loopback without a name server (RFC 6761, 6.3).
 
 use super::names::{self, Purpose};
-use super::{BACKEND, GRANT, Make, Object, ROUTE};
+use super::{BACKEND, GRANT, Make, Object, POLICY, ROUTE};
 use crate::edge::kube::plan::{Place, Processor};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -18,20 +18,20 @@ pub const EXT_PROC_PORT: u16 = 9002;
 pub const FALLBACK_PORT: u16 = 9003;
 const LOOPBACK: &str = "mcp-manifold.localhost";
 
-/// What the policies name where processors are in the Envoy pods.
-pub(super) fn backend(make: &Make<'_>) -> Option<Object> {
+/// What the policies of a namespace name where processors are in the Envoy pods.
+pub(super) fn backend(make: &Make<'_>, namespace: &Arc<str>) -> Option<Object> {
     let spec = json!({
         "endpoints": [{"unix": {"path": EXT_PROC_SOCKET}}],
         "appProtocols": ["gateway.envoyproxy.io/h2c"],
     });
-    in_envoy_pods(make).then(|| make.shared(&BACKEND, Purpose::Processor, backend_place(make), spec))
+    in_envoy_pods(make).then(|| make.shared(&BACKEND, Purpose::Processor, backend_place(make, namespace), spec))
 }
 
-/// The `backendRefs` of the policies.
-pub(super) fn backend_refs(make: &Make<'_>) -> Value {
+/// The `backendRefs` of the policies in this namespace.
+pub(super) fn backend_refs(make: &Make<'_>, namespace: &Arc<str>) -> Value {
     match make.gateway.processor {
-        Processor::Sidecar => local_backend(&backend_place(make)),
-        Processor::Deployment => json!([{"name": &*service(make).name, "port": EXT_PROC_PORT}]),
+        Processor::Sidecar => local_backend(&backend_place(make, namespace)),
+        Processor::Deployment => service_port(make, EXT_PROC_PORT),
     }
 }
 
@@ -46,21 +46,19 @@ pub(super) fn fallback(make: &Make<'_>, namespace: &Arc<str>) -> Option<Object> 
 pub(super) fn fallback_refs(make: &Make<'_>, namespace: &Arc<str>) -> Value {
     match make.gateway.processor {
         Processor::Sidecar => local_backend(&fallback_place(make, namespace)),
-        Processor::Deployment => {
-            let Place { namespace, name } = service(make);
-            json!([{"name": &*name, "namespace": &*namespace, "port": FALLBACK_PORT}])
-        }
+        Processor::Deployment => service_port(make, FALLBACK_PORT),
     }
 }
 
-/// Lets public routes of these namespaces name the processors' Service.
-pub(super) fn grant(make: &Make<'_>, namespaces: &BTreeSet<Arc<str>>) -> Option<Object> {
+/// Lets public routes of these namespaces, and policies of those, name the processors' Service.
+pub(super) fn grant(make: &Make<'_>, routes: &BTreeSet<Arc<str>>, policies: &BTreeSet<Arc<str>>) -> Option<Object> {
     let own = &make.settings.namespace;
-    let from: Vec<Value> = namespaces
-        .iter()
-        .filter(|namespace| *namespace != own)
-        .map(|namespace| json!({"group": ROUTE.group, "kind": ROUTE.kind, "namespace": &**namespace}))
-        .collect();
+    let from = |kind: &super::Kind, namespaces: &BTreeSet<Arc<str>>| -> Vec<Value> {
+        let others = namespaces.iter().filter(|namespace| *namespace != own);
+        let from = others.map(|namespace| json!({"group": kind.group, "kind": kind.kind, "namespace": &**namespace}));
+        from.collect()
+    };
+    let from = [from(&ROUTE, routes), from(&POLICY, policies)].concat();
     if in_envoy_pods(make) || from.is_empty() {
         return None;
     }
@@ -80,8 +78,13 @@ fn local_backend(place: &Place) -> Value {
     json!([{"group": BACKEND.group, "kind": BACKEND.kind, "name": &*place.name}])
 }
 
-fn backend_place(make: &Make<'_>) -> Place {
-    names::of_gateway("mcp-processor", &make.gateway.place, &make.settings.namespace)
+fn service_port(make: &Make<'_>, port: u16) -> Value {
+    let Place { namespace, name } = service(make);
+    json!([{"name": &*name, "namespace": &*namespace, "port": port}])
+}
+
+fn backend_place(make: &Make<'_>, namespace: &Arc<str>) -> Place {
+    names::of_gateway("mcp-processor", &make.gateway.place, namespace)
 }
 
 fn fallback_place(make: &Make<'_>, namespace: &Arc<str>) -> Place {

@@ -296,6 +296,31 @@ fn an_upstream_that_the_processor_calls_itself_has_no_route() {
 }
 
 #[test]
+fn routes_that_a_user_made_get_the_policy_and_nothing_more() {
+    let endpoint = Endpoint {
+        managed: false,
+        own_routes: vec!["mcp-test/hand-made".into()],
+        ..mk_endpoint()
+    };
+    let objects = made(&mk_gateway(vec![endpoint]));
+    let policy = &find(&objects, "EnvoyExtensionPolicy", "mcp-own")["spec"];
+    assert_eq!(policy["targetRefs"][0]["name"], "hand-made");
+    let backend = policy["extProc"][0]["backendRefs"][0]["name"]
+        .as_str()
+        .unwrap_or_default();
+    let beside = mk_place("mcp-test", backend);
+    assert!(
+        objects.iter().any(|object| object.place == beside),
+        "a policy names what stands beside it"
+    );
+    assert!(
+        !objects
+            .iter()
+            .any(|object| object.place.name.starts_with("mcp-public.mcpge"))
+    );
+}
+
+#[test]
 fn longer_calls_rarely_change_a_policy() {
     let timeout = |seconds| {
         let mut upstream = mk_upstream();
