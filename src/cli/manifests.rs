@@ -40,3 +40,61 @@ pub(super) fn run(arguments: &ManifestsArguments) -> anyhow::Result<()> {
     };
     super::print(&manifests(&values, &arguments.namespace, definitions)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arguments::Arguments;
+    use super::*;
+    use clap::{CommandFactory, Parser};
+    use serde_json::Value;
+
+    /// The containers of everything that can be installed.
+    fn containers() -> Vec<Value> {
+        let gateways = ["infra/main", "infra/other=deployment"].map(|text| text.parse().expect("good"));
+        let values = values(&[], &[], &gateways).expect("good values");
+        let text = manifests(&values, "home", Definitions::Without).expect("it can be rendered");
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("it is YAML");
+        let patch = "/spec/provider/kubernetes/envoyDeployment/patch/value/spec/template/spec/initContainers/0";
+        let found = |document: &Value| {
+            let own = document.pointer("/spec/template/spec/containers/0");
+            own.or_else(|| document.pointer(patch)).cloned()
+        };
+        documents.iter().filter_map(found).collect()
+    }
+
+    /// The same as the container's command line, with its variables as options.
+    fn command_line(container: &Value) -> Vec<String> {
+        let text = |value: &Value| value.as_str().expect("a string").to_owned();
+        let mut line = vec!["mcp-manifold".to_owned()];
+        line.extend(container["args"].as_array().expect("a list").iter().map(text));
+        let mut grammar = Arguments::command();
+        grammar.build();
+        let command = line
+            .get(1)
+            .and_then(|name| grammar.find_subcommand(name))
+            .expect("a command");
+        for variable in container["env"].as_array().expect("a list") {
+            let name = text(&variable["name"]);
+            let option = command
+                .get_arguments()
+                .find(|option| option.get_env() == Some(name.as_ref()));
+            let option = option.unwrap_or_else(|| panic!("{} takes no {name}", command.get_name()));
+            // What the cluster fills in is a name.
+            let value = variable["value"].as_str().unwrap_or("name");
+            line.push(format!("--{}={value}", option.get_long().expect("all have one")));
+        }
+        line
+    }
+
+    #[test]
+    fn what_is_installed_starts_with_arguments_and_variables_that_exist() {
+        let containers = containers();
+        assert_eq!(containers.len(), 3, "controller, processor, sidecar");
+        for container in containers {
+            let line = command_line(&container);
+            if let Err(error) = Arguments::try_parse_from(&line) {
+                panic!("{line:?}: {error}");
+            }
+        }
+    }
+}

@@ -5,4 +5,5 @@
 mod bypass;
 mod example;
 mod harness;
+mod manifests;
 mod smoke;
