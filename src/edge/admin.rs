@@ -4,6 +4,9 @@
 
 mod guard;
 mod page;
+mod probes;
+
+pub use probes::{Probes, run_probes};
 
 use crate::engine::status::{GatewayStatus, ToolList};
 use axum::extract::State;
@@ -19,6 +22,8 @@ use tokio::net::TcpListener;
 
 /// After shutdown, running answers have this long.
 const GRACE: Duration = Duration::from_secs(2);
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the admin port shows.
 pub trait Gateway: Send + Sync + 'static {
@@ -96,7 +101,6 @@ async fn show_tools(State(gateway): Shown) -> Json<ToolList> {
 }
 
 async fn show_metrics(State(gateway): Shown) -> impl IntoResponse {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, OPEN_METRICS)], gateway.metrics())
 }
 
