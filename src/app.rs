@@ -12,6 +12,7 @@
 //! thread with a runtime of its own for each share of the exchanges.
 
 mod clusters;
+mod controller;
 mod course;
 mod desk;
 mod endpoints;
@@ -47,7 +48,7 @@ use course::Course;
 use desk::Desk;
 use endpoints::Draft;
 use guide::Guide;
-use options::{ServeOptions, UpOptions};
+use options::{ControllerOptions, ServeOptions, UpOptions};
 use panel::Panel;
 use roster::Roster;
 use status::Board;
@@ -78,6 +79,14 @@ pub fn up(options: UpOptions) -> anyhow::Result<()> {
 /// What kept it from starting, or ended it.
 pub fn serve(options: ServeOptions) -> anyhow::Result<()> {
     runtime()?.block_on(serve::run(options))
+}
+
+/// Runs the Kubernetes controller until it is told to end.
+///
+/// # Errors
+/// What kept it from starting, or ended it.
+pub fn controller(options: ControllerOptions) -> anyhow::Result<()> {
+    runtime()?.block_on(controller::run(options))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

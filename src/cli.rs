@@ -6,6 +6,7 @@
 mod arguments;
 mod ask;
 mod check;
+mod controller;
 mod manifests;
 mod render;
 mod table;
@@ -38,6 +39,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Serve(serve) => {
             log.start()?;
             crate::app::serve(serve.into_options())
+        }
+        Command::Controller(controller) => {
+            log.start()?;
+            crate::app::controller(controller.into_options())
         }
         Command::Check(check) => check::run(&check),
         Command::Render(Render::Envoy(envoy)) => render::envoy(&envoy),

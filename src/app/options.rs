@@ -52,6 +52,25 @@ pub struct RegistryOptions {
     pub state_dir: Option<PathBuf>,
 }
 
+/// What `controller` was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ControllerOptions {
+    /// Its own namespace; `None`: the service account's, or that of the kubeconfig's context.
+    pub namespace: Option<String>,
+    /// Its name among the replicas; `None`: the host's, with something random.
+    pub identity: Option<String>,
+    /// Where processors follow.
+    pub listen: SocketAddr,
+    /// Health, readiness, metrics.
+    pub admin: SocketAddr,
+    /// Name of the Service by which processors reach it.
+    pub service: String,
+    /// Namespace of the proxies, with the sidecars in them.
+    pub processor_namespace: String,
+    /// The only namespaces whose objects count; empty: all.
+    pub watched: Vec<String>,
+}
+
 /// Where the processor listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {

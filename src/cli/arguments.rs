@@ -1,5 +1,6 @@
 //! The grammar of the command line. Nothing is done here; `clap` ends the process with 2 where the grammar is broken.
 
+use super::controller::ControllerArguments;
 use super::manifests::ManifestsArguments;
 use crate::app::options::{Listen, RegistryOptions, ServeFrom, ServeOptions, UpOptions};
 use crate::edge::config_file::ConfigSource;
@@ -89,6 +90,13 @@ Envoy is taken from --envoy, else $MCP_MANIFOLD_ENVOY, else `envoy` in PATH.")]
     --gateway team/gateway --listen unix:/var/run/mcp-manifold/ext-proc.sock \
     --fallback unix:/var/run/mcp-manifold/fallback.sock --state-dir /var/lib/mcp-manifold")]
     Serve(ServeArguments),
+    /// Run the Kubernetes controller
+    ///
+    /// Watches the resources that register MCP servers, generates what Envoy Gateway needs, tells processors what to
+    /// serve, and writes back how that goes. Of several replicas one leads. The cluster is that of the service account,
+    /// or of $KUBECONFIG.
+    #[command(after_help = super::controller::EXAMPLES)]
+    Controller(ControllerArguments),
     /// Validate a configuration file, the secrets it names included
     ///
     /// Says `FILE: ok`, or names every problem, one line each, and ends with 1.

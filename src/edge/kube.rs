@@ -8,6 +8,7 @@
 //! `index`, `plan`, `objects` and the status they lead to are pure: objects in, wishes out. Only `controller` talks to an
 //! API server.
 
+pub mod controller;
 pub mod index;
 pub mod manifests;
 pub mod objects;

@@ -1,0 +1,394 @@
+//! The time of leading: objects flow into the index, what it concludes flows out.
+//!
+//! ```text
+//! sources -> index -> assignments -> (app) -> registry          told <- (app) <- registry
+//!               |---> plans -> keepers (objects), vault (keys), certifier
+//!               `---> statuses, events
+//! ```
+//! Nothing is concluded before every source has told everything it knows: an object that was not seen yet is no object
+//! that does not exist. One loop owns the index; whatever takes time happens in tasks that end with it.
+
+use super::certifier::{self, Due};
+use super::clerk;
+use super::crew::Crew;
+use super::health::Health;
+use super::identity::Known;
+use super::ledger::Reference;
+use super::settings::Settings;
+use super::shared::Shared;
+use super::sources::{self, News};
+use super::vault::Vault;
+use super::{Order, Ports, names};
+use crate::edge::kube::index::{Changes, Index, Keys, Kind, Note, Object, StatusChange, Timestamp};
+use crate::edge::kube::objects;
+use crate::edge::kube::plan::{self, Place};
+use crate::engine::assignment::Told;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// News that come together are concluded from together: after this long without more,
+const QUIET: Duration = Duration::from_millis(4);
+/// but no later than this after the first.
+const PATIENCE: Duration = Duration::from_millis(40);
+/// News that wait to be taken.
+const QUEUE: usize = 1024;
+/// Pause before keys are asked for again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Leads, until dropped.
+pub(super) struct Lead<'a> {
+    settings: &'a Settings,
+    ports: &'a mut Ports,
+    shared: Arc<Shared>,
+    vault: Vault,
+    health: &'a Health,
+    index: Index,
+    news: mpsc::Receiver<News>,
+    /// Sources that have not told everything yet.
+    incomplete: usize,
+    leading: bool,
+    /// Every Gateway that exists, served or not: their Secrets stay.
+    gateways: BTreeSet<Place>,
+    plans: BTreeMap<Place, Arc<plan::Gateway>>,
+    keys: HashMap<Place, Keys>,
+    loading: JoinSet<(Place, Keys)>,
+    crew: Crew,
+    due: watch::Sender<Due>,
+    statuses: mpsc::UnboundedSender<StatusChange>,
+    notes: mpsc::Sender<Note>,
+    /// The index is asked again then.
+    wake: Option<Instant>,
+    /// Sources, certifier, writers. They end with this.
+    _tasks: JoinSet<()>,
+}
+
+/// Something to take in.
+enum Input {
+    News(News),
+    Told(Place, Told),
+    Keys(Place, Keys),
+    Wake,
+}
+
+// === impl Lead ===
+
+impl<'a> Lead<'a> {
+    /// Begins to look around.
+    pub(super) fn new(
+        settings: &'a Settings,
+        ports: &'a mut Ports,
+        shared: Shared,
+        vault: Vault,
+        authority: Known,
+        health: &'a Health,
+    ) -> Self {
+        let shared = Arc::new(shared);
+        let mut tasks = JoinSet::new();
+        let (seen, news) = mpsc::channel(QUEUE);
+        let incomplete = sources::start(&mut tasks, &shared.client, settings, &seen);
+        let (due, wanted) = watch::channel(Due::new());
+        tasks.spawn(certifier::certify(vault.clone(), authority, wanted));
+        let (statuses, changes) = mpsc::unbounded_channel();
+        tasks.spawn(clerk::write(Arc::clone(&shared), changes));
+        let (notes, recorded) = clerk::events();
+        tasks.spawn(clerk::record(Arc::clone(&shared), settings.identity.clone(), recorded));
+        // What processors said to somebody who led before is of no use.
+        while ports.told.try_recv().is_ok() {}
+        Self {
+            settings,
+            ports,
+            vault,
+            health,
+            index: Index::new(settings.index.clone()),
+            news,
+            incomplete,
+            leading: false,
+            gateways: BTreeSet::new(),
+            plans: BTreeMap::new(),
+            keys: HashMap::new(),
+            loading: JoinSet::new(),
+            crew: Crew::new(Arc::clone(&shared)),
+            shared,
+            due,
+            statuses,
+            notes,
+            wake: None,
+            _tasks: tasks,
+        }
+    }
+
+    /// Until dropped.
+    pub(super) async fn run(mut self) {
+        loop {
+            let first = self.next().await;
+            self.take(first);
+            let latest = Instant::now() + PATIENCE;
+            while let Ok(input) = tokio::time::timeout_at(latest.min(Instant::now() + QUIET), self.next()).await {
+                self.take(input);
+            }
+            if self.incomplete == 0 {
+                self.conclude();
+            }
+        }
+    }
+
+    /// The next thing that happens. Nothing is lost where it is not waited for to the end.
+    async fn next(&mut self) -> Input {
+        let wake = self.wake;
+        tokio::select! {
+            Some(news) = self.news.recv() => Input::News(news),
+            Some((gateway, told)) = self.ports.told.recv() => Input::Told(gateway, told),
+            Some(Ok((gateway, keys))) = self.loading.join_next() => Input::Keys(gateway, keys),
+            () = until(wake) => Input::Wake,
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::News(news) => self.learn(news),
+            Input::Told(gateway, told) => self.index.told(&gateway, told),
+            Input::Keys(gateway, keys) => {
+                self.index.keys(&gateway, keys.clone());
+                self.keys.insert(gateway.clone(), keys);
+                self.build(&gateway);
+            }
+            Input::Wake => self.wake = None,
+        }
+    }
+
+    fn learn(&mut self, news: News) {
+        match news {
+            News::Object(object) => {
+                if let Object::Gateway(_) = &object {
+                    self.gateways.insert(object.key().place);
+                }
+                self.index.apply(object);
+            }
+            News::Gone(key) => {
+                self.index.delete(&key);
+                if key.kind == Kind::Gateway {
+                    self.gateways.remove(&key.place);
+                    self.bury();
+                }
+            }
+            News::Held(reference, held) => {
+                let gateway = Arc::clone(&held.gateway);
+                if self
+                    .shared
+                    .ledger()
+                    .seen(reference.clone(), held, std::time::Instant::now())
+                {
+                    self.look(&reference, &gateway);
+                }
+            }
+            News::Lost(reference) => {
+                let gateway = self.shared.ledger().gone(&reference, std::time::Instant::now());
+                if let Some(gateway) = gateway {
+                    self.look(&reference, &gateway);
+                }
+            }
+            News::Complete => {
+                self.incomplete = self.incomplete.saturating_sub(1);
+                if self.incomplete == 0 {
+                    info!("All objects are known.");
+                    self.health.complete();
+                }
+            }
+        }
+    }
+
+    /// Something of ours is not as it was left.
+    fn look(&mut self, reference: &Reference, gateway: &Arc<str>) {
+        if self.incomplete > 0 {
+            // `conclude` looks at everything then.
+            return;
+        }
+        if !reference.is_secret() {
+            self.attend(gateway);
+            return;
+        }
+        match self.served(gateway) {
+            Some(place) => {
+                self.load(place);
+                self.due.send_modify(|_| {});
+            }
+            None => self.bury(),
+        }
+    }
+
+    /// Has what stands for a Gateway compared with what is wanted: nothing, where the Gateway is not served.
+    fn attend(&mut self, gateway: &Arc<str>) {
+        // One that is served and has no keeper yet waits for its keys.
+        if !self.crew.look(gateway) && self.served(gateway).is_none() {
+            self.crew.want(gateway, Arc::default());
+        }
+    }
+
+    fn served(&self, label: &Arc<str>) -> Option<Place> {
+        self.plans.keys().find(|place| names::label(place) == *label).cloned()
+    }
+
+    fn conclude(&mut self) {
+        self.health.conclusions.inc();
+        loop {
+            let changes = self.index.changes(Timestamp::now());
+            if !self.distribute(changes) {
+                break;
+            }
+        }
+        if !self.leading {
+            self.leading = true;
+            let left = self.shared.ledger().gateways();
+            for gateway in left {
+                self.attend(&gateway);
+            }
+            self.bury();
+            self.order(Order::Lead);
+        }
+    }
+
+    /// True: the index has more to say.
+    fn distribute(&mut self, changes: Changes) -> bool {
+        let Changes {
+            assignments,
+            plans,
+            statuses,
+            notes,
+            wake,
+        } = changes;
+        self.wake = wake.map(instant);
+        for (gateway, assignment) in assignments {
+            self.order(match assignment {
+                Some(assignment) => Order::Assign(gateway, assignment),
+                None => Order::Withdraw(gateway),
+            });
+        }
+        let mut more = false;
+        let replanned = !plans.is_empty();
+        for (gateway, plan) in plans {
+            more |= self.replan(gateway, plan);
+        }
+        if replanned {
+            self.certify();
+        }
+        for status in statuses {
+            // Its reader ends with this.
+            let _ = self.statuses.send(status);
+        }
+        for note in notes {
+            // Too many at once: people read the conditions.
+            let _ = self.notes.try_send(note);
+        }
+        more
+    }
+
+    /// True: the index was given keys.
+    fn replan(&mut self, gateway: Place, plan: Option<Arc<plan::Gateway>>) -> bool {
+        let Some(plan) = plan else {
+            self.plans.remove(&gateway);
+            self.crew.want(&names::label(&gateway), Arc::default());
+            return false;
+        };
+        self.plans.insert(gateway.clone(), plan);
+        match self.keys.get(&gateway).cloned() {
+            Some(keys) => {
+                self.build(&gateway);
+                self.index.keys(&gateway, keys);
+                true
+            }
+            None => {
+                self.load(gateway);
+                false
+            }
+        }
+    }
+
+    /// What is wanted for a Gateway follows from its plan and its route key.
+    fn build(&mut self, gateway: &Place) {
+        if let (Some(plan), Some(keys)) = (self.plans.get(gateway), self.keys.get(gateway)) {
+            let settings = objects::Settings {
+                namespace: self.settings.namespace.as_str().into(),
+            };
+            let wanted = objects::wanted(plan, &settings, &keys.route_key);
+            self.crew.want(&names::label(gateway), Arc::new(wanted));
+        }
+    }
+
+    /// Reads or makes the keys of a Gateway.
+    fn load(&mut self, gateway: Place) {
+        let vault = self.vault.clone();
+        self.loading.spawn(async move {
+            loop {
+                match vault.keys(&names::keys(&gateway), &names::labels(&gateway)).await {
+                    Ok(keys) => return (gateway, keys),
+                    Err(error) => warn!(%gateway, %error, "The keys of a Gateway cannot be read or made."),
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+    }
+
+    fn certify(&self) {
+        let due: Due = self
+            .plans
+            .values()
+            .map(|plan| (plan.place.clone(), self.home(plan)))
+            .collect();
+        self.due
+            .send_if_modified(|before| std::mem::replace(before, due.clone()) != due);
+    }
+
+    /// Where the processors of a Gateway run.
+    fn home(&self, plan: &plan::Gateway) -> String {
+        match plan.processor {
+            plan::Processor::Sidecar => self.settings.processor_namespace.clone(),
+            plan::Processor::Deployment => self.settings.namespace.clone(),
+        }
+    }
+
+    /// Deletes the Secrets of Gateways that do not exist any more. Those of one that is not served just now stay: its
+    /// clients keep their sessions, its processors their certificate.
+    fn bury(&mut self) {
+        if self.incomplete > 0 {
+            return;
+        }
+        let live: BTreeSet<Arc<str>> = self
+            .gateways
+            .iter()
+            .chain(self.plans.keys())
+            .map(names::label)
+            .collect();
+        let dead = self.shared.ledger().secrets(|gateway| !live.contains(gateway));
+        self.keys.retain(|gateway, _| live.contains(&names::label(gateway)));
+        for (reference, held) in dead {
+            let shared = Arc::clone(&self.shared);
+            self.crew.errand(async move {
+                if let Err(error) = shared.delete(&reference, &held).await {
+                    warn!(name = %reference.name, %error, "The Secret of a Gateway that is gone cannot be deleted.");
+                }
+            });
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // Whoever does not listen is about to end.
+        let _ = self.ports.orders.send(order);
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn instant(at: Timestamp) -> Instant {
+    let left = at.duration_since(Timestamp::now());
+    Instant::now() + Duration::try_from(left).unwrap_or_default()
+}
