@@ -12,6 +12,24 @@ import urllib.request
 
 FIELDS = ("status.podIP", "status.podIPs")
 
+# An ordinary user may not lay a layer over the whole file system (it holds mounts that are not the user's): most of it
+# is bound, which is as good, since none of it can be written; what containers write to is made anew.
+ASSEMBLED = """mount -t tmpfs tmpfs {root}
+for path in /*; do
+    case $path in
+        /dev | /proc | /sys | /run | /tmp | /var | /etc) mkdir {root}$path ;;
+        *) if [ -L $path ]; then cp -P $path {root}$path
+           elif [ -d $path ]; then mkdir {root}$path; mount --rbind $path {root}$path; fi ;;
+    esac
+done
+chmod 1777 {root}/tmp
+mkdir -p {root}/var/lib {root}/var/log {layer}/programs {layer}/work.programs
+ln -s /run {root}/var/run
+cp -dR /etc/. {root}/etc 2>/dev/null || true
+mount -t overlay overlay -o lowerdir=/usr/local/bin,upperdir={layer}/programs,workdir={layer}/work.programs,userxattr {root}/usr/local/bin
+rm -f {root}/etc/resolv.conf {root}/etc/hosts {root}/etc/nsswitch.conf
+cp -R {layer}/upper/. {root}"""
+
 
 class Container:
     """Started, asked how it is, stopped, started again."""
@@ -99,9 +117,11 @@ class Container:
         }
         for name, text in files.items():
             (layer / "upper" / name).write_text(text)
-        own = "" if self.pod.node.privileged else ",userxattr"
         lines = ["set -e", "mount --make-rprivate /"]
-        lines.append(f"mount -t overlay overlay -o lowerdir=/,upperdir={layer}/upper,workdir={layer}/work{own} {root}")
+        if self.pod.node.privileged:
+            lines.append(f"mount -t overlay overlay -o lowerdir=/,upperdir={layer}/upper,workdir={layer}/work {root}")
+        else:
+            lines.append(ASSEMBLED.format(root=root, layer=layer))
         for folder in ["/dev", "/proc", "/sys", self.pod.layers, *self.pod.node.visible]:
             path = shlex.quote(str(folder))
             lines.append(f"mkdir -p {root}{path} && mount --rbind {path} {root}{path}")
@@ -120,7 +140,7 @@ class Container:
         security = {**(self.pod.object["spec"].get("securityContext") or {}), **(self.spec.get("securityContext") or {})}
         lines.append(f"hostname {quote(self.pod.name)} 2>/dev/null || true")
         if security.get("readOnlyRootFilesystem"):
-            lines.append("mount -o remount,ro /")
+            lines.append("mount -o remount,bind,ro /")
         environment = [f"{name}={value}" for name, value in variables.items()]
         folder = self.spec.get("workingDir") or image.folder
         words = ["exec", *self.privileges(security), "env", "-i", "-C", folder, *environment, *command]
