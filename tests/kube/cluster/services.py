@@ -95,6 +95,7 @@ class Half(asyncio.Protocol):
 
     other = None
     transport = None
+    early = b""
 
     def connection_made(self, transport):
         self.transport = transport
@@ -102,6 +103,9 @@ class Half(asyncio.Protocol):
     def data_received(self, data):
         if self.other:
             self.other.transport.write(data)
+        else:
+            # Older Pythons read on although they were asked to pause.
+            self.early += data
 
     def eof_received(self):
         if self.other and self.other.transport.can_write_eof():
@@ -145,4 +149,7 @@ class Downstream(Half):
             upstream.transport.close()
             return
         self.other, upstream.other = upstream, self
-        self.transport.resume_reading()
+        if self.early:
+            upstream.transport.write(self.early)
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
