@@ -4,6 +4,7 @@
 
 pub(crate) mod caller;
 pub(crate) mod gateway;
+pub(crate) mod install;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod plane;
