@@ -3,8 +3,9 @@
 use super::script::{Adaptation, fenced_commands, guide, run};
 use crate::e2e::harness::client::Client;
 use crate::kube::harness::gateway::programmed;
+use crate::kube::harness::install::{self, Processor};
 use crate::kube::harness::namespace::Namespace;
-use crate::kube::harness::{install, until};
+use crate::kube::harness::until;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -36,13 +37,15 @@ kind: Gateway
 metadata: { name: agentgateway-proxy, namespace: NAMESPACE }
 spec:
   gatewayClassName: eg
+  infrastructure:
+    parametersRef: { group: gateway.envoyproxy.io, kind: EnvoyProxy, name: mcp-manifold-agentgateway-proxy }
   listeners: [{ name: http, port: 80, protocol: HTTP }]
 ";
 
 /// Follows the guide as its readers of one version see it.
 async fn follow(version: &str, other: &str, kind: &str) {
-    install::controller().await;
     let namespace = Namespace::new("agentgateway").await;
+    install::processors(&namespace.name, "agentgateway-proxy", Processor::Sidecar).await;
     namespace.apply(BEFORE).await;
     let address = programmed(&namespace.name, "agentgateway-proxy", 80).await;
     let text = guide(GUIDE, ADAPTATIONS, &[("KIND", kind), ("NAMESPACE", &namespace.name)]);
@@ -50,7 +53,10 @@ async fn follow(version: &str, other: &str, kind: &str) {
     let (steps, cleanup) = text.split_once("## Cleanup").expect("the guide cleans up");
     let folder = TempDir::new().expect("a folder");
     // The guide works in the namespace of the reader's context.
-    let here = format!("kubectl() {{ command kubectl --namespace {} \"$@\"; }}\n", namespace.name);
+    let here = format!(
+        "kubectl() {{ command kubectl --namespace {} \"$@\"; }}\n",
+        namespace.name
+    );
     let commands = fenced_commands(steps, &["kubectl apply"]);
     assert_eq!(commands.len(), 3, "server, backend, route: {commands:#?}");
     for command in &commands {
@@ -72,15 +78,24 @@ async fn follow(version: &str, other: &str, kind: &str) {
             return Err(format!("{response:?}"));
         }
         let tools = Client::connect(address).await.tools().await;
-        if tools.is_empty() { Err("none".to_owned()) } else { Ok(tools) }
+        if tools.is_empty() {
+            Err("none".to_owned())
+        } else {
+            Ok(tools)
+        }
     })
     .await;
-    assert!(tools.contains(&"echo".to_owned()), "one server, names as they are: {tools:?}");
+    assert!(
+        tools.contains(&"echo".to_owned()),
+        "one server, names as they are: {tools:?}"
+    );
     let client = Client::connect(address).await;
     let text = client.text_of("echo", &json!({"message": "Hello, world!"})).await;
     assert!(text.contains("Hello, world!"), "{text}");
 
-    let [remove] = &fenced_commands(cleanup, &["kubectl delete"])[..] else { panic!("one block cleans up") };
+    let [remove] = &fenced_commands(cleanup, &["kubectl delete"])[..] else {
+        panic!("one block cleans up")
+    };
     run(&format!("{here}{remove}"), folder.path()).await;
 }
 

@@ -2,7 +2,7 @@
 
 use super::script::{Adaptation, bare_commands, guide, run};
 use crate::kube::harness::gateway::programmed;
-use crate::kube::harness::install;
+use crate::kube::harness::install::{self, Processor};
 use crate::kube::harness::kubectl::kubectl;
 use crate::kube::harness::namespace::Namespace;
 use serde_json::Value;
@@ -46,6 +46,8 @@ kind: Gateway
 metadata: { name: mcp-gateway, namespace: NAMESPACE }
 spec:
   gatewayClassName: eg
+  infrastructure:
+    parametersRef: { group: gateway.envoyproxy.io, kind: EnvoyProxy, name: mcp-manifold-mcp-gateway }
   listeners:
     - name: mcp
       hostname: mcp.127-0-0-1.sslip.io
@@ -61,9 +63,9 @@ spec:
 
 #[tokio::test]
 async fn the_guide_of_kuadrant_works_command_by_command() {
-    install::controller().await;
     let system = Namespace::new("gateway-system").await;
     let test = Namespace::new("mcp-test").await;
+    install::processors(&system.name, "mcp-gateway", Processor::Sidecar).await;
     system.apply(BEFORE).await;
     test.fixture("mcp-test-server1", &["--tools", "5", "--bare"]).await;
     let address = programmed(&system.name, "mcp-gateway", 8080).await.to_string();
@@ -88,15 +90,27 @@ async fn the_guide_of_kuadrant_works_command_by_command() {
     let shown = example(before);
     let real = rows(&table);
     let ours: Vec<&Row> = real.iter().filter(|row| row.namespace == test.name).collect();
-    assert_eq!(real_header(&table), real_header(&shown), "the columns of the guide's table");
-    let [row] = ours[..] else { panic!("one registration: {table}") };
-    let [wanted] = &rows(&shown)[..] else { panic!("one line in the guide: {shown}") };
+    assert_eq!(
+        real_header(&table),
+        real_header(&shown),
+        "the columns of the guide's table"
+    );
+    let [row] = ours[..] else {
+        panic!("one registration: {table}")
+    };
+    let [wanted] = &rows(&shown)[..] else {
+        panic!("one line in the guide: {shown}")
+    };
     assert_eq!(row.cells, wanted.cells, "the line of the guide's table: {table}");
 
     let flow = bare_commands(curls, &["curl", "SESSION_ID", "echo", "rm"]).concat();
     let said = run(&flow, folder.path()).await;
     assert!(said.out.contains("MCP Session ID: m"), "{}", said.out);
-    let list = said.out.lines().find(|line| line.contains("\"tools\"")).unwrap_or_default();
+    let list = said
+        .out
+        .lines()
+        .find(|line| line.contains("\"tools\""))
+        .unwrap_or_default();
     let list: Value = serde_json::from_str(list.trim_start_matches("data: ")).unwrap_or_default();
     let names = crate::e2e::harness::client::names(&list["result"]["tools"]);
     assert_eq!(names.len(), 5, "{}", said.out);
@@ -128,7 +142,11 @@ fn rows(table: &str) -> Vec<Row> {
     let row = |line: &str| {
         let mut cells: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         cells.pop();
-        let namespace = if cells.is_empty() { String::new() } else { cells.remove(0) };
+        let namespace = if cells.is_empty() {
+            String::new()
+        } else {
+            cells.remove(0)
+        };
         Row { namespace, cells }
     };
     table.lines().skip(1).map(row).collect()

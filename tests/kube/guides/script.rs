@@ -18,7 +18,12 @@ pub(crate) struct Adaptation {
 pub(crate) fn guide(name: &str, table: &[Adaptation], values: &[(&str, &str)]) -> String {
     let path = tools::source("tests/fixtures/seeds").join(name);
     let mut text = std::fs::read_to_string(&path).expect("the guide is there");
-    for Adaptation { text: from, instead, because } in table {
+    for Adaptation {
+        text: from,
+        instead,
+        because,
+    } in table
+    {
         assert!(text.contains(from), "{name}: nothing to adapt ({because}): {from}");
         let instead = values
             .iter()
@@ -43,7 +48,11 @@ pub(crate) async fn run(piece: &str, folder: &Path) -> Said {
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     };
-    assert!(said.success, "a command of the guide fails:\n{piece}\n{}{}", said.out, said.err);
+    assert!(
+        said.success,
+        "a command of the guide fails:\n{piece}\n{}{}",
+        said.out, said.err
+    );
     said
 }
 
@@ -54,7 +63,10 @@ pub(crate) fn bare_commands(text: &str, words: &[&str]) -> Vec<String> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let first = line.split(' ').next().unwrap_or_default();
-        if !words.iter().any(|word| first == *word || line.starts_with(&format!("{word}="))) {
+        if !words
+            .iter()
+            .any(|word| first == *word || line.starts_with(&format!("{word}=")))
+        {
             continue;
         }
         let mut command = format!("{line}\n");
@@ -109,12 +121,19 @@ fn a_command_ends_with_its_here_document_or_its_last_continuation() {
     let commands = bare_commands(text, &["kubectl", "curl", "ID"]);
     assert_eq!(
         commands,
-        ["kubectl apply -f - <<EOF\na: 1\nEOF\n", "curl x \\\n  -d y\n", "ID=$(echo 1)\n"]
+        [
+            "kubectl apply -f - <<EOF\na: 1\nEOF\n",
+            "curl x \\\n  -d y\n",
+            "ID=$(echo 1)\n"
+        ]
     );
 }
 
 #[test]
 fn a_fenced_block_loses_its_indentation() {
     let text = "1. So:\n   ```yaml\n   kubectl apply -f- <<EOF\n   a:\n     b\n   EOF\n   ```\n```sh\necho\n```\n";
-    assert_eq!(fenced_commands(text, &["kubectl"]), ["kubectl apply -f- <<EOF\na:\n  b\nEOF\n"]);
+    assert_eq!(
+        fenced_commands(text, &["kubectl"]),
+        ["kubectl apply -f- <<EOF\na:\n  b\nEOF\n"]
+    );
 }
