@@ -18,7 +18,6 @@ mod ledger;
 mod link;
 mod listen;
 mod pause;
-
 mod report;
 mod serve;
 mod session;

@@ -6,4 +6,5 @@ mod config;
 mod envoy;
 mod extproc;
 mod layering;
+mod registry;
 mod upstream;

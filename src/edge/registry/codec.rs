@@ -18,11 +18,11 @@ const LONGEST_NAME: usize = 253;
 /// What cannot be told to a processor: its value lies in a file or variable of this process.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("upstream {upstream}: {what} is a reference, not a value")]
-pub struct Unsendable {
+pub(super) struct Unsendable {
     /// Its name.
-    pub upstream: String,
+    upstream: String,
     /// Which part of it.
-    pub what: &'static str,
+    what: &'static str,
 }
 
 /// What a processor cannot use. The text says where, and what is expected.
@@ -260,3 +260,6 @@ fn texts(all: &[Arc<str>]) -> Vec<String> {
 fn shared(all: Vec<String>) -> Vec<Arc<str>> {
     all.into_iter().map(Arc::from).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! a pointer for each upstream.
 
 use super::codec::{self, Unreadable, Unsendable};
-use super::{AssignError, proto};
+use super::proto;
 use crate::engine::assignment::Assignment;
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,6 +13,17 @@ use std::sync::Arc;
 /// Bytes after which a piece is closed. gRPC's usual limit of a message is 4 MiB, an upstream with its certificate
 /// authorities has up to 0.3 MiB.
 const PIECE: usize = 512 << 10;
+
+/// Why an upstream is left out.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfit {
+    /// It cannot be sent.
+    #[error(transparent)]
+    Unsendable(Unsendable),
+    /// No processor could use it.
+    #[error(transparent)]
+    Unreadable(Unreadable),
+}
 
 /// Why an update cannot be applied.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,22 +129,50 @@ pub(super) fn pieces(
     Ok(cut.end())
 }
 
-/// Whether anything differs; what does is tried: written and read as it will be.
+/// Whether nothing differs.
+pub(super) fn same(old: &Assignment, new: &Assignment) -> bool {
+    gone(&old.upstreams, &new.upstreams).next().is_none()
+        && gone(&old.endpoints, &new.endpoints).next().is_none()
+        && changed(&old.upstreams, &new.upstreams).next().is_none()
+        && changed(&old.endpoints, &new.endpoints).next().is_none()
+}
+
+/// The assignment without the upstreams that cannot be sent or used, and why: one must not cost the others their change.
+/// Only what differs is tried.
 ///
 /// # Errors
-/// It cannot be sent, or no processor could use it.
-pub(super) fn verify(old: &Assignment, new: &Assignment) -> Result<bool, AssignError> {
-    let mut differs = gone(&old.upstreams, &new.upstreams).next().is_some();
-    differs |= gone(&old.endpoints, &new.endpoints).next().is_some();
-    for upstream in changed(&old.upstreams, &new.upstreams) {
-        codec::read_upstream(codec::write_upstream(upstream)?)?;
-        differs = true;
-    }
+/// An endpoint cannot be used.
+pub(super) fn fit(old: &Assignment, new: Arc<Assignment>) -> Result<(Arc<Assignment>, Vec<Unfit>), Unreadable> {
     for endpoint in changed(&old.endpoints, &new.endpoints) {
         codec::read_endpoint(codec::write_endpoint(endpoint))?;
-        differs = true;
     }
-    Ok(differs)
+    let mut unfit = Vec::new();
+    for upstream in changed(&old.upstreams, &new.upstreams) {
+        let tried = codec::write_upstream(upstream).map_err(Unfit::Unsendable);
+        if let Err(error) = tried.and_then(|raw| codec::read_upstream(raw).map_err(Unfit::Unreadable)) {
+            unfit.push((upstream.name.clone(), error));
+        }
+    }
+    if unfit.is_empty() {
+        return Ok((new, Vec::new()));
+    }
+    let mut rest = Arc::unwrap_or_clone(new);
+    for (name, _) in &unfit {
+        rest.upstreams.remove(name.as_str());
+    }
+    for endpoint in rest.endpoints.values_mut() {
+        if endpoint
+            .upstreams
+            .iter()
+            .any(|name| unfit.iter().any(|(unfit, _)| *unfit == **name))
+        {
+            let endpoint = Arc::make_mut(endpoint);
+            endpoint
+                .upstreams
+                .retain(|name| !unfit.iter().any(|(unfit, _)| *unfit == **name));
+        }
+    }
+    Ok((Arc::new(rest), unfit.into_iter().map(|(_, error)| error).collect()))
 }
 
 /// Applies an update, all its pieces in order, to what is held. What it tells anew but unchanged keeps its `Arc`.
@@ -231,3 +270,6 @@ impl Cut<'_> {
         self.done
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -11,6 +11,7 @@ use super::pause::Pause;
 use super::{difference, proto};
 use crate::engine::assignment::Assignment;
 use crate::engine::status::UpstreamStatus;
+use futures_util::FutureExt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,6 +77,11 @@ impl Follower {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = following.run() => {}
+            }
+            // A verdict that was given counts.
+            let pending = following.pending.as_mut();
+            if let Some(verdict) = pending.and_then(|pending| (&mut pending.verdict).now_or_never()) {
+                following.settle(&verdict);
             }
         };
         tokio::join!(following, kept::write(&file, &gateway, keep));
@@ -223,7 +229,7 @@ impl Following {
                 return link.judge(version, Err(error.to_string())).await;
             }
         };
-        let unchanged = held.filter(|held| *held.assignment == new);
+        let unchanged = held.filter(|held| difference::same(&held.assignment, &new));
         let new = Held {
             position: update.position,
             assignment: unchanged.map_or_else(|| Arc::new(new), |held| Arc::clone(&held.assignment)),

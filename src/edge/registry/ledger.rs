@@ -3,7 +3,7 @@
 //! Until `lead` is called, and after `rest`, everybody is sent away: another controller leads. Versions count from 1 in
 //! each epoch, an epoch is a time of leading. A processor that comes back within `GRACE` was never gone.
 
-use super::codec::{Unreadable, Unsendable};
+use super::codec::Unreadable;
 use super::difference::{self, Inconsistent};
 use crate::engine::assignment::{Assignment, Told};
 use std::collections::{HashMap, VecDeque};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 /// A processor connects again after its controller, a network or a certificate changed, without anybody noticing.
 const GRACE: Duration = Duration::from_secs(3);
@@ -25,10 +26,7 @@ pub struct Registry {
 /// Why an assignment cannot be told to processors. The last one stays.
 #[derive(Debug, thiserror::Error)]
 pub enum AssignError {
-    /// It refers to files or variables of this process.
-    #[error(transparent)]
-    Unsendable(#[from] Unsendable),
-    /// No processor could use it.
+    /// No processor could use one of its endpoints.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     /// It does not hold together.
@@ -144,7 +142,7 @@ impl Registry {
     }
 
     /// What the processors of this gateway, `<namespace>/<name>`, serve from now on. Returns its version; the one in
-    /// force, if nothing differs.
+    /// force, if nothing differs. An upstream that cannot be sent or used is left out, and the log says why.
     ///
     /// # Errors
     /// See [`AssignError`]. Nothing changes then.
@@ -152,17 +150,17 @@ impl Registry {
         difference::check(&assignment)?;
         let mut state = self.state();
         let current = &state.desk(&gateway.into()).current;
-        let number = match &*current.borrow() {
-            Some(old) => {
-                if !difference::verify(&old.assignment, &assignment)? {
-                    return Ok(old.number);
-                }
-                old.number + 1
-            }
-            None => {
-                difference::verify(&Assignment::default(), &assignment)?;
-                1
-            }
+        let old = current.borrow().clone();
+        let nothing = Assignment::default();
+        let before = old.as_ref().map_or(&nothing, |old| &old.assignment);
+        let (assignment, unfit) = difference::fit(before, assignment)?;
+        for error in unfit {
+            error!(gateway, %error, "An upstream is left out of its gateway's assignment.");
+        }
+        let number = match &old {
+            Some(old) if difference::same(&old.assignment, &assignment) => return Ok(old.number),
+            Some(old) => old.number + 1,
+            None => 1,
         };
         current.send_replace(Some(Version { number, assignment }));
         Ok(number)
@@ -308,3 +306,6 @@ impl Drop for Ticket {
         self.registry.shared.left.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;
