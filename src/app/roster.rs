@@ -97,6 +97,7 @@ impl Roster {
                 target: Arc::clone(target),
                 settings: self.settings.subscribe(),
                 shelf: Some(self.shelf.clone()),
+                shown: input.catalog.clone(),
                 hearsay: self.hearsay.clone(),
                 reports: self.reports.clone(),
             };

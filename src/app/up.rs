@@ -147,6 +147,9 @@ fn url(config: &Config) -> String {
     format!("{scheme}://{}{}", config.listen, config.path)
 }
 
+/// Upstreams that are complained about; status tells of all.
+const COMPLAINTS: usize = 50;
+
 /// `2/3 upstreams  41 tools`
 pub(super) fn counts(board: &Board) -> String {
     let status = board.status(0);
@@ -156,14 +159,16 @@ pub(super) fn counts(board: &Board) -> String {
     format!("{ready}/{enabled} upstreams  {tools} tools")
 }
 
-/// One line on standard error for each upstream that is not ready: name, URL, reason, next step.
+/// One line on standard error for each upstream that is not ready: name, URL, reason, next step; of many the first ones.
 pub(super) fn complain(board: &Board) {
-    for upstream in board
-        .status(0)
-        .upstreams
-        .iter()
-        .filter(|upstream| upstream.enabled && !upstream.ready)
-    {
+    let mut upstreams = board.status(0).upstreams;
+    upstreams.retain(|upstream| upstream.enabled && !upstream.ready);
+    let more = upstreams.len().saturating_sub(COMPLAINTS);
+    upstreams.truncate(COMPLAINTS);
+    if more > 0 {
+        eprintln!("{more} more upstreams than these are not ready:");
+    }
+    for upstream in &upstreams {
         let error = upstream
             .last_error
             .as_deref()

@@ -37,6 +37,8 @@ pub struct Discovery {
     pub settings: watch::Receiver<Settings>,
     /// Where good catalogs are kept; what it holds is shown until the first listing.
     pub shelf: Option<Shelf>,
+    /// What is shown now, by an earlier discovery of the same server: it stays until the first listing.
+    pub shown: Catalog,
     /// What clients' sessions hear of its lists.
     pub hearsay: Hearsay,
     /// To the one writer.
@@ -47,7 +49,7 @@ impl Discovery {
     /// Reports at once what is known beforehand, then whatever changes, until cancelled. Then ends its session, 1 s at
     /// most.
     pub async fn run(self, cancel: CancellationToken) {
-        let kept = self.load().await;
+        let kept = self.known().await;
         let (out, states) = mpsc::unbounded_channel();
         let eras = Arc::new(FreshEras::default());
         let keeper = |era| {
@@ -76,7 +78,20 @@ impl Discovery {
         legacy.close().await;
     }
 
-    /// What an earlier life has left on the shelf.
+    /// What an earlier discovery has found, or an earlier life has left on the shelf.
+    async fn known(&self) -> Option<Kept> {
+        let kept = self.load().await;
+        if self.shown.is_empty() {
+            return kept;
+        }
+        // Perhaps it was not written yet.
+        let listed = kept.map_or_else(SystemTime::now, |kept| kept.listed);
+        Some(Kept {
+            catalog: self.shown.clone(),
+            listed,
+        })
+    }
+
     async fn load(&self) -> Option<Kept> {
         let shelf = self.shelf.clone()?;
         let target = Arc::clone(&self.target);

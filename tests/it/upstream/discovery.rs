@@ -3,6 +3,7 @@
 use super::puppet::{DEADLINE, Puppet, Reply, Seen, greeting, legacy, mk_dead_url, mk_upstream, tools};
 use mcp_manifold::edge::http::Target;
 use mcp_manifold::edge::upstream::{Discovery, Hearsay, Report, Settings, Shelf};
+use mcp_manifold::engine::catalog::Catalog;
 use mcp_manifold::engine::mcp::{Era, Version};
 use mcp_manifold::engine::status::Reason;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ impl Running {
             target,
             settings,
             shelf,
+            shown: Catalog::default(),
             reports: out,
         };
         let task = tokio::spawn(discovery.run(cancel.clone()));
