@@ -199,6 +199,7 @@ impl Gateway {
             board: self.board,
             desk: Arc::clone(&self.desk),
             reports,
+            pause: tokio::time::Instant::now(),
         };
         let server = Server {
             listeners,

@@ -11,9 +11,10 @@ use crate::engine::snapshot::Snapshot;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Reports taken in one go; one fold for all of them.
-const BATCH: usize = 256;
+const BATCH: usize = 1024;
 
 /// The parts that follow each other in a fixed order.
 pub(super) struct Course {
@@ -22,6 +23,9 @@ pub(super) struct Course {
     pub(super) board: Arc<Board>,
     pub(super) desk: Arc<Desk>,
     pub(super) reports: mpsc::UnboundedReceiver<Report>,
+    /// Reports wait until then. A fold costs what all upstreams together weigh: as long as it took, twice, is left to
+    /// others, and what is reported meanwhile is folded as one.
+    pub(super) pause: Instant,
 }
 
 impl Course {
@@ -32,6 +36,7 @@ impl Course {
 
     /// Waits for reports of discovery and takes them all. May be given up and called again.
     pub(super) async fn hear(&mut self) {
+        tokio::time::sleep_until(self.pause).await;
         let mut batch = Vec::new();
         self.reports.recv_many(&mut batch, BATCH).await;
         for report in batch {
@@ -56,7 +61,10 @@ impl Course {
 
     /// What was folded comes into force, and clients that hold a stream open hear which lists have changed.
     pub(super) fn publish(&mut self) -> Arc<Snapshot> {
+        let begun = Instant::now();
         let published = self.writer.publish();
+        let done = Instant::now();
+        self.pause = done + (done - begun) * 2;
         for news in published.news {
             self.desk.hub.tell(news.endpoint, news.legacy, news.modern);
         }
