@@ -15,6 +15,7 @@ mod backends;
 pub mod changes;
 mod conditions;
 mod extension;
+mod filters;
 mod grants;
 mod heard;
 mod listeners;
@@ -22,6 +23,7 @@ mod names;
 pub mod object;
 mod parents;
 mod problem;
+mod registered;
 mod registration;
 pub mod services;
 mod status;
@@ -124,6 +126,8 @@ pub struct Index {
     loose: BTreeSet<Place>,
     /// Whose status is to be looked at.
     untold: BTreeSet<Unit>,
+    /// Which registrations name an HTTPRoute.
+    registered: BTreeMap<Place, BTreeSet<Place>>,
     written: Written,
     started: Option<Timestamp>,
     settled: bool,
@@ -143,6 +147,7 @@ impl Index {
             dirty: BTreeSet::new(),
             loose: BTreeSet::new(),
             untold: BTreeSet::new(),
+            registered: BTreeMap::new(),
             written: Written::default(),
             started: None,
             settled: false,
@@ -226,8 +231,10 @@ impl Index {
     pub fn changes(&mut self, now: Timestamp) -> Changes {
         // Kubernetes writes times without fractions.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let mut changes = Changes::default();
-        changes.wake = self.settle(now);
+        let mut changes = Changes {
+            wake: self.settle(now),
+            ..Changes::default()
+        };
         while let Some(unit) = self.dirty.pop_first() {
             self.resolve(&unit);
         }
@@ -289,7 +296,10 @@ impl Index {
                     .registration(place)
                     .map(|object| registration::resolve(&mut reader, object));
                 read = reader.read();
-                renew(&mut self.answers.registrations, place, answer)
+                let before = self.answers.registrations.get(place).cloned();
+                let changed = renew(&mut self.answers.registrations, place, answer);
+                self.note_route(place, before.as_deref());
+                changed
             }
             Unit::Backend(key) => {
                 let object = reader.object(key.clone());
@@ -302,6 +312,11 @@ impl Index {
                 let answer = route.and_then(|route| backends::routes::resolve(&mut reader, route));
                 read = reader.read();
                 renew(&mut self.answers.routes, place, answer)
+            }
+            Unit::VirtualServer(_) => {
+                reader.object(unit.key());
+                read = reader.read();
+                false
             }
         };
         self.note_reads(unit, read);
@@ -321,7 +336,7 @@ impl Index {
         self.untold.insert(unit.clone());
         match unit {
             Unit::Extension(_) => self.spread([Topic::Extensions]),
-            Unit::Registration(_) => {}
+            Unit::Registration(_) | Unit::VirtualServer(_) => {}
             Unit::Backend(key) => self.spread([Topic::Backend(key.clone())]),
             Unit::Route(_) => {
                 // They count it among those that name them.
@@ -368,7 +383,7 @@ impl Index {
                 made.map(|made| made.binding.gateway.clone()).into_iter().collect()
             }
             // Its endpoints are those of the routes that name it.
-            Unit::Backend(_) => Vec::new(),
+            Unit::Backend(_) | Unit::VirtualServer(_) => Vec::new(),
             Unit::Route(place) => {
                 let answer = self.answers.routes.get(place);
                 let endpoints = answer.into_iter().flat_map(|answer| &answer.endpoints);
@@ -406,10 +421,6 @@ impl Index {
         self.untold.extend(backends.cloned());
         served.refused = assembled.refused;
         served.names = assembled.names;
-        if served.plan.is_none() {
-            // A Gateway that comes back gets its secrets anew.
-            served.keys = None;
-        }
     }
 }
 

@@ -94,7 +94,7 @@ fn upstreams(
 ) -> Vec<Arc<plan::Upstream>> {
     let registrations = members.iter().filter_map(|unit| match unit {
         Unit::Registration(place) => Some((unit, answers.registrations.get(place)?)),
-        Unit::Extension(_) | Unit::Backend(_) | Unit::Route(_) => None,
+        Unit::Extension(_) | Unit::Backend(_) | Unit::Route(_) | Unit::VirtualServer(_) => None,
     });
     let mut bound: Vec<_> = registrations
         .filter_map(|(unit, answer)| Some((unit, answer, answer.made.as_ref().ok()?)))

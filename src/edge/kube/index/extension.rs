@@ -3,6 +3,8 @@
 //! Of several in one namespace, and of several on one port of a Gateway, the oldest counts. Which registrations belong to
 //! it is their side's matter.
 
+use super::conditions::Verdict;
+use super::filters;
 use super::grants::{self, Sort};
 use super::listeners::{self, Guest};
 use super::object::{Age, Kind, Object, age, place, place_of};
@@ -30,6 +32,8 @@ pub(crate) struct Answer {
     pub gateway: Place,
     /// What it is good for.
     pub frame: Result<Frame, Problem>,
+    /// What else an operator should know.
+    pub warnings: Vec<Verdict>,
     /// Fields without effect.
     pub ignored: Vec<&'static str>,
 }
@@ -49,12 +53,18 @@ pub(crate) struct Frame {
 
 /// Resolves it.
 pub(crate) fn resolve(reader: &mut Reader<'_>, extension: &Arc<Extension>) -> Answer {
+    let frame = frame(reader, extension);
+    let gateway = frame.as_ref().ok().and_then(|_| reader.gateway(&target(extension)));
     Answer {
         owner: Object::Extension(Arc::clone(extension)).owner(),
         generation: extension.metadata.generation,
         age: age(&extension.metadata),
         gateway: target(extension),
-        frame: frame(reader, extension),
+        frame,
+        warnings: gateway
+            .and_then(|gateway| filters::order(reader, gateway))
+            .into_iter()
+            .collect(),
         ignored: extension.spec.ignored(),
     }
 }
@@ -175,7 +185,7 @@ pub(crate) fn served_by_envoy_gateway(reader: &mut Reader<'_>, gateway: &Gateway
     }
 }
 
-fn all<'a>(objects: Vec<&'a Object>) -> impl Iterator<Item = &'a Arc<Extension>> {
+fn all(objects: Vec<&Object>) -> impl Iterator<Item = &Arc<Extension>> {
     objects.into_iter().filter_map(|object| {
         let Object::Extension(extension) = object else {
             return None;

@@ -3,7 +3,7 @@
 
 use super::Timestamp;
 use crate::edge::kube::plan::{Owner, Place};
-use crate::edge::kube::resources::{Backend, Extension, Registration};
+use crate::edge::kube::resources::{Backend, Extension, Registration, VirtualServer};
 use gateway_api::backendtlspolicies::BackendTlsPolicy;
 use gateway_api::gatewayclasses::GatewayClass;
 use gateway_api::gateways::Gateway;
@@ -12,6 +12,7 @@ use gateway_api::referencegrants::ReferenceGrant;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::DynamicObject;
 use std::sync::Arc;
 
 /// One object, as the watch delivered it.
@@ -21,6 +22,8 @@ pub enum Object {
     Extension(Arc<Extension>),
     /// `mcp.kuadrant.io`
     Registration(Arc<Registration>),
+    /// `mcp.kuadrant.io`; not served.
+    VirtualServer(Arc<VirtualServer>),
     /// `agentgateway.dev`
     AgentgatewayBackend(Arc<Backend>),
     /// `gateway.kgateway.dev`
@@ -45,6 +48,8 @@ pub enum Object {
     ConfigMap(Arc<ConfigMap>),
     /// Core; its labels are selected.
     Namespace(Arc<Namespace>),
+    /// `gateway.envoyproxy.io`; only the order of filters is read.
+    EnvoyProxy(Arc<DynamicObject>),
 }
 
 /// The kinds of [`Object`].
@@ -54,6 +59,8 @@ pub enum Kind {
     Extension,
     /// See [`Object::Registration`].
     Registration,
+    /// See [`Object::VirtualServer`].
+    VirtualServer,
     /// See [`Object::AgentgatewayBackend`].
     AgentgatewayBackend,
     /// See [`Object::KgatewayBackend`].
@@ -78,6 +85,8 @@ pub enum Kind {
     ConfigMap,
     /// See [`Object::Namespace`].
     Namespace,
+    /// See [`Object::EnvoyProxy`].
+    EnvoyProxy,
 }
 
 impl Kind {
@@ -87,6 +96,7 @@ impl Kind {
         match self {
             Self::Extension => ("mcp.kuadrant.io/v1", "MCPGatewayExtension"),
             Self::Registration => ("mcp.kuadrant.io/v1", "MCPServerRegistration"),
+            Self::VirtualServer => ("mcp.kuadrant.io/v1", "MCPVirtualServer"),
             Self::AgentgatewayBackend => ("agentgateway.dev/v1alpha1", "AgentgatewayBackend"),
             Self::KgatewayBackend => ("gateway.kgateway.dev/v1alpha1", "Backend"),
             Self::Gateway => ("gateway.networking.k8s.io/v1", "Gateway"),
@@ -99,6 +109,7 @@ impl Kind {
             Self::Secret => ("v1", "Secret"),
             Self::ConfigMap => ("v1", "ConfigMap"),
             Self::Namespace => ("v1", "Namespace"),
+            Self::EnvoyProxy => ("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy"),
         }
     }
 }
@@ -109,6 +120,7 @@ macro_rules! each {
         match $object {
             Object::Extension($inner) => $result,
             Object::Registration($inner) => $result,
+            Object::VirtualServer($inner) => $result,
             Object::AgentgatewayBackend($inner) | Object::KgatewayBackend($inner) => $result,
             Object::Gateway($inner) => $result,
             Object::GatewayClass($inner) => $result,
@@ -120,6 +132,7 @@ macro_rules! each {
             Object::Secret($inner) => $result,
             Object::ConfigMap($inner) => $result,
             Object::Namespace($inner) => $result,
+            Object::EnvoyProxy($inner) => $result,
         }
     };
 }
@@ -131,6 +144,7 @@ impl Object {
         match self {
             Self::Extension(_) => Kind::Extension,
             Self::Registration(_) => Kind::Registration,
+            Self::VirtualServer(_) => Kind::VirtualServer,
             Self::AgentgatewayBackend(_) => Kind::AgentgatewayBackend,
             Self::KgatewayBackend(_) => Kind::KgatewayBackend,
             Self::Gateway(_) => Kind::Gateway,
@@ -143,6 +157,7 @@ impl Object {
             Self::Secret(_) => Kind::Secret,
             Self::ConfigMap(_) => Kind::ConfigMap,
             Self::Namespace(_) => Kind::Namespace,
+            Self::EnvoyProxy(_) => Kind::EnvoyProxy,
         }
     }
 
@@ -171,6 +186,7 @@ impl Object {
         match (self, other) {
             (Self::Extension(one), Self::Extension(two)) => annotations && one.spec == two.spec,
             (Self::Registration(one), Self::Registration(two)) => annotations && one.spec == two.spec,
+            (Self::VirtualServer(one), Self::VirtualServer(two)) => one.spec == two.spec,
             (Self::AgentgatewayBackend(one), Self::AgentgatewayBackend(two))
             | (Self::KgatewayBackend(one), Self::KgatewayBackend(two)) => annotations && one.spec == two.spec,
             (Self::Gateway(one), Self::Gateway(two)) => annotations && one.spec == two.spec,
@@ -185,9 +201,11 @@ impl Object {
             (Self::Secret(one), Self::Secret(two)) => one.data == two.data,
             (Self::ConfigMap(one), Self::ConfigMap(two)) => one.data == two.data,
             (Self::Namespace(_), Self::Namespace(_)) => true,
+            (Self::EnvoyProxy(one), Self::EnvoyProxy(two)) => one.data == two.data,
             (
                 Self::Extension(_)
                 | Self::Registration(_)
+                | Self::VirtualServer(_)
                 | Self::AgentgatewayBackend(_)
                 | Self::KgatewayBackend(_)
                 | Self::Gateway(_)
@@ -199,7 +217,8 @@ impl Object {
                 | Self::EndpointSlice(_)
                 | Self::Secret(_)
                 | Self::ConfigMap(_)
-                | Self::Namespace(_),
+                | Self::Namespace(_)
+                | Self::EnvoyProxy(_),
                 _,
             ) => false,
         }
@@ -212,6 +231,7 @@ impl Object {
         let types = match self {
             Self::Extension(object) => object.types.as_ref(),
             Self::Registration(object) => object.types.as_ref(),
+            Self::VirtualServer(object) => object.types.as_ref(),
             Self::AgentgatewayBackend(object) | Self::KgatewayBackend(object) => object.types.as_ref(),
             Self::Gateway(_)
             | Self::GatewayClass(_)
@@ -222,7 +242,8 @@ impl Object {
             | Self::EndpointSlice(_)
             | Self::Secret(_)
             | Self::ConfigMap(_)
-            | Self::Namespace(_) => None,
+            | Self::Namespace(_)
+            | Self::EnvoyProxy(_) => None,
         };
         let version = types
             .map(|types| types.api_version.as_str())

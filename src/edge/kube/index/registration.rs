@@ -42,6 +42,8 @@ pub(crate) struct Answer {
     pub prefix: String,
     /// The path it asks for.
     pub path: String,
+    /// The HTTPRoute it names.
+    pub route: Place,
     /// Whether it is to be served.
     pub enabled: bool,
     /// The upstream and its endpoint.
@@ -69,6 +71,7 @@ pub(crate) fn resolve(reader: &mut Reader<'_>, registration: &Arc<Registration>)
         age: age(&registration.metadata),
         prefix: registration.spec.effective_prefix().to_owned(),
         path: registration.spec.effective_path().to_owned(),
+        route: target(registration),
         enabled: registration.spec.enabled(),
         made: make(reader, registration),
         ignored: registration.spec.ignored(),
@@ -148,10 +151,15 @@ fn prefix(registration: &Registration) -> Result<String, Problem> {
     }
 }
 
-fn route<'a>(reader: &mut Reader<'a>, registration: &Registration, own: &Place) -> Result<&'a Arc<HttpRoute>, Problem> {
+fn target(registration: &Registration) -> Place {
     let reference = &registration.spec.target_ref;
+    let own = registration.metadata.namespace.as_deref().unwrap_or_default();
     let namespace = reference.namespace.as_deref().filter(|name| !name.is_empty());
-    let at = place(namespace.unwrap_or(&own.namespace), &reference.name);
+    place(namespace.unwrap_or(own), &reference.name)
+}
+
+fn route<'a>(reader: &mut Reader<'a>, registration: &Registration, own: &Place) -> Result<&'a Arc<HttpRoute>, Problem> {
+    let at = target(registration);
     if !grants::allowed(reader, Sort::REGISTRATION, &own.namespace, Sort::ROUTE, &at) {
         let sentence = grants::missing(Sort::REGISTRATION, &own.namespace, Sort::ROUTE, &at);
         return Err(Problem::new(Why::ReferenceGrantRequired, sentence));

@@ -32,6 +32,8 @@ pub(crate) enum Unit {
     Backend(Key),
     /// An HTTPRoute, as far as it names backend objects.
     Route(Place),
+    /// A virtual server; it comes to nothing.
+    VirtualServer(Place),
 }
 
 impl Unit {
@@ -42,6 +44,7 @@ impl Unit {
             Kind::Registration => Some(Self::Registration(key.place.clone())),
             Kind::AgentgatewayBackend | Kind::KgatewayBackend => Some(Self::Backend(key.clone())),
             Kind::Route => Some(Self::Route(key.place.clone())),
+            Kind::VirtualServer => Some(Self::VirtualServer(key.place.clone())),
             Kind::Gateway
             | Kind::GatewayClass
             | Kind::Grant
@@ -50,7 +53,8 @@ impl Unit {
             | Kind::EndpointSlice
             | Kind::Secret
             | Kind::ConfigMap
-            | Kind::Namespace => None,
+            | Kind::Namespace
+            | Kind::EnvoyProxy => None,
         }
     }
 
@@ -61,6 +65,7 @@ impl Unit {
             Self::Registration(place) => Key::new(Kind::Registration, place.clone()),
             Self::Backend(key) => key.clone(),
             Self::Route(place) => Key::new(Kind::Route, place.clone()),
+            Self::VirtualServer(place) => Key::new(Kind::VirtualServer, place.clone()),
         }
     }
 }
@@ -302,9 +307,11 @@ impl<'a> Reader<'a> {
 
     /// The grants that stand in a namespace.
     pub(crate) fn grants(&mut self, namespace: &Arc<str>) -> Vec<&'a Arc<ReferenceGrant>> {
-        let grant = |object: &'a Object| match object {
-            Object::Grant(grant) => Some(grant),
-            _ => None,
+        let grant = |object: &'a Object| {
+            let Object::Grant(grant) = object else {
+                return None;
+            };
+            Some(grant)
         };
         self.within(Kind::Grant, namespace)
             .into_iter()

@@ -1,11 +1,12 @@
 //! Compares what objects should show with what they show.
 
 use super::changes::Changes;
+use super::conditions::{Truth, Verdict};
 use super::heard::Finding;
 use super::object::{Key, Kind};
 use super::store::Unit;
 use super::written::{Shown, Wanted};
-use super::{Index, Object, Timestamp, extension, registration, status};
+use super::{Index, Object, Timestamp, extension, filters, registration, status};
 use crate::edge::kube::plan::Place;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Map, Value, json};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// Types of conditions on a registration.
 const ON_REGISTRATION: &[&str] = &[status::READY, status::IGNORED];
 /// Types of conditions on an extension.
-const ON_EXTENSION: &[&str] = &[status::READY, status::IGNORED, status::SESSIONS];
+const ON_EXTENSION: &[&str] = &[status::READY, status::IGNORED, status::SESSIONS, filters::NOT_COVERED];
 
 impl Index {
     /// Adds what the unit's object should show to the changes, where it shows something else.
@@ -24,6 +25,7 @@ impl Index {
             Unit::Registration(place) => self.tell_registration(place, now, changes),
             Unit::Backend(key) => self.tell_backend(key, now, changes),
             Unit::Route(place) => self.tell_route(place, now, changes),
+            Unit::VirtualServer(place) => self.tell_virtual_server(place, now, changes),
         }
     }
 
@@ -93,17 +95,44 @@ impl Index {
         }
         let valid = answer.frame.is_ok();
         let sessions = status::sessions(heard).filter(|_| valid);
-        let verdicts = [Some(ready), status::ignored(&answer.ignored), sessions];
+        let warnings = answer.warnings.iter().cloned().map(Some);
+        let verdicts = [Some(ready), status::ignored(&answer.ignored), sessions]
+            .into_iter()
+            .chain(warnings);
         let wanted = Wanted {
             key,
             owner: answer.owner.clone(),
             generation: answer.generation,
-            verdicts: verdicts.into_iter().flatten().collect(),
+            verdicts: verdicts.flatten().collect(),
             fields: self.counts(&answer),
         };
         let shown = Shown {
             ours: ON_EXTENSION,
             conditions,
+            status: &json!(object.status),
+        };
+        self.write(wanted, shown, now, changes);
+    }
+
+    /// A virtual server is kept, and told that it has no effect.
+    fn tell_virtual_server(&mut self, place: &Place, now: Timestamp, changes: &mut Changes) {
+        let key = Key::new(Kind::VirtualServer, place.clone());
+        let Some(Object::VirtualServer(object)) = self.store.get(&key) else {
+            return;
+        };
+        let object = Arc::clone(object);
+        let known = object.status.as_ref();
+        let message = "virtual servers are not served yet: clients see all tools of their endpoint";
+        let wanted = Wanted {
+            key,
+            owner: Object::VirtualServer(Arc::clone(&object)).owner(),
+            generation: object.metadata.generation,
+            verdicts: vec![Verdict::new(status::READY, Truth::False, "NotSupported", message)],
+            fields: Map::new(),
+        };
+        let shown = Shown {
+            ours: &[status::READY],
+            conditions: known.map(|known| known.conditions.as_slice()).unwrap_or_default(),
             status: &json!(object.status),
         };
         self.write(wanted, shown, now, changes);

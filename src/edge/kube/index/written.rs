@@ -68,7 +68,12 @@ impl Written {
         asked.insert("conditions".to_owned(), json!(conditions));
         let asked = own_part(&Value::Object(asked), shown.ours);
         let waits = before.is_some_and(|wish| wish.asked == asked && wish.seen == seen);
-        if asked == seen || waits {
+        if asked == seen {
+            // Fulfilled: whoever changes it back makes it a wish again.
+            self.wishes.remove(&wanted.key);
+            return None;
+        }
+        if waits {
             return None;
         }
         let note = note(base, &wanted.verdicts, &wanted.owner);

@@ -1,16 +1,16 @@
 //! Compares what backend objects and the HTTPRoutes that name them should show with what they show.
 
 use super::super::changes::{CONTROLLER, Changes, Status, StatusChange};
-use super::super::conditions;
 use super::super::object::{Key, Kind, Object};
 use super::super::problem::Problem;
+use super::super::registered::parent_entry;
 use super::super::status::{IGNORED, READY, SESSIONS, ignored, sessions};
 use super::super::written::{Shown, Wanted};
 use super::super::{Index, Timestamp};
 use super::status::{self, ACCEPTED, NAMES, Served};
 use super::{Answer, routes};
 use crate::edge::kube::plan::{Parent, Place};
-use gateway_api::httproutes::{HttpRouteStatusParents, HttpRouteStatusParentsParentRef};
+use gateway_api::httproutes::HttpRouteStatusParents;
 use serde_json::{Map, json};
 use std::sync::Arc;
 
@@ -110,7 +110,7 @@ impl Index {
             .cloned()
             .collect();
         let answer = self.answers.routes.get(place);
-        let wanted: Vec<_> = answer
+        let mut wanted: Vec<_> = answer
             .into_iter()
             .flat_map(|answer| {
                 answer
@@ -120,6 +120,9 @@ impl Index {
             })
             .map(|(answer, parent, taken)| entry(answer, parent, taken, &shown, now))
             .collect();
+        if wanted.is_empty() {
+            wanted = self.registered_parents(object, &shown, now);
+        }
         if wanted != shown {
             changes.statuses.push(StatusChange {
                 owner: Object::Route(Arc::clone(object)).owner(),
@@ -137,19 +140,5 @@ fn entry(
     shown: &[HttpRouteStatusParents],
     now: Timestamp,
 ) -> HttpRouteStatusParents {
-    let parent_ref = HttpRouteStatusParentsParentRef {
-        group: Some("gateway.networking.k8s.io".to_owned()),
-        kind: Some("Gateway".to_owned()),
-        namespace: Some(parent.gateway.namespace.to_string()),
-        name: parent.gateway.name.to_string(),
-        section_name: parent.section.as_deref().map(str::to_owned),
-        port: parent.port,
-    };
-    let before = shown.iter().find(|entry| entry.parent_ref == parent_ref);
-    let conditions = before.map_or(&[][..], |entry| &entry.conditions);
-    HttpRouteStatusParents {
-        conditions: conditions::fold(conditions, &status::parent(answer, taken), answer.generation, now),
-        controller_name: CONTROLLER.to_owned(),
-        parent_ref,
-    }
+    parent_entry(parent, &status::parent(answer, taken), answer.generation, shown, now)
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::edge::kube::index::object::place;
 use serde_json::json;
 
-fn mk_gateway(listeners: serde_json::Value) -> Gateway {
+fn mk_gateway(listeners: &serde_json::Value) -> Gateway {
     let gateway = json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
         "metadata": {"name": "edge", "namespace": "infra"},
@@ -37,7 +37,7 @@ fn names(gateway: &Gateway, section: Option<&str>, namespace: &str, hosts: &[&st
 
 #[test]
 fn a_listener_takes_routes_of_its_own_namespace_unless_it_says_more() {
-    let gateway = mk_gateway(json!([{"name": "http", "port": 80, "protocol": "HTTP"}]));
+    let gateway = mk_gateway(&json!([{"name": "http", "port": 80, "protocol": "HTTP"}]));
     assert_eq!(
         names(&gateway, None, "infra", &[]).as_deref(),
         Ok(["http".to_owned()].as_slice())
@@ -51,8 +51,10 @@ fn a_listener_takes_routes_of_its_own_namespace_unless_it_says_more() {
 
 #[test]
 fn a_selector_reads_the_labels_of_the_namespace() {
-    let gateway = mk_gateway(json!([{"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes":
-        {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}}}]));
+    let gateway = mk_gateway(
+        &json!([{"name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes":
+        {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}}}]),
+    );
     assert!(names(&gateway, None, "a", &[]).is_ok());
     assert!(names(&gateway, None, "b", &[]).is_err());
 }
@@ -60,7 +62,7 @@ fn a_selector_reads_the_labels_of_the_namespace() {
 #[test]
 fn the_host_chooses_among_the_listeners_of_a_gateway() {
     let all = json!({"namespaces": {"from": "All"}});
-    let gateway = mk_gateway(json!([
+    let gateway = mk_gateway(&json!([
         {"name": "mcp", "port": 8080, "protocol": "HTTP", "hostname": "mcp.example.com", "allowedRoutes": all},
         {"name": "mcps", "port": 8080, "protocol": "HTTP", "hostname": "*.mcp.local", "allowedRoutes": all},
         {"name": "raw", "port": 9000, "protocol": "TCP", "allowedRoutes": all},

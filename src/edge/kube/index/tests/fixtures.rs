@@ -24,11 +24,22 @@ fn read<T: DeserializeOwned>(value: &Value) -> Arc<T> {
     Arc::new(serde_json::from_value(value.clone()).expect("an object of its kind"))
 }
 
+fn changed<T: Clone>(object: &Arc<T>, change: impl FnOnce(&mut T)) -> Arc<T> {
+    let mut object = T::clone(object);
+    change(&mut object);
+    Arc::new(object)
+}
+
+fn of<T: DeserializeOwned>(status: Value) -> Option<T> {
+    Some(serde_json::from_value(status).expect("a status"))
+}
+
 /// Any object, by its kind.
 pub(super) fn mk_object(value: &Value) -> Object {
     match value["kind"].as_str().expect("a kind") {
         "MCPGatewayExtension" => Object::Extension(read(value)),
         "MCPServerRegistration" => Object::Registration(read(value)),
+        "MCPVirtualServer" => Object::VirtualServer(read(value)),
         "AgentgatewayBackend" => Object::AgentgatewayBackend(read(value)),
         "Backend" => Object::KgatewayBackend(read(value)),
         "Gateway" => Object::Gateway(read(value)),
@@ -41,6 +52,7 @@ pub(super) fn mk_object(value: &Value) -> Object {
         "Secret" => Object::Secret(read(value)),
         "ConfigMap" => Object::ConfigMap(read(value)),
         "Namespace" => Object::Namespace(read(value)),
+        "EnvoyProxy" => Object::EnvoyProxy(read(value)),
         other => panic!("no {other} is read"),
     }
 }
@@ -106,6 +118,7 @@ impl World {
         world.report(&plan, 5);
         world.pass(20);
         world.settle();
+        world.settle();
         world
     }
 
@@ -154,26 +167,19 @@ impl World {
     pub(super) fn settle(&mut self) -> Seen {
         let changes = self.changes();
         for change in &changes.0.statuses {
-            let Status::Applied(status) = &change.status else {
-                continue;
+            let status = match &change.status {
+                Status::Applied(status) => status.clone(),
+                Status::Parents(parents) => serde_json::json!({ "parents": parents }),
             };
-            let object = self.index.store.get(&change.key).cloned();
-            let written = match object.expect("it exists") {
-                Object::Registration(object) => {
-                    let mut object = Arc::unwrap_or_clone(object);
-                    object.status = Some(serde_json::from_value(status.clone()).expect("a status"));
-                    Object::Registration(Arc::new(object))
-                }
-                Object::Extension(object) => {
-                    let mut object = Arc::unwrap_or_clone(object);
-                    object.status = Some(serde_json::from_value(status.clone()).expect("a status"));
-                    Object::Extension(Arc::new(object))
-                }
+            let object = self.index.store.get(&change.key).expect("it exists");
+            #[expect(clippy::wildcard_enum_match_arm, reason = "a status has only some of them")]
+            let written = match object {
+                Object::Registration(object) => Object::Registration(changed(object, |one| one.status = of(status))),
+                Object::Extension(object) => Object::Extension(changed(object, |one| one.status = of(status))),
                 Object::AgentgatewayBackend(object) => {
-                    let mut object = Arc::unwrap_or_clone(object);
-                    object.status = Some(serde_json::from_value(status.clone()).expect("a status"));
-                    Object::AgentgatewayBackend(Arc::new(object))
+                    Object::AgentgatewayBackend(changed(object, |one| one.status = of(status)))
                 }
+                Object::Route(object) => Object::Route(changed(object, |one| one.status = of(status))),
                 other => panic!("no status is written to {:?}", other.key()),
             };
             self.index.apply(written);
