@@ -55,7 +55,6 @@ fn wrong_usage_ends_with_two() {
         "mcp-manifold render envoy -f a.yaml --body-mode none",
         "mcp-manifold render manifests --gateway main",
         "mcp-manifold up --upstream a=http://h/ --log-level verbose",
-        "mcp-manifold controller",
     ] {
         assert_eq!(exit_code(line), 2, "{line}");
     }
@@ -69,6 +68,7 @@ fn help_and_version_end_with_zero() {
         "mcp-manifold render envoy --help",
         "mcp-manifold render crds --help",
         "mcp-manifold render manifests --help",
+        "mcp-manifold controller --help",
     ] {
         assert_eq!(exit_code(line), 0, "{line}");
     }

@@ -6,4 +6,5 @@ mod bypass;
 mod example;
 mod harness;
 mod manifests;
+mod readme;
 mod smoke;
