@@ -63,7 +63,10 @@ fn settings(options: &ControllerOptions, default_namespace: &str) -> Settings {
         names: service_names(&options.service, &namespace),
         processor_namespace: options.processor_namespace.clone(),
         watched: options.watched.clone(),
-        index: index::Settings::default(),
+        index: index::Settings {
+            sees_cluster: options.watched.is_empty(),
+            ..index::Settings::default()
+        },
         namespace,
     }
 }

@@ -57,6 +57,8 @@ pub type Timestamp = k8s_openapi::jiff::Timestamp;
 pub struct Settings {
     /// `controllerName` of the GatewayClasses whose Gateways are served.
     pub class_controller: String,
+    /// Whether GatewayClasses are seen. Else every Gateway that is seen is taken for one of Envoy Gateway's.
+    pub sees_cluster: bool,
     /// The cluster's DNS domain.
     pub cluster_domain: String,
     /// How long the word of a processor that is gone still counts, and of a status that an earlier controller wrote.
@@ -67,6 +69,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             class_controller: "gateway.envoyproxy.io/gatewayclass-controller".to_owned(),
+            sees_cluster: true,
             cluster_domain: "cluster.local".to_owned(),
             grace: SignedDuration::from_secs(10),
         }

@@ -14,7 +14,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, DynamicObject};
-use kube::core::{ApiResource, ClusterResourceScope, DeserializeGuard, DynamicResourceScope, NamespaceResourceScope};
+use kube::core::{
+    ApiResource, ClusterResourceScope, DeserializeGuard, DynamicResourceScope, GroupVersionKind, NamespaceResourceScope,
+};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -61,6 +63,7 @@ pub(super) fn start(tasks: &mut JoinSet<()>, client: &Client, settings: &Setting
     starter.custom();
     starter.gateway_api();
     starter.core();
+    starter.proxies();
     starter.generated();
     starter.started
 }
@@ -80,6 +83,7 @@ impl Starter<'_> {
         use resources::Kind as Custom;
         self.versioned(Custom::Extension, Kind::Extension, Object::Extension);
         self.versioned(Custom::Registration, Kind::Registration, Object::Registration);
+        self.versioned(Custom::VirtualServer, Kind::VirtualServer, Object::VirtualServer);
         self.versioned(
             Custom::AgentgatewayBackend,
             Kind::AgentgatewayBackend,
@@ -102,6 +106,19 @@ impl Starter<'_> {
         self.namespaced(Kind::Secret, CREDENTIALS, Object::Secret);
         self.namespaced(Kind::ConfigMap, "", |map| Object::ConfigMap(certificates(map)));
         self.clustered(Kind::Namespace, Object::Namespace);
+    }
+
+    /// Envoy Gateway's settings of its proxies: a warning hangs on them, no more.
+    fn proxies(&mut self) {
+        let (version, kind) = Kind::EnvoyProxy.types();
+        let resource = ApiResource::from_gvk_with_plural(&kind_of(version, kind), "envoyproxies");
+        for reach in self.settings.reaches() {
+            let api = match reach {
+                Reach::Everything => Api::all_with(self.client.clone(), &resource),
+                Reach::Namespace(namespace) => Api::namespaced_with(self.client.clone(), &namespace, &resource),
+            };
+            self.typed(fixed(api), Kind::EnvoyProxy, "", Refusal::Tolerated, Object::EnvoyProxy);
+        }
     }
 
     /// What carries our label. Secrets only where we make them.
@@ -201,6 +218,11 @@ impl Starter<'_> {
         self.tasks.spawn(follow(source, self.out.clone(), tell));
         self.started += 1;
     }
+}
+
+fn kind_of(version: &str, kind: &str) -> GroupVersionKind {
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    GroupVersionKind::gvk(group, version, kind)
 }
 
 type At<K> = Box<dyn Fn() -> BoxFuture<'static, Api<K>> + Send + Sync>;

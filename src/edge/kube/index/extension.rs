@@ -171,6 +171,9 @@ fn claim<'a>(
 
 /// Only Gateways of Envoy Gateway are served: others would not understand what is generated.
 pub(crate) fn served_by_envoy_gateway(reader: &mut Reader<'_>, gateway: &Gateway) -> Result<(), Problem> {
+    if !reader.settings().sees_cluster {
+        return Ok(());
+    }
     let name = &gateway.spec.gateway_class_name;
     let class = reader
         .gateway_class(&place("", name))
