@@ -263,11 +263,11 @@ mod tests {
     #[test]
     fn a_damaged_secret_is_told_and_never_shown() {
         let mut secret = keys_secret("x", &labels());
-        let short = ByteString(b"short".to_vec());
+        let short = ByteString(b"hunter2".to_vec());
         secret.data.as_mut().unwrap().insert("route-key".to_owned(), short);
         let error = read_keys(&secret).unwrap_err().to_string();
         assert!(error.contains("route-key"), "{error}");
-        assert!(!error.contains("short;"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]
