@@ -102,13 +102,6 @@ async fn the_definitions_are_accepted_and_explain_mistakes() {
             said.err
         );
     }
-    let unserved = mk_object(&namespace, "mcp.kuadrant.io/v1", "MCPVirtualServer", "{tools: [a]}");
-    let said = judged(&unserved).await;
-    assert!(
-        said.success && said.err.contains("does not serve them yet"),
-        "{}",
-        said.err
-    );
     let mistakes = [
         ("[{name: a}]", "either a selector or static"),
         ("[{name: a, static: {port: 1}}]", "either a host or a backendRef"),
