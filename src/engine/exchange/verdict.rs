@@ -40,7 +40,7 @@ pub(super) enum Media {
 }
 
 /// What the gateway itself answers where a request arrives that no route took to an upstream.
-pub const NOT_ROUTED: u16 = 530;
+pub(super) const NOT_ROUTED: u16 = 530;
 
 /// Judges the response headers of a forward: see [`judge`].
 pub(super) fn judge_forward(routing: Routing, era: Era, tied: bool, head: &ResponseHead) -> Verdict {
