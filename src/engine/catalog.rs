@@ -82,6 +82,8 @@ pub struct Item {
     pub ui_resource: Option<Box<str>>,
     /// The arguments of a tool that are mirrored into headers; an error if its `x-mcp-header` annotations break a rule.
     pub params: Result<ParamHeaders, ParamError>,
+    /// Listed only to clients that an upstream may send requests (sampling, elicitation, roots).
+    pub reserved: bool,
 }
 
 /// What one upstream said of itself in one era: the outcome of one complete discovery.

@@ -152,6 +152,8 @@ pub struct Speech {
 pub struct Face {
     /// `result` of tools/list.
     pub tools: Prepared,
+    /// The same for clients that no upstream may send requests; `None`: they see all of it.
+    pub plain_tools: Option<Prepared>,
     /// `result` of prompts/list.
     pub prompts: Prepared,
     /// `result` of resources/list.
@@ -165,7 +167,16 @@ pub struct Face {
 }
 
 impl Face {
-    /// The prepared list.
+    /// The prepared list for a client that upstreams may, or may not, send requests.
+    #[must_use]
+    pub fn list_for(&self, takes_requests: bool, kind: Kind) -> &Prepared {
+        match (&self.plain_tools, kind) {
+            (Some(plain), Kind::Tools) if !takes_requests => plain,
+            (Some(_) | None, _) => self.list(kind),
+        }
+    }
+
+    /// The prepared list with everything that any client sees.
     #[must_use]
     pub const fn list(&self, kind: Kind) -> &Prepared {
         match kind {

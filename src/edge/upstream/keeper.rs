@@ -5,7 +5,7 @@
 
 use super::backoff::Backoff;
 use super::handshake::{self, Handshake};
-use super::line::{Line, Tie};
+use super::line::{CAPABLE, Line, Tie};
 use super::pulse::Pulse;
 use super::watch::{News, Watch};
 use super::{Failure, Hearsay, Settings, listing, probe};
@@ -15,6 +15,7 @@ use crate::engine::mcp::capabilities::ServerFlags;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::session::Client;
 use crate::engine::stream::Kinds;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -277,7 +278,7 @@ impl Keeper {
                 listed => return listed,
             }
         }
-        let own = Client::default();
+        let own = capable();
         let session = handshake::open(&self.target, &own, Version::NEWEST_LEGACY, None, self.page_time()).await?;
         let listed = self.list(Agreed::legacy(&self.target, &session)).await;
         if session.binding.id.is_some() || !self.watches(session.flags) {
@@ -306,7 +307,46 @@ impl Keeper {
         [listing.tools, listing.prompts, listing.resources, listing.templates] = lists.items;
         listing.ttl_ms = lists.ttl_ms;
         listing.public = lists.public;
-        Ok((Arc::new(listing), lists.warnings))
+        let mut warnings = lists.warnings;
+        if let Err(failure) = self.reserve(&mut listing).await {
+            warnings.push(format!(
+                "what it lists for clients that take no requests is not known: {failure}"
+            ));
+        }
+        Ok((Arc::new(listing), warnings))
+    }
+
+    /// Marks the tools that the upstream does not list to a client that it may not send requests. Everything was listed
+    /// as one that it may.
+    async fn reserve(&self, listing: &mut Listing) -> Result<(), Failure> {
+        // Without a session a legacy upstream knows nothing of who asks.
+        if listing.tools.is_empty() || (self.era == Era::Legacy && !listing.stateful) {
+            return Ok(());
+        }
+        let session = match self.era {
+            Era::Legacy => {
+                let plain = Client::default();
+                Some(handshake::open(&self.target, &plain, Version::NEWEST_LEGACY, None, self.page_time()).await?)
+            }
+            Era::Modern => None,
+        };
+        let tie = match &session {
+            Some(session) => Tie::Session(session.binding.clone()),
+            None => Tie::Modern(listing.version),
+        };
+        let line = Line::new(Arc::clone(&self.target), tie);
+        let tools_alone = ServerFlags {
+            tools: true,
+            ..ServerFlags::default()
+        };
+        let lists = listing::read(&line, tools_alone, self.page_time()).await;
+        line.delete(FAREWELL).await;
+        let [plain, ..] = lists?.items;
+        let plain: HashSet<&str> = plain.iter().map(|tool| &*tool.key).collect();
+        for tool in &mut listing.tools {
+            tool.reserved = !plain.contains(&*tool.key);
+        }
+        Ok(())
     }
 
     /// A watch for an upstream that declares this is running.
@@ -360,7 +400,7 @@ impl Agreed {
 
     fn modern(target: &Arc<Target>, discovered: probe::Discovered) -> Self {
         Self {
-            line: Line::new(Arc::clone(target), Tie::Modern(discovered.version)),
+            line: Line::new(Arc::clone(target), Tie::ModernCapable(discovered.version)),
             listing: Listing {
                 version: discovered.version,
                 stateful: false,
@@ -370,6 +410,15 @@ impl Agreed {
                 ..empty()
             },
         }
+    }
+}
+
+/// Who lists: a client that can do everything that upstreams ask of clients. It will not do it: what is asked in its
+/// session is refused by `watch`.
+fn capable() -> Client {
+    Client {
+        capabilities: CAPABLE.into(),
+        ..Client::default()
     }
 }
 

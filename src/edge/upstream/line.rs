@@ -23,6 +23,10 @@ pub(super) const OWN_INFO: &str = concat!(
     r#""}"#
 );
 
+/// Raw `capabilities` of a client that upstreams may ask for everything there is.
+pub(super) const CAPABLE: &str =
+    r#"{"roots":{"listChanged":true},"sampling":{"tools":{}},"elicitation":{"form":{},"url":{}}}"#;
+
 /// How requests to one upstream are addressed.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -41,6 +45,8 @@ pub(super) enum Tie {
     Modern(Version),
     /// The same on behalf of a client that can take tasks.
     ModernWithTasks(Version),
+    /// The same on behalf of a client that can be asked for everything.
+    ModernCapable(Version),
 }
 
 impl Line {
@@ -150,7 +156,7 @@ impl Line {
         let address = match &self.tie {
             Tie::Opening(address) => *address,
             Tie::Session(binding) => binding.address,
-            Tie::Modern(_) | Tie::ModernWithTasks(_) => None,
+            Tie::Modern(_) | Tie::ModernWithTasks(_) | Tie::ModernCapable(_) => None,
         };
         if let Some(address) = address.and_then(|address| HeaderValue::from_str(&address.to_string()).ok()) {
             headers.insert(headers::ENDPOINT, address);
@@ -165,7 +171,7 @@ impl Line {
                 }
                 binding.version
             }
-            Tie::Modern(version) | Tie::ModernWithTasks(version) => {
+            Tie::Modern(version) | Tie::ModernWithTasks(version) | Tie::ModernCapable(version) => {
                 headers.insert(headers::METHOD, HeaderValue::from_static(method));
                 *version
             }
@@ -180,6 +186,7 @@ impl Line {
             Tie::Opening(_) | Tie::Session(_) if members.is_empty() => String::new(),
             Tie::Opening(_) | Tie::Session(_) => format!(r#","params":{{{members}}}"#),
             Tie::Modern(version) => modern_params(members, &meta(*version, "{}")),
+            Tie::ModernCapable(version) => modern_params(members, &meta(*version, CAPABLE)),
             Tie::ModernWithTasks(version) => {
                 let capabilities = format!(r#"{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}"#);
                 modern_params(members, &meta(*version, &capabilities))

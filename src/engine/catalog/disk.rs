@@ -52,6 +52,9 @@ struct ListingFile<'a> {
     templates: Vec<&'a RawValue>,
     ttl_ms: u64,
     public: bool,
+    /// Names of tools that only some clients see. Absent in files of older builds.
+    #[serde(default)]
+    reserved: Vec<Box<str>>,
 }
 
 impl Catalog {
@@ -98,17 +101,22 @@ impl<'a> ListingFile<'a> {
             templates: raws(&listing.templates)?,
             ttl_ms: listing.ttl_ms,
             public: listing.public,
+            reserved: reserved(&listing.tools),
         })
     }
 
     fn read(self) -> Listing {
+        let mut tools = items(Kind::Tools, &self.tools);
+        for tool in &mut tools {
+            tool.reserved = self.reserved.contains(&tool.key);
+        }
         Listing {
             version: self.version,
             stateful: self.stateful,
             capabilities: self.capabilities,
             flags: self.flags,
             instructions: self.instructions,
-            tools: items(Kind::Tools, &self.tools),
+            tools,
             prompts: items(Kind::Prompts, &self.prompts),
             resources: items(Kind::Resources, &self.resources),
             templates: items(Kind::Templates, &self.templates),
@@ -116,6 +124,11 @@ impl<'a> ListingFile<'a> {
             public: self.public,
         }
     }
+}
+
+fn reserved(tools: &[Item]) -> Vec<Box<str>> {
+    let reserved = tools.iter().filter(|tool| tool.reserved);
+    reserved.map(|tool| tool.key.clone()).collect()
 }
 
 fn raws(items: &[Item]) -> Result<Vec<&RawValue>, serde_json::Error> {
@@ -142,7 +155,10 @@ mod tests {
                 ..ServerFlags::default()
             },
             instructions: Some("Say \"please\".".into()),
-            tools: vec![Item::read(Kind::Tools, raw).unwrap()],
+            tools: vec![Item {
+                reserved: true,
+                ..Item::read(Kind::Tools, raw).unwrap()
+            }],
             prompts: vec![],
             resources: vec![Item::read(Kind::Resources, r#"{"uri":"file:///a"}"#).unwrap()],
             templates: vec![],

@@ -60,6 +60,7 @@ impl Item {
                 (Kind::Tools, Some(schema)) => params::read(schema),
                 (Kind::Tools, None) | (Kind::Prompts | Kind::Resources | Kind::Templates, _) => Ok(None),
             },
+            reserved: false,
         })
     }
 

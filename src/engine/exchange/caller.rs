@@ -7,6 +7,7 @@ use super::event::Headers;
 use super::reject::Reject;
 use super::step::SessionRef;
 use crate::engine::jsonrpc::{Envelope, Object};
+use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::headers::{self, decode_value};
 use crate::engine::mcp::params::ParamHeader;
 use crate::engine::mcp::{Era, Method, Version};
@@ -104,6 +105,12 @@ pub(super) fn modern_request(headers: &Headers, envelope: &Envelope<'_>, method:
         Some(_) => Err(Reject::HeaderMismatch("Mcp-Method and the body's method disagree")),
         None => Err(Reject::HeaderMismatch("Mcp-Method is missing")),
     }
+}
+
+/// What a modern client declares with its request.
+pub(super) fn modern_capabilities(envelope: &Envelope<'_>) -> ClientFlags {
+    let capabilities = envelope.meta.as_ref().and_then(|meta| meta.raw(META_CAPABILITIES));
+    capabilities.map(ClientFlags::read).unwrap_or_default()
 }
 
 /// Whether `Mcp-Name` says the same as the body.

@@ -11,8 +11,13 @@ use crate::engine::snapshot::{Endpoint, Prepared};
 use bytes::Bytes;
 
 /// The `result` of one page, in pieces; `None`: the cursor is not one for this list.
-pub(super) fn page(endpoint: &Endpoint, era: Era, kind: Kind, cursor: Option<&str>) -> Option<Vec<Bytes>> {
-    let list = endpoint.face(era).list(kind);
+pub(super) fn page(
+    endpoint: &Endpoint,
+    era: Era,
+    list: &Prepared,
+    kind: Kind,
+    cursor: Option<&str>,
+) -> Option<Vec<Bytes>> {
     let mut next = Cursor {
         endpoint: endpoint.hash,
         list: which(era, kind),
@@ -83,6 +88,10 @@ const fn which(era: Era, kind: Kind) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn page_of(endpoint: &Endpoint, era: Era, kind: Kind, cursor: Option<&str>) -> Option<Vec<Bytes>> {
+        page(endpoint, era, endpoint.face(era).list(kind), kind, cursor)
+    }
     use crate::engine::snapshot::testing::{mk_listing, mk_snapshot, mk_upstream};
     use std::sync::Arc;
 
@@ -107,7 +116,7 @@ mod tests {
         let whole = read(&endpoint.legacy.tools.segments);
         let (mut tools, mut cursor, mut pages) = (Vec::new(), None::<String>, 0);
         loop {
-            let page = read(&page(&endpoint, Era::Legacy, Kind::Tools, cursor.as_deref()).expect("a page"));
+            let page = read(&page_of(&endpoint, Era::Legacy, Kind::Tools, cursor.as_deref()).expect("a page"));
             tools.extend(page["tools"].as_array().cloned().unwrap_or_default());
             pages += 1;
             match page["nextCursor"].as_str() {
@@ -121,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_fits_is_one_page() {
-        let page = read(&page(&mk_endpoint(2), Era::Legacy, Kind::Tools, None).expect("a page"));
+        let page = read(&page_of(&mk_endpoint(2), Era::Legacy, Kind::Tools, None).expect("a page"));
         assert_eq!(page["tools"].as_array().map(Vec::len), Some(6));
         assert!(page.get("nextCursor").is_none());
     }
@@ -129,12 +138,12 @@ mod tests {
     #[test]
     fn a_cursor_of_another_list_is_none() {
         let endpoint = mk_endpoint(MANY);
-        let first = read(&page(&endpoint, Era::Legacy, Kind::Tools, None).expect("a page"));
+        let first = read(&page_of(&endpoint, Era::Legacy, Kind::Tools, None).expect("a page"));
         let cursor = first["nextCursor"].as_str();
         assert!(cursor.is_some());
-        assert_eq!(page(&endpoint, Era::Legacy, Kind::Prompts, cursor), None);
-        assert_eq!(page(&endpoint, Era::Modern, Kind::Tools, cursor), None);
+        assert_eq!(page_of(&endpoint, Era::Legacy, Kind::Prompts, cursor), None);
+        assert_eq!(page_of(&endpoint, Era::Modern, Kind::Tools, cursor), None);
         let changed = mk_endpoint(MANY + 1);
-        assert_eq!(page(&changed, Era::Legacy, Kind::Tools, cursor), None);
+        assert_eq!(page_of(&changed, Era::Legacy, Kind::Tools, cursor), None);
     }
 }

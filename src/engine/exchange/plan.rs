@@ -33,6 +33,8 @@ pub(super) struct Sender {
     pub(super) known: Option<Method>,
     /// Legacy, without a session: the version its header names.
     pub(super) version: Option<Version>,
+    /// Upstreams may send this client requests (modern: ask it for input).
+    pub(super) takes_requests: bool,
 }
 
 /// A body of so many bytes may stay in memory for the sake of its id.
@@ -111,7 +113,11 @@ pub(super) fn plan(
     match (era, &envelope.shape) {
         (Era::Legacy, Shape::Request { .. }) => legacy(endpoint, headers, &envelope, body, sender, now),
         (Era::Modern, Shape::Request { method, .. }) => {
-            modern(endpoint, headers, &envelope, body, method, sender.known)
+            let plan = modern(endpoint, headers, &envelope, body, method, sender.known)?;
+            if matches!(plan, Plan::List(..)) {
+                sender.takes_requests = caller::modern_capabilities(&envelope).any();
+            }
+            Ok(plan)
         }
         (Era::Legacy, Shape::Notification { .. } | Shape::Response { .. }) => {
             admit_legacy(endpoint, headers, sender, now)?;
@@ -136,6 +142,7 @@ fn kept(body: &Bytes, id: &str) -> Bytes {
 
 fn admit_legacy(endpoint: &Endpoint, headers: &Headers, sender: &mut Sender, now: Timestamp) -> Result<(), Reject> {
     sender.session = caller::session(endpoint, headers, now)?;
+    sender.takes_requests = sender.session.is_some_and(|session| session.flags.any());
     sender.version = caller::legacy_version(headers)?;
     Ok(())
 }

@@ -37,7 +37,10 @@ impl Exchange {
     /// Lists are one page: in one piece, or streamed where that would be too large, or paged where the wiring does not
     /// stream.
     fn say_list(&mut self, request: &Request, kind: Kind, cursor: Option<&str>) -> Step {
-        let list = request.endpoint.face(request.era()).list(kind);
+        let list = request
+            .endpoint
+            .face(request.era())
+            .list_for(request.sender.takes_requests, kind);
         match (list.len > answer::LARGE, self.modes.request, cursor) {
             (true, BodyMode::FullDuplex, None) => self.stream_list(request, list),
             (false, _, None) => self.answer(request, answer::result(request.id(), &list.segments)),
@@ -45,7 +48,7 @@ impl Exchange {
                 self.reject(&plan::FOREIGN_CURSOR, request.id())
             }
             (true, BodyMode::Buffered | BodyMode::BufferedPartial | BodyMode::Streamed | BodyMode::None, cursor) => {
-                match page::page(&request.endpoint, request.era(), kind, cursor) {
+                match page::page(&request.endpoint, request.era(), list, kind, cursor) {
                     Some(page) => self.answer(request, answer::result(request.id(), &page)),
                     None => self.reject(&plan::FOREIGN_CURSOR, request.id()),
                 }

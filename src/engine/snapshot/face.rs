@@ -36,6 +36,8 @@ pub(super) struct Rendered {
     hidden: Option<Vec<u32>>,
     /// Each item behind a comma.
     bytes: Bytes,
+    /// The same without what is reserved; `None`: nothing is.
+    plain: Option<Bytes>,
 }
 
 /// The merged names of one era, kept for the next fold.
@@ -154,6 +156,7 @@ impl Side {
             }
             let bytes = self.part.render(kind, &hidden);
             *rendered = Rendered {
+                plain: self.part.render_plain(kind, &hidden),
                 hidden: Some(hidden),
                 bytes: twin
                     .filter(|twin| twin.bytes == bytes)
@@ -165,17 +168,23 @@ impl Side {
 
 /// The face of `era`.
 pub(super) fn face(era: Era, sides: &[Option<Side>], freshness: Freshness, routes: Routes) -> Face {
-    let list = |at: usize, kind: Kind| {
+    let shown = |at: usize| {
         let shown = sides.iter().flatten().filter(|side| side.shown);
-        let bytes = shown
-            .filter_map(|side| side.rendered.get(at))
-            .map(|rendered| &rendered.bytes);
-        let (head, tail) = frame(era, kind, freshness);
-        prepared(head, bytes, tail)
+        shown.filter_map(move |side| side.rendered.get(at))
     };
+    let list = |at: usize, kind: Kind| {
+        let (head, tail) = frame(era, kind, freshness);
+        prepared(head, shown(at).map(|rendered| &rendered.bytes), tail)
+    };
+    let plain_tools = shown(0).any(|rendered| rendered.plain.is_some()).then(|| {
+        let (head, tail) = frame(era, Kind::Tools, freshness);
+        let bytes = shown(0).map(|rendered| rendered.plain.as_ref().unwrap_or(&rendered.bytes));
+        prepared(head, bytes, tail)
+    });
     let listing = |side: &Option<Side>| Some(Arc::clone(&side.as_ref().filter(|side| side.shown)?.part.listing));
     Face {
         tools: list(0, Kind::Tools),
+        plain_tools,
         prompts: list(1, Kind::Prompts),
         resources: list(2, Kind::Resources),
         templates: list(3, Kind::Templates),

@@ -132,6 +132,19 @@ impl Part {
         shown_so && Arc::ptr_eq(&self.said, listing) && self.naming == *naming
     }
 
+    /// The same as [`Part::render`] without what is reserved for clients that take requests; `None`: nothing is.
+    pub(super) fn render_plain(&self, kind: Kind, hidden: &[u32]) -> Option<Bytes> {
+        let items = self.listing.items(kind);
+        if items.iter().all(|item| !item.reserved) {
+            return None;
+        }
+        let left_out = (0u32..)
+            .zip(items)
+            .filter(|(place, item)| item.reserved || hidden.binary_search(place).is_ok());
+        let left_out: Vec<u32> = left_out.map(|(place, _)| place).collect();
+        Some(self.render(kind, &left_out))
+    }
+
     /// The items but the hidden ones (places, ascending), each behind a comma.
     pub(super) fn render(&self, kind: Kind, hidden: &[u32]) -> Bytes {
         let items = self.listing.items(kind);
