@@ -1,6 +1,7 @@
 //! Upstreams that ask the client while a call runs, and what the client says to them.
 
 mod answers;
+mod listed;
 mod roads;
 
 use super::harness::client::{Client, rpc};

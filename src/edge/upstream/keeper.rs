@@ -73,6 +73,8 @@ pub(super) struct Keeper {
     settings: watch::Receiver<Settings>,
     eras: Arc<FreshEras>,
     kept: Option<Arc<Listing>>,
+    /// The tools as they were when it was last compared what two kinds of clients see, and whether they are reserved.
+    compared: Vec<(Box<str>, bool)>,
     /// When `kept` has to go.
     until: Instant,
     backoff: Backoff,
@@ -110,6 +112,7 @@ impl Keeper {
             settings,
             eras: Arc::clone(eras),
             kept,
+            compared: Vec::new(),
             until,
             backoff: Backoff::default(),
             failing: false,
@@ -301,7 +304,7 @@ impl Keeper {
         listed
     }
 
-    async fn list(&self, agreed: Agreed) -> Result<(Arc<Listing>, Vec<String>), Failure> {
+    async fn list(&mut self, agreed: Agreed) -> Result<(Arc<Listing>, Vec<String>), Failure> {
         let Agreed { line, mut listing } = agreed;
         let lists = listing::read(&line, listing.flags, self.page_time()).await?;
         [listing.tools, listing.prompts, listing.resources, listing.templates] = lists.items;
@@ -318,11 +321,28 @@ impl Keeper {
 
     /// Marks the tools that the upstream does not list to a client that it may not send requests. Everything was listed
     /// as one that it may.
-    async fn reserve(&self, listing: &mut Listing) -> Result<(), Failure> {
+    async fn reserve(&mut self, listing: &mut Listing) -> Result<(), Failure> {
         // Without a session a legacy upstream knows nothing of who asks.
         if listing.tools.is_empty() || (self.era == Era::Legacy && !listing.stateful) {
             return Ok(());
         }
+        let names = listing.tools.iter().map(|tool| &tool.key);
+        if !names.eq(self.compared.iter().map(|(name, _)| name)) {
+            let plain = self.plain_tools(listing).await?;
+            let compared = listing
+                .tools
+                .iter()
+                .map(|tool| (tool.key.clone(), !plain.contains(&tool.key)));
+            self.compared = compared.collect();
+        }
+        for (tool, (_, reserved)) in listing.tools.iter_mut().zip(&self.compared) {
+            tool.reserved = *reserved;
+        }
+        Ok(())
+    }
+
+    /// What the upstream lists to a client that it may not send requests, asked in a session of its own.
+    async fn plain_tools(&self, listing: &Listing) -> Result<HashSet<Box<str>>, Failure> {
         let session = match self.era {
             Era::Legacy => {
                 let plain = Client::default();
@@ -341,12 +361,8 @@ impl Keeper {
         };
         let lists = listing::read(&line, tools_alone, self.page_time()).await;
         line.delete(FAREWELL).await;
-        let [plain, ..] = lists?.items;
-        let plain: HashSet<&str> = plain.iter().map(|tool| &*tool.key).collect();
-        for tool in &mut listing.tools {
-            tool.reserved = !plain.contains(&*tool.key);
-        }
-        Ok(())
+        let [tools, ..] = lists?.items;
+        Ok(tools.into_iter().map(|tool| tool.key).collect())
     }
 
     /// A watch for an upstream that declares this is running.
