@@ -204,9 +204,10 @@ async fn the_sidecar_fits_the_schema_of_a_pod() {
     spec["selector"] = json!({"matchLabels": {"app": "envoy"}});
     spec["template"]["metadata"] = json!({"labels": {"app": "envoy"}});
     // As Envoy Gateway makes it.
+    let secured = spec["template"]["spec"]["initContainers"][0]["securityContext"].clone();
     let envoy = &mut spec["template"]["spec"]["containers"][0];
     envoy["image"] = json!("envoy");
-    envoy["securityContext"] = spec["template"]["spec"]["initContainers"][0]["securityContext"].clone();
+    envoy["securityContext"] = secured;
     let metadata = json!({"name": "envoy", "namespace": home});
     let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec});
     accepted(&deployment.to_string()).await;
