@@ -30,7 +30,7 @@ pub enum LogError {
 /// # Errors
 /// The filter is not readable, or this was called before.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), LogError> {
-    let filter = parse(filter)?;
+    let filter = quiet(parse(filter)?, filter);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -44,6 +44,19 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), LogError> {
             .try_init(),
     };
     started.map_err(|_| LogError::Twice)
+}
+
+/// The client of the API server logs every failed request as an error, watches every failed list as a warning; whoever
+/// made the request says what it means. A filter that names them has its way.
+fn quiet(parsed: EnvFilter, filter: &str) -> EnvFilter {
+    let loud = ["kube_client::client::builder", "kube_runtime::watcher"];
+    loud.iter().fold(parsed, |parsed, target| {
+        let named = target.split(':').next().is_some_and(|name| filter.contains(name));
+        match format!("{target}=off").parse() {
+            Ok(directive) if !named => parsed.add_directive(directive),
+            Ok(_) | Err(_) => parsed,
+        }
+    })
 }
 
 /// Whether `filter` is one that [`start`] takes.

@@ -39,20 +39,22 @@ pub(super) async fn keep(
         holder: Holder::Server(names),
         pair: None,
     };
+    let mut well = true;
     loop {
-        let pause = match vault.authority().await {
-            Ok(authority) => keeper
-                .take(authority, &known, &identity)
-                .map_or_else(complain, |()| LOOK),
-            Err(error) => complain(error),
-        };
-        tokio::time::sleep(pause).await;
+        let authority = vault.authority().await;
+        match authority.and_then(|authority| keeper.take(authority, &known, &identity)) {
+            Ok(()) => {
+                well = true;
+                tokio::time::sleep(LOOK).await;
+            }
+            Err(error) => {
+                if std::mem::take(&mut well) {
+                    warn!(%error, "The certificate authority cannot be read or made for now.");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
     }
-}
-
-fn complain(error: VaultError) -> Duration {
-    warn!(%error, "The certificate authority cannot be read or made.");
-    PAUSE
 }
 
 struct Keeper {

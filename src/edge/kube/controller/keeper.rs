@@ -57,23 +57,16 @@ pub(super) async fn keep(
         }
         .run(&now)
         .await;
-        let wait = match outcome {
-            Outcome {
-                failures: 0,
-                next: None,
-            } => RESYNC,
-            Outcome {
-                failures: 0,
-                next: Some(next),
-            } => next.saturating_duration_since(Instant::now()),
-            Outcome { .. } => {
-                let next = (pause * 2).min(LONGEST);
-                std::mem::replace(&mut pause, next)
-            }
+        let due = outcome.next.map(|next| next.saturating_duration_since(Instant::now()));
+        let wait = match outcome.failures {
+            0 => RESYNC,
+            _ => pause,
         };
-        if outcome.failures == 0 {
-            pause = SHORTEST;
-        }
+        pause = match outcome.failures {
+            0 => SHORTEST,
+            _ => (pause * 2).min(LONGEST),
+        };
+        let wait = due.map_or(wait, |due| due.min(wait));
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { return },
             () = look.notified() => {}

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// The Lease's name.
 pub const NAME: &str = "mcp-manifold-controller";
@@ -65,16 +65,18 @@ struct Candidate {
 pub(super) async fn run(api: Api<Lease>, identity: String, health: Arc<Health>, stop: CancellationToken) {
     let mut candidate = Candidate { identity, seen: None };
     let mut renewed = None;
+    let mut well = true;
     loop {
         let now = Instant::now();
         match tokio::time::timeout(PATIENCE, turn(&api, &mut candidate)).await {
             Ok(Ok(ours)) => {
+                well = true;
                 health.asked();
                 renewed = ours.then_some(now);
                 stand(&health, if ours { Standing::Leading } else { Standing::Following });
             }
-            Ok(Err(error)) => complain(&super::said(&error)),
-            Err(_) => complain("no answer in time"),
+            Ok(Err(error)) => complain(&super::said(&error), std::mem::take(&mut well)),
+            Err(_) => complain("no answer in time", std::mem::take(&mut well)),
         }
         let led = health.stands() == Standing::Leading;
         if led && renewed.is_none_or(|renewed| renewed.elapsed() > DEADLINE) {
@@ -93,8 +95,11 @@ pub(super) async fn run(api: Api<Lease>, identity: String, health: Arc<Health>, 
     }
 }
 
-fn complain(error: &str) {
-    warn!(error, "The Lease cannot be read or written.");
+fn complain(error: &str, news: bool) {
+    match news {
+        true => warn!(error, "The Lease cannot be read or written for now."),
+        false => debug!(error, "The Lease cannot be read or written."),
+    }
 }
 
 fn stand(health: &Health, now: Standing) {

@@ -73,6 +73,8 @@ where
         let mut stream = pin!(watcher((source.api)().await, config));
         while let Some(event) = stream.next().await {
             let (pause, denied) = match &event {
+                // Said before anything is asked.
+                Ok(Event::Init) => (Duration::ZERO, false),
                 Ok(_) => (trouble.over(), false),
                 Err(error) => (trouble.pause(error), absent(error, source.refusal)),
             };
