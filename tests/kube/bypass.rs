@@ -1,9 +1,128 @@
 //! Ways around the processor that a client may try: none of them reaches a server.
 
-use super::harness::caller::{Caller, seen};
+use super::harness::caller::{Caller, seen, service};
+use super::harness::gateway::programmed;
+use super::harness::install::{self, Processor};
+use super::harness::kubectl::{get, kubectl};
+use super::harness::namespace::Namespace;
+use super::harness::until;
 use crate::e2e::harness::client::{Request, rpc};
 use serde_json::json;
 use std::net::SocketAddr;
+
+const HOST: &str = "mcp.example.test";
+const INNER: &str = "server.mcp.local";
+
+/// A registered server on a host of its own, and an application that has nothing to do with it.
+const OBJECTS: &str = r"
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: gateway, namespace: NAMESPACE }
+spec:
+  gatewayClassName: eg
+  infrastructure:
+    parametersRef: { group: gateway.envoyproxy.io, kind: EnvoyProxy, name: mcp-manifold-gateway }
+  listeners:
+    - { name: mcp, hostname: mcp.example.test, port: 80, protocol: HTTP }
+    - { name: mcps, hostname: '*.mcp.local', port: 80, protocol: HTTP }
+---
+apiVersion: mcp.kuadrant.io/v1
+kind: MCPGatewayExtension
+metadata: { name: extension, namespace: NAMESPACE }
+spec: { targetRef: { name: gateway, sectionName: mcp } }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: server, namespace: NAMESPACE }
+spec:
+  parentRefs: [{ name: gateway, sectionName: mcps }]
+  hostnames: [server.mcp.local]
+  rules: [{ backendRefs: [{ name: server, port: 9090 }] }]
+---
+apiVersion: mcp.kuadrant.io/v1
+kind: MCPServerRegistration
+metadata: { name: server, namespace: NAMESPACE }
+spec: { prefix: srv_, targetRef: { name: server } }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: other, namespace: NAMESPACE }
+spec:
+  parentRefs: [{ name: gateway }]
+  hostnames: [mcp.example.test, other.mcp.local]
+  rules:
+    - matches: [{ path: { type: Exact, value: /other } }]
+      filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplaceFullPath, replaceFullPath: /control/seen } } }]
+      backendRefs: [{ name: server, port: 9090 }]
+";
+
+#[tokio::test]
+async fn nobody_reaches_a_registered_server_around_the_processor() {
+    let namespace = Namespace::new("bypass").await;
+    install::processors(&namespace.name, "gateway", Processor::Sidecar).await;
+    namespace.fixture("server", &["--bare", "--tools", "1"]).await;
+    namespace.apply(OBJECTS).await;
+    let address = programmed(&namespace.name, "gateway", 80).await;
+    let caller = Caller::connect(address, HOST).await;
+    until("the server is listed and its route leads there", async || {
+        let response = caller.call("srv_generated_0").await;
+        match response.status == 200 && response.message()["result"].is_object() {
+            true => Ok(()),
+            false => Err(format!("{response:?}")),
+        }
+    })
+    .await;
+    let name = format!("{}.server", namespace.name);
+    let key = route_key(&namespace.name, &name).await;
+    let server = service(&namespace.name, "server").await;
+    let known = Knowledge {
+        host: HOST,
+        upstream: &name,
+        key: &key,
+        inner: &[INNER],
+    };
+    is_shut(&caller, "srv_generated_0", server, &known).await;
+    others_are_untouched(address).await;
+    its_owner_may_open_it(&namespace.name, address).await;
+}
+
+/// As whoever may read HTTPRoutes finds it.
+async fn route_key(namespace: &str, upstream: &str) -> String {
+    let route = get("httproute", namespace, &format!("mcp-upstream.{upstream}")).await;
+    let headers = route["spec"]["rules"][0]["matches"][0]["headers"].as_array().cloned();
+    let headers = headers.unwrap_or_else(|| panic!("{route}"));
+    let key = headers.iter().find(|header| header["name"] == "x-mcp-route-key");
+    key.and_then(|header| header["value"].as_str())
+        .expect("the route asks for it")
+        .to_owned()
+}
+
+async fn others_are_untouched(address: SocketAddr) {
+    for host in [HOST, "other.mcp.local"] {
+        let request = Request::bare("GET").path("/other").with("host", host);
+        let response = request.send(address).await;
+        assert_eq!(response.status, 200, "{host}: {response:?}");
+        assert!(response.message().is_object(), "{host}: {response:?}");
+    }
+}
+
+async fn its_owner_may_open_it(namespace: &str, address: SocketAddr) {
+    let direct = Request::bare("GET").path("/control/seen").with("host", INNER);
+    assert_eq!(direct.send(address).await.status, 403, "shut at every path");
+    kubectl(&[
+        "annotate",
+        "httproute/server",
+        "-n",
+        namespace,
+        "mcp-manifold/direct-access=allowed",
+    ])
+    .await;
+    until("direct access is allowed", async || match direct.send(address).await {
+        response if response.status == 200 => Ok(()),
+        response => Err(format!("{response:?}")),
+    })
+    .await;
+}
 
 /// What a client that means to go around the processor knows.
 pub(crate) struct Knowledge<'a> {

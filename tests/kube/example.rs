@@ -1,12 +1,11 @@
 //! The example of `envoy/gateway`: applied as its README says, it serves, and lets nobody past the processor.
 
 use super::bypass::{Knowledge, is_shut};
-use super::harness::caller::Caller;
+use super::harness::caller::{Caller, service};
 use super::harness::gateway::programmed;
-use super::harness::kubectl::{apply, get, kubectl, kubectl_with};
+use super::harness::kubectl::{apply, kubectl, kubectl_with};
 use super::harness::namespace::Namespace;
 use super::harness::until;
-use std::net::SocketAddr;
 use std::path::Path;
 
 const HOST: &str = "mcp.example.com";
@@ -30,13 +29,6 @@ async fn apply_file(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/gateway").join(name);
     let text = std::fs::read_to_string(path).expect("it is a file of the example");
     apply(&text.replace("REPLACE-WITH-THE-ROUTE-KEY", KEY)).await;
-}
-
-/// Address of a Service, as clients inside the cluster reach it.
-async fn service(namespace: &str, name: &str) -> SocketAddr {
-    let service = get("service", namespace, name).await;
-    let address = service["spec"]["clusterIP"].as_str().expect("a Service has an address");
-    SocketAddr::new(address.parse().expect("an address"), 9090)
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::e2e::harness::client::{Request, initialize, names, rpc};
 use crate::e2e::harness::http::{self, Response};
+use crate::kube::harness::kubectl::get;
 use crate::kube::harness::until;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -52,6 +53,13 @@ impl Caller {
         let response = self.request("tools/list", &json!({})).send(self.address).await;
         names(&response.message()["result"]["tools"])
     }
+}
+
+/// Address of a fixture server's Service, as clients inside the cluster reach it.
+pub(crate) async fn service(namespace: &str, name: &str) -> SocketAddr {
+    let service = get("service", namespace, name).await;
+    let address = service["spec"]["clusterIP"].as_str().expect("a Service has an address");
+    SocketAddr::new(address.parse().expect("an address"), 9090)
 }
 
 /// How often a fixture server was asked for a method.
