@@ -143,7 +143,7 @@ pub(crate) async fn is_shut(caller: &Caller, tool: &str, server: SocketAddr, kno
         let response = request.send(caller.address).await;
         let after = seen(server, "tools/call").await;
         assert_eq!(after, before, "{what} reached the server: {response:?}");
-        let refused = [400, 403, 404, 405, 421].contains(&response.status);
+        let refused = [307, 400, 403, 404, 405, 421].contains(&response.status);
         let answered = response.status == 200 && response.message()["error"]["code"].is_i64();
         assert!(refused || answered, "{what}: {response:?}");
     }
