@@ -3,6 +3,7 @@
 //! One cluster (see `cluster.sh`) serves all tests of a run; each test works in a Kubernetes namespace of its own.
 
 mod bypass;
+mod discovery;
 mod example;
 mod harness;
 mod manifests;
