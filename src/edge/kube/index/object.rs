@@ -13,10 +13,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
+use std::fmt;
 use std::sync::Arc;
 
-/// One object, as the watch delivered it.
-#[derive(Clone, Debug)]
+/// One object, as the watch delivered it. It may be a Secret: its `Debug` says where it stands, no more.
+#[derive(Clone)]
 pub enum Object {
     /// `mcp.kuadrant.io`
     Extension(Arc<Extension>),
@@ -135,6 +136,12 @@ macro_rules! each {
             Object::EnvoyProxy($inner) => $result,
         }
     };
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?} {}", self.kind(), place_of(self.meta()))
+    }
 }
 
 impl Object {

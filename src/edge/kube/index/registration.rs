@@ -8,6 +8,7 @@ mod rule;
 mod target;
 
 use super::grants::{self, Sort};
+use super::names;
 use super::object::{Age, Object, age, place, place_of};
 use super::problem::{Problem, Why};
 use super::store::Reader;
@@ -128,9 +129,16 @@ fn make(reader: &mut Reader<'_>, registration: &Arc<Registration>) -> Result<Mad
     })
 }
 
-/// Unique in the cluster: a namespace has no dots.
+/// Unique in the cluster: a namespace has no dots, and a name with dots, which may look like a backend object's target,
+/// ends in a hash.
 fn name(own: &Place) -> String {
-    super::names::upstream(&[&own.namespace, &own.name])
+    let (namespace, name) = (&*own.namespace, &*own.name);
+    if name.contains('.') {
+        let hash = names::hash(&["registration", namespace, name]);
+        names::upstream(&[namespace, name, &hash])
+    } else {
+        names::upstream(&[namespace, name])
+    }
 }
 
 fn prefix(registration: &Registration) -> Result<String, Problem> {

@@ -162,7 +162,11 @@ fn a_credential_comes_from_a_labelled_secret_and_is_never_shown() {
     world.apply(&secret("{mcp.kuadrant.io/secret: \"true\"}", "QmVhcmVyIHR3bw=="));
     let second = upstream(&mut world);
     assert_ne!(first, second, "a rotated credential is a new assignment");
-    assert!(!format!("{:?}", world.index).contains("Bearer two"));
+    let shown = format!("{:?}", world.index);
+    assert!(
+        !shown.contains("Bearer two") && !shown.contains("66, 101, 97"),
+        "neither as text nor as bytes"
+    );
     let secrets = world.index.references(&[Kind::Secret]);
     assert_eq!(
         secrets.into_iter().map(|key| key.place.to_string()).collect::<Vec<_>>(),
@@ -312,4 +316,20 @@ fn the_route_says_who_uses_it() {
         parents(&mut world).is_empty(),
         "Expected: the entry goes with the registration"
     );
+}
+
+#[test]
+fn a_name_with_dots_is_no_backend_objects_target() {
+    let mut world = World::guide();
+    world.change("MCPServerRegistration", "my-mcp-server", |object| {
+        object["metadata"]["name"] = json!("backend.target");
+        object["spec"]["toolPrefix"] = json!("dots_");
+    });
+    let plan = world.changes().plan(GATEWAY).expect("it is served");
+    let mut upstreams = plan.endpoints.iter().flat_map(|endpoint| &endpoint.upstreams);
+    let dotted = upstreams.find(|upstream| upstream.assigned.prefix == "dots_");
+    let name = dotted
+        .map(|upstream| upstream.assigned.name.clone())
+        .unwrap_or_default();
+    assert!(name.starts_with("mcp-test.backend.target."), "{name}");
 }
