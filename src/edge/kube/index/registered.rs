@@ -10,6 +10,9 @@ use gateway_api::httproutes::{HttpRoute, HttpRouteStatusParents, HttpRouteStatus
 
 /// Kuadrant's condition on a parent of a registered route.
 const PROGRAMMED: &str = "Programmed";
+/// The group in the parent references of our entries. Envoy Gateway (1.9) looks at the reference alone, not at the
+/// controller: an entry with Gateway API's own group would be replaced by a copy of Envoy Gateway's, again and again.
+const GROUP: &str = "mcp-manifold.dev";
 
 impl Index {
     /// Keeps track of who names which route, after a registration was resolved.
@@ -66,7 +69,7 @@ pub(crate) fn parent_entry(
     now: Timestamp,
 ) -> HttpRouteStatusParents {
     let parent_ref = HttpRouteStatusParentsParentRef {
-        group: Some("gateway.networking.k8s.io".to_owned()),
+        group: Some(GROUP.to_owned()),
         kind: Some("Gateway".to_owned()),
         namespace: Some(parent.gateway.namespace.to_string()),
         name: parent.gateway.name.to_string(),

@@ -299,6 +299,12 @@ fn the_route_says_who_uses_it() {
         (entry.controller_name.as_str(), entry.parent_ref.name.as_str()),
         (CONTROLLER, "mcp-gateway")
     );
+    let group = entry.parent_ref.group.as_deref();
+    assert_eq!(
+        group,
+        Some("mcp-manifold.dev"),
+        "Envoy Gateway overwrites entries with references like its own"
+    );
     assert!(
         entry
             .conditions
