@@ -2,10 +2,12 @@
 //!
 //! One cluster (see `cluster.sh`) serves all tests of a run; each test works in a Kubernetes namespace of its own.
 
+mod alone_processor;
 mod bypass;
 mod discovery;
 mod example;
 mod harness;
 mod manifests;
+mod processor;
 mod readme;
 mod smoke;
