@@ -151,13 +151,24 @@ impl<'a> Lead<'a> {
     fn take(&mut self, input: Input) {
         match input {
             Input::News(news) => self.learn(news),
-            Input::Told(gateway, told) => self.index.told(&gateway, told),
+            Input::Told(gateway, told) => {
+                self.greet(&gateway, &told);
+                self.index.told(&gateway, told);
+            }
             Input::Keys(gateway, keys) => {
                 self.index.keys(&gateway, keys.clone());
                 self.keys.insert(gateway.clone(), keys);
                 self.build(&gateway);
             }
             Input::Wake => self.wake = None,
+        }
+    }
+
+    /// A processor of a Gateway that is not served has nothing to wait for, and may still serve what it was assigned
+    /// before somebody else led.
+    fn greet(&self, gateway: &Place, told: &Told) {
+        if self.leading && matches!(told, Told::Connected { .. }) && !self.plans.contains_key(gateway) {
+            self.order(Order::Withdraw(gateway.clone()));
         }
     }
 
