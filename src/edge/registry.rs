@@ -27,6 +27,9 @@ pub use follower::{Assigned, Follower};
 pub use ledger::{AssignError, Registry};
 pub use serve::{ServeError, serve};
 
+/// With UNAVAILABLE: connect again, the one that leads will answer.
+const NOT_LEADER: &str = "not the leader";
+
 /// Made of `proto/registry.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod proto {

@@ -24,6 +24,11 @@ async fn an_assignment_reaches_its_processor_and_the_verdict_comes_back() {
     let received = processor.accept().await;
 
     assert_eq!(received, (version, assigned), "secrets included");
+    let printed = format!("{received:?}");
+    assert!(
+        !printed.contains("very-secret") && !printed.contains("-key\""),
+        "{printed}"
+    );
     room.hears("pod-1 connected").await;
     room.hears("pod-1 accepted 1").await;
 }

@@ -133,7 +133,11 @@ impl Following {
                 info!("The certificates have changed: connecting anew.");
                 continue;
             }
-            let wait = pause.next();
+            let wait = if error.is_answered() {
+                pause.next_answered()
+            } else {
+                pause.next()
+            };
             let error = error.to_string();
             if error == complaint {
                 debug!(error, ?wait, "The registry is still not followed.");

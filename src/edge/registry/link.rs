@@ -2,7 +2,7 @@
 
 use super::certificate::Identity;
 use super::follower::Follower;
-use super::{kept::Held, proto, report};
+use super::{NOT_LEADER, kept::Held, proto, report};
 use crate::engine::status::UpstreamStatus;
 use proto::from_processor::Message;
 use proto::registry_client::RegistryClient;
@@ -62,6 +62,13 @@ pub(super) enum LinkError {
 impl From<Status> for LinkError {
     fn from(status: Status) -> Self {
         Self::Refused(Box::new(status))
+    }
+}
+
+impl LinkError {
+    /// Whether a controller that does not lead sent us away.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code() == Code::Unavailable && status.message() == NOT_LEADER)
     }
 }
 

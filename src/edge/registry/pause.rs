@@ -6,6 +6,8 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_millis(50);
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
+/// A controller that does not lead has answered: one that does is near, or soon will be.
+const LONGEST_ANSWERED: Duration = Duration::from_secs(1);
 
 /// Counts failures in a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +18,16 @@ pub(super) struct Pause {
 impl Pause {
     /// One more failure: how long to wait.
     pub(super) fn next(&mut self) -> Duration {
-        let ceiling = ceiling(self.failures);
+        self.at_most(LONGEST)
+    }
+
+    /// One more failure, of somebody who answered: how long to wait.
+    pub(super) fn next_answered(&mut self) -> Duration {
+        self.at_most(LONGEST_ANSWERED)
+    }
+
+    fn at_most(&mut self, longest: Duration) -> Duration {
+        let ceiling = ceiling(self.failures).min(longest);
         self.failures = self.failures.saturating_add(1);
         rand::random_range(SHORTEST..=ceiling)
     }

@@ -11,10 +11,12 @@ use std::collections::{BTreeMap, HashMap};
 /// Bytes after which a piece is closed.
 const PIECE: usize = 512 << 10;
 /// Bytes of one text that somebody else wrote (an upstream's error page). The rest is cut.
-const LONGEST_TEXT: usize = 1 << 10;
-const MOST_WARNINGS: usize = 20;
+const LONGEST_TEXT: usize = 512;
+const MOST_WARNINGS: usize = 10;
+/// A longer name is nobody's.
+const LONGEST_NAME: usize = 253;
 /// Upstreams of one processor that are remembered.
-const MOST_UPSTREAMS: usize = 50_000;
+const MOST_UPSTREAMS: usize = 10_000;
 
 /// The pieces that tell `new` to whom knows `old`; to whom knows nothing, if there is none. None if nothing changed.
 pub(super) fn pieces(old: Option<&[UpstreamStatus]>, new: &[UpstreamStatus]) -> Vec<proto::Report> {
@@ -74,7 +76,8 @@ impl Told {
         }
         for raw in piece.changed {
             let status = read(raw);
-            if self.upstreams.len() < MOST_UPSTREAMS || self.upstreams.contains_key(&status.name) {
+            let room = self.upstreams.len() < MOST_UPSTREAMS || self.upstreams.contains_key(&status.name);
+            if room && status.name.len() <= LONGEST_NAME {
                 self.upstreams.insert(status.name.clone(), status);
             }
         }
@@ -109,7 +112,7 @@ fn write(status: &UpstreamStatus) -> proto::UpstreamStatus {
 fn read(raw: proto::UpstreamStatus) -> UpstreamStatus {
     UpstreamStatus {
         name: raw.name,
-        prefix: raw.prefix,
+        prefix: cut(&raw.prefix),
         url: cut(&raw.url),
         enabled: raw.enabled,
         ready: raw.ready,
@@ -122,7 +125,7 @@ fn read(raw: proto::UpstreamStatus) -> UpstreamStatus {
         tools: count(raw.tools),
         prompts: count(raw.prompts),
         resources: count(raw.resources),
-        last_listed: raw.last_listed,
+        last_listed: raw.last_listed.as_deref().map(cut),
         last_error: raw.last_error.as_deref().map(cut),
         warnings: raw.warnings.iter().take(MOST_WARNINGS).map(|text| cut(text)).collect(),
     }

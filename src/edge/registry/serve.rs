@@ -3,8 +3,8 @@
 use super::certificate::{Identity, Peer};
 use super::ledger::Registry;
 use super::listen::Door;
-use super::proto;
 use super::session::Session;
+use super::{NOT_LEADER, proto};
 use futures_util::Stream;
 use proto::from_processor::Message;
 use proto::registry_server::RegistryServer;
@@ -110,7 +110,7 @@ impl proto::registry_server::Registry for Service {
         }
         let processor: Arc<str> = hello.processor.into();
         let Some(place) = self.registry.enter(&gateway, &processor) else {
-            return Err(Status::unavailable("not the leader"));
+            return Err(Status::unavailable(NOT_LEADER));
         };
         let session = Session::new(place, peer, self.identity.clone(), inbound, hello.held.as_ref());
         Ok(Response::new(Box::pin(session.into_stream())))

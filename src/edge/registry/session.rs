@@ -19,8 +19,8 @@ use tracing::{info, warn};
 
 /// Certificates expire without anybody saying so.
 const RECHECK: Duration = Duration::from_secs(600);
-/// Between two reports of one processor that are passed on.
-const REPORTS: Duration = Duration::from_millis(20);
+/// After a report nothing more is heard of that processor for so long: it cannot flood whoever listens.
+const QUIET: Duration = Duration::from_millis(50);
 /// Bytes of a refusal's text that are passed on.
 const LONGEST_REASON: usize = 2 << 10;
 
@@ -39,6 +39,7 @@ pub(super) struct Session {
     pieces: VecDeque<proto::Update>,
     reports: report::Told,
     recheck: Instant,
+    quiet: Instant,
     ended: bool,
 }
 
@@ -61,6 +62,7 @@ impl Session {
             pieces: VecDeque::new(),
             reports: report::Told::default(),
             recheck: Instant::now() + RECHECK,
+            quiet: Instant::now(),
             ended: false,
         };
         session.resume(held);
@@ -106,6 +108,7 @@ impl Session {
             if let Some(piece) = self.pieces.pop_front() {
                 return Some(Ok(piece));
             }
+            let now = Instant::now();
             let heard = tokio::select! {
                 () = self.place.leave.cancelled() => Err(Status::unavailable("this stream is over: connect again")),
                 changed = self.place.current.changed() => {
@@ -115,8 +118,9 @@ impl Session {
                     changed.map_err(|_| Status::unavailable("the controller is going")).and_then(|()| self.recheck())
                 }
                 () = tokio::time::sleep_until(self.recheck) => self.recheck(),
-                message = self.inbound.message() => match message {
-                    Ok(Some(message)) => self.hear(message).await,
+                () = tokio::time::sleep_until(self.quiet), if self.quiet > now => Ok(()),
+                message = self.inbound.message(), if self.quiet <= now => match message {
+                    Ok(Some(message)) => self.hear(message),
                     Ok(None) | Err(_) => return None,
                 },
             };
@@ -149,14 +153,14 @@ impl Session {
         Ok(())
     }
 
-    async fn hear(&mut self, message: proto::FromProcessor) -> Result<(), Status> {
+    fn hear(&mut self, message: proto::FromProcessor) -> Result<(), Status> {
         match message.message {
             Some(Message::Verdict(verdict)) => self.judge(verdict),
             Some(Message::Report(piece)) => {
                 if let Some(upstreams) = self.reports.take(piece) {
                     let processor = Arc::clone(self.place.ticket.processor());
                     self.place.ticket.tell(Told::Report(Report { processor, upstreams }));
-                    tokio::time::sleep(REPORTS).await;
+                    self.quiet = Instant::now() + QUIET;
                 }
                 Ok(())
             }
