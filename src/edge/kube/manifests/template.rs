@@ -45,7 +45,7 @@ enum Node<'a> {
 pub(super) fn fill(template: &str, root: &Value) -> Result<String, TemplateError> {
     let mut pieces = pieces(template)?.into_iter();
     let (nodes, end) = nodes(&mut pieces)?;
-    if end != End::Text {
+    if end != Stop::Text {
         return Err(TemplateError::Syntax("end or else without if or range".to_owned()));
     }
     let mut filled = String::new();
@@ -86,7 +86,7 @@ enum Piece<'a> {
 
 /// What ended a list of nodes.
 #[derive(PartialEq)]
-enum End {
+enum Stop {
     Text,
     Else,
     End,
@@ -113,7 +113,7 @@ fn pieces(mut rest: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
     Ok(pieces)
 }
 
-fn nodes<'a>(pieces: &mut std::vec::IntoIter<Piece<'a>>) -> Result<(Vec<Node<'a>>, End), TemplateError> {
+fn nodes<'a>(pieces: &mut std::vec::IntoIter<Piece<'a>>) -> Result<(Vec<Node<'a>>, Stop), TemplateError> {
     let mut nodes = Vec::new();
     while let Some(piece) = pieces.next() {
         let action = match piece {
@@ -124,14 +124,14 @@ fn nodes<'a>(pieces: &mut std::vec::IntoIter<Piece<'a>>) -> Result<(Vec<Node<'a>
             Piece::Action(action) => action,
         };
         match action.split_once(' ').unwrap_or((action, "")) {
-            ("end", "") => return Ok((nodes, End::End)),
-            ("else", "") => return Ok((nodes, End::Else)),
+            ("end", "") => return Ok((nodes, Stop::End)),
+            ("else", "") => return Ok((nodes, Stop::Else)),
             ("if", condition) => {
                 let condition = Expression::read(condition)?;
                 let (then, end) = self::nodes(pieces)?;
                 let (otherwise, end) = match end {
-                    End::Else => self::nodes(pieces)?,
-                    End::End | End::Text => (Vec::new(), end),
+                    Stop::Else => self::nodes(pieces)?,
+                    Stop::End | Stop::Text => (Vec::new(), end),
                 };
                 closed(&end, action)?;
                 nodes.push(Node::If(condition, then, otherwise));
@@ -145,13 +145,13 @@ fn nodes<'a>(pieces: &mut std::vec::IntoIter<Piece<'a>>) -> Result<(Vec<Node<'a>
             _ => nodes.push(Node::Print(Expression::read(action)?)),
         }
     }
-    Ok((nodes, End::Text))
+    Ok((nodes, Stop::Text))
 }
 
-fn closed(end: &End, action: &str) -> Result<(), TemplateError> {
+fn closed(end: &Stop, action: &str) -> Result<(), TemplateError> {
     match end {
-        End::End => Ok(()),
-        End::Else | End::Text => Err(TemplateError::Syntax(format!("{{{{ {action} }}}} has no end"))),
+        Stop::End => Ok(()),
+        Stop::Else | Stop::Text => Err(TemplateError::Syntax(format!("{{{{ {action} }}}} has no end"))),
     }
 }
 

@@ -7,7 +7,7 @@ fn mk_definition(kind: Kind) -> Value {
     serde_saphyr::from_str(&definition(kind)).expect("it is YAML")
 }
 
-fn mk_registration(spec: Value) -> Registration {
+fn mk_registration(spec: &Value) -> Registration {
     let object = json!({
         "apiVersion": "mcp.kuadrant.io/v1alpha1", "kind": "MCPServerRegistration",
         "metadata": {"name": "a", "namespace": "b"}, "spec": spec,
@@ -15,7 +15,7 @@ fn mk_registration(spec: Value) -> Registration {
     serde_json::from_value(object).expect("it can be read")
 }
 
-fn mk_backend(mcp: Value) -> Backend {
+fn mk_backend(mcp: &Value) -> Backend {
     let object = json!({
         "apiVersion": "gateway.kgateway.dev/v1alpha1", "kind": "Backend", "metadata": {}, "spec": {"mcp": mcp},
     });
@@ -100,7 +100,7 @@ fn a_registration_reads_every_field_that_is_defined() {
         "tokenURLElicitation": {"url": "https://x"}, "userSpecificList": "Enabled", "category": ["c"], "hint": "h",
         "tags": ["t"], "supportedProtocolVersions": ["v"],
     });
-    let registration = mk_registration(spec.clone());
+    let registration = mk_registration(&spec);
     assert_eq!(
         serde_json::to_value(&registration.spec).expect("JSON"),
         spec,
@@ -184,7 +184,7 @@ fn what_a_status_says_is_defined_or_the_api_server_would_drop_it() {
 #[test]
 fn either_name_gives_the_prefix() {
     let target = json!({"name": "r"});
-    let of = |spec: Value| mk_registration(spec).spec.effective_prefix().to_owned();
+    let of = |spec: Value| mk_registration(&spec).spec.effective_prefix().to_owned();
     assert_eq!(of(json!({"targetRef": target, "toolPrefix": "a_"})), "a_");
     assert_eq!(of(json!({"targetRef": target, "prefix": "b_"})), "b_");
     assert_eq!(of(json!({"targetRef": target})), "");
@@ -192,7 +192,7 @@ fn either_name_gives_the_prefix() {
 
 #[test]
 fn what_is_set_without_effect_is_named() {
-    let registration = mk_registration(json!({
+    let registration = mk_registration(&json!({
         "targetRef": {"name": "r"}, "userSpecificList": "Disabled", "category": ["uncategorised"], "hint": "h",
     }));
     assert_eq!(
@@ -200,7 +200,7 @@ fn what_is_set_without_effect_is_named() {
         ["hint"],
         "defaults of the originals are no wishes"
     );
-    let backend = mk_backend(json!({
+    let backend = mk_backend(&json!({
         "failureMode": "FailClosed", "sessionIdleTtl": "1h",
         "targets": [{"name": "t", "static": {"host": "h", "port": 1, "policies": {}}}],
     }));
@@ -215,11 +215,11 @@ fn what_is_set_without_effect_is_named() {
 #[test]
 fn values_of_later_versions_do_not_make_an_object_unreadable() {
     assert!(
-        mk_registration(json!({"targetRef": {"name": "r"}, "state": "Draining"}))
+        mk_registration(&json!({"targetRef": {"name": "r"}, "state": "Draining"}))
             .spec
             .enabled()
     );
-    let backend = mk_backend(json!({"prefixMode": "Sometimes", "targets": [{"name": "t", "later": {"a": 1}}]}));
+    let backend = mk_backend(&json!({"prefixMode": "Sometimes", "targets": [{"name": "t", "later": {"a": 1}}]}));
     assert_eq!(
         backend.spec.mcp.expect("it is there").prefix_mode,
         Some(PrefixMode::Other)
@@ -228,7 +228,7 @@ fn values_of_later_versions_do_not_make_an_object_unreadable() {
 
 #[test]
 fn both_groups_of_backends_are_one_type() {
-    let backend = mk_backend(json!({
+    let backend = mk_backend(&json!({
         "targets": [{"name": "t", "selector": {"services": {"matchLabels": {"app": "x"}}}}],
     }));
     assert_eq!(backend.group(), Some("gateway.kgateway.dev"));

@@ -56,7 +56,9 @@ impl Expression {
         match self.value(scope)? {
             Value::Null => Ok(Vec::new()),
             Value::Array(list) => Ok(list),
-            _ => Err(self.error(Fault::Wanted("a list"))),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                Err(self.error(Fault::Wanted("a list")))
+            }
         }
     }
 
