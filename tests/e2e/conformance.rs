@@ -4,7 +4,7 @@
 //! fails here must fail there. What a cell cannot do stands in a file of `tests/conformance`, each line with its reason.
 
 mod cells;
-mod same_era;
+pub(crate) mod same_era;
 mod upstream_leg;
 
 use super::harness::gateway::{Gateway, Setup};
@@ -122,7 +122,7 @@ fn run(url: &str, wire: Wire, folder: &Path) {
 }
 
 /// Panics where a check fails that succeeds with the fixture alone and is not named in the file `expected`.
-async fn assert_conforms(url: &str, wire: Wire, fixture: Fixture, expected: &'static str) {
+pub(crate) async fn assert_conforms(url: &str, wire: Wire, fixture: Fixture, expected: &'static str) {
     judge(url, wire, move || {
         let alone = fixture.alone(wire).join(wire.revision());
         let expected = tools::source(expected);

@@ -8,6 +8,7 @@ pub(crate) mod install;
 pub(crate) mod kubectl;
 pub(crate) mod namespace;
 pub(crate) mod plane;
+pub(crate) mod served;
 
 use crate::e2e::harness::PATIENCE;
 use std::path::PathBuf;

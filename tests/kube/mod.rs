@@ -2,12 +2,17 @@
 //!
 //! One cluster (see `cluster.sh`) serves all tests of a run; each test works in a Kubernetes namespace of its own.
 
+mod alone;
 mod alone_processor;
 mod bypass;
+mod conformance;
 mod discovery;
 mod example;
+mod guides;
 mod harness;
+mod life;
 mod manifests;
 mod processor;
 mod readme;
 mod smoke;
+mod status;

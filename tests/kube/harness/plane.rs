@@ -1,21 +1,8 @@
-//! The control plane's programs, which a test can take away for a while. Such a test runs alone (see `exclusive`).
+//! The control plane's programs, which a test can take away for a while. Such a test stands in `kube::alone`.
 
 use super::folder;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-static TURN: RwLock<()> = RwLock::const_new(());
-
-/// For a test that needs the control plane as it is.
-pub(crate) async fn shared() -> RwLockReadGuard<'static, ()> {
-    TURN.read().await
-}
-
-/// For a test that disturbs it: no other test holds a turn meanwhile.
-pub(crate) async fn exclusive() -> RwLockWriteGuard<'static, ()> {
-    TURN.write().await
-}
 
 /// Kills `etcd`, `kube-apiserver` or `kube-controller-manager`.
 pub(crate) async fn stop(program: &str) {

@@ -1,0 +1,33 @@
+//! What disturbs every other test of the cluster: run.sh runs these after the others, one at a time.
+
+use super::harness::kubectl::kubectl_with;
+use super::harness::plane;
+use super::harness::until;
+use super::life::one_server;
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test]
+async fn without_api_server_everything_goes_on_and_what_happened_meanwhile_is_seen_after() {
+    let served = one_server("away").await;
+    let client = served.client().await;
+    plane::stop("kube-apiserver").await;
+    plane::stop("etcd").await;
+    // Longer than leases and certificates of a session with it; the half a minute.
+    let until_then = tokio::time::Instant::now() + Duration::from_secs(30);
+    while tokio::time::Instant::now() < until_then {
+        assert!(!client.text_of("one_generated_0", &json!({})).await.is_empty());
+        assert_eq!(client.tools().await.len(), 2);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    plane::start("etcd").await;
+    plane::start("kube-apiserver").await;
+    until("the API server answers", async || {
+        let said = kubectl_with(&["get", "--raw", "/readyz"], "").await;
+        if said.success { Ok(()) } else { Err(said.err) }
+    })
+    .await;
+    served.server("two", "two_", &["--tools", "1", "--bare"]).await;
+    served.until_ready_is("two", "True").await;
+    assert_eq!(client.tools().await.len(), 3);
+}
