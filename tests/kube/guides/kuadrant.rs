@@ -109,7 +109,7 @@ async fn the_guide_of_kuadrant_works_command_by_command() {
     let list = said
         .out
         .lines()
-        .find(|line| line.contains("\"tools\""))
+        .rfind(|line| line.contains("\"tools\""))
         .unwrap_or_default();
     let list: Value = serde_json::from_str(list.trim_start_matches("data: ")).unwrap_or_default();
     let names = crate::e2e::harness::client::names(&list["result"]["tools"]);
