@@ -1,6 +1,6 @@
 //! What disturbs every other test of the cluster: run.sh runs these after the others, one at a time.
 
-use super::harness::kubectl::kubectl_with;
+use super::harness::kubectl::{kubectl, kubectl_with};
 use super::harness::plane;
 use super::harness::until;
 use super::life::one_server;
@@ -27,6 +27,9 @@ async fn without_api_server_everything_goes_on_and_what_happened_meanwhile_is_se
         if said.success { Ok(()) } else { Err(said.err) }
     })
     .await;
+    // It gives up when it cannot renew its lease, and is started again.
+    let rollout = ["rollout", "status", "deployment/envoy-gateway", "-n", "envoy-gateway-system", "--timeout=120s"];
+    kubectl(&rollout).await;
     served.server("two", "two_", &["--tools", "1", "--bare"]).await;
     served.until_ready_is("two", "True").await;
     assert_eq!(client.tools().await.len(), 3);

@@ -66,6 +66,14 @@ down() {
     return 1
 }
 
+# What is left of a cluster that served one command: nothing, or the logs and the last words of our own programs.
+leave() {
+    [ "$2" != 0 ] || { rm -rf "$1"; return; }
+    echo "the logs of the cluster are in $1; the ends of our own:" >&2
+    find "$1/pods" \( -name controller.log -o -name mcp-manifold.log -o -name processor.log \) -exec tail -n 15 {} + >&2
+    tail -n 15 "$1/cluster.log" >&2
+}
+
 CLUSTER_TIE=()
 case ${1:-} in
     up)
@@ -82,7 +90,7 @@ case ${1:-} in
         folder=$(mktemp -d)
         # It must not outlive this shell, however that ends.
         CLUSTER_TIE=(setpriv --pdeathsig KILL)
-        trap 'down "$folder" || true' EXIT
+        trap 'ended=$?; down "$folder" || true; leave "$folder" $ended' EXIT
         up "$folder"
         inside "$folder" "$@"
         ;;
