@@ -28,7 +28,14 @@ async fn without_api_server_everything_goes_on_and_what_happened_meanwhile_is_se
     })
     .await;
     // It gives up when it cannot renew its lease, and is started again.
-    let rollout = ["rollout", "status", "deployment/envoy-gateway", "-n", "envoy-gateway-system", "--timeout=120s"];
+    let rollout = [
+        "rollout",
+        "status",
+        "deployment/envoy-gateway",
+        "-n",
+        "envoy-gateway-system",
+        "--timeout=120s",
+    ];
     kubectl(&rollout).await;
     served.server("two", "two_", &["--tools", "1", "--bare"]).await;
     served.until_ready_is("two", "True").await;
