@@ -14,6 +14,11 @@ const GUIDE: &str = "agentgateway-dynamic-mcp.md";
 /// Everything that is not run as it stands.
 const ADAPTATIONS: &[Adaptation] = &[
     Adaptation {
+        text: "kubectl delete {{< reuse \"docs/snippets/backend.md\" >}}",
+        instead: "kubectl delete RESOURCE",
+        because: "Envoy Gateway has a kind Backend too, of which the short name is",
+    },
+    Adaptation {
         text: "{{< reuse \"docs/snippets/backend.md\" >}}",
         instead: "KIND",
         because: "the documentation site puts the kind of the version there",
@@ -43,12 +48,13 @@ spec:
 ";
 
 /// Follows the guide as its readers of one version see it.
-async fn follow(version: &str, other: &str, kind: &str) {
+async fn follow(version: &str, other: &str, kind: &str, resource: &str) {
     let namespace = Namespace::new("agentgateway").await;
     install::processors(&namespace.name, "agentgateway-proxy", Processor::Sidecar).await;
     namespace.apply(BEFORE).await;
     let address = programmed(&namespace.name, "agentgateway-proxy", 80).await;
-    let text = guide(GUIDE, ADAPTATIONS, &[("KIND", kind), ("NAMESPACE", &namespace.name)]);
+    let values = [("KIND", kind), ("RESOURCE", resource), ("NAMESPACE", &namespace.name)];
+    let text = guide(GUIDE, ADAPTATIONS, &values);
     let text = only(&text, version, other);
     let (steps, cleanup) = text.split_once("## Cleanup").expect("the guide cleans up");
     let folder = TempDir::new().expect("a folder");
@@ -115,10 +121,10 @@ fn only(text: &str, version: &str, other: &str) -> String {
 
 #[tokio::test]
 async fn the_guide_of_agentgateway_works_with_agentgateway_backend() {
-    follow("2.2.x", "2.1.x", "AgentgatewayBackend").await;
+    follow("2.2.x", "2.1.x", "AgentgatewayBackend", "agentgatewaybackends").await;
 }
 
 #[tokio::test]
 async fn the_guide_of_agentgateway_works_with_the_older_backend() {
-    follow("2.1.x", "2.2.x", "Backend").await;
+    follow("2.1.x", "2.2.x", "Backend", "backends.gateway.kgateway.dev").await;
 }
