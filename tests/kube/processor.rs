@@ -155,7 +155,7 @@ async fn a_change_drops_no_running_call() {
     let running = tokio::spawn({
         let served = Arc::clone(&served);
         async move {
-            let params = json!({"name": "one_sleep", "arguments": {"ms": 40_000}});
+            let params = json!({"name": "one_sleep", "arguments": {"ms": 25_000}});
             let call = request(&served.session, "tools/call", &params);
             sent(served.address, &call).await.expect("it is not cut")
         }
