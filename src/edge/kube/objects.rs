@@ -197,7 +197,7 @@ impl Make<'_> {
     /// An object for the Gateway as a whole.
     fn shared(&self, kind: &Kind, purpose: Purpose, place: Place, spec: Value) -> Object {
         let Place { namespace, name } = &self.gateway.place;
-        let metadata = self.metadata(&place, purpose, format!("Gateway/{namespace}/{name}"));
+        let metadata = self.metadata(&place, purpose, &format!("Gateway/{namespace}/{name}"));
         assemble(kind, place, metadata, spec)
     }
 
@@ -206,7 +206,7 @@ impl Make<'_> {
         let first = owners.first().map_or_else(String::new, |owner| {
             format!("{}/{}/{}", owner.kind, owner.place.namespace, owner.place.name)
         });
-        let mut metadata = self.metadata(&place, purpose, first);
+        let mut metadata = self.metadata(&place, purpose, &first);
         let references: Vec<Value> = owners
             .iter()
             .filter(|owner| owner.place.namespace == place.namespace)
@@ -218,7 +218,7 @@ impl Make<'_> {
         assemble(kind, place, metadata, spec)
     }
 
-    fn metadata(&self, place: &Place, purpose: Purpose, owner: String) -> Value {
+    fn metadata(&self, place: &Place, purpose: Purpose, owner: &str) -> Value {
         json!({
             "namespace": &*place.namespace,
             "name": &*place.name,
@@ -234,12 +234,9 @@ impl Make<'_> {
 
 fn assemble(kind: &Kind, place: Place, metadata: Value, spec: Value) -> Object {
     let resource = kind.resource();
-    let body = json!({
-        "apiVersion": &resource.api_version,
-        "kind": &resource.kind,
-        "metadata": metadata,
-        "spec": spec,
-    });
+    let mut body = json!({"apiVersion": &resource.api_version, "kind": &resource.kind});
+    body["metadata"] = metadata;
+    body["spec"] = spec;
     Object { resource, place, body }
 }
 
