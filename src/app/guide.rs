@@ -27,7 +27,7 @@ pub(super) enum Guide {
         /// The file.
         source: ConfigSource,
         /// What signs the session ids of its only endpoint.
-        keys: Keys,
+        keys: Box<Keys>,
         /// See [`crate::engine::snapshot::Endpoint::route_key`].
         route_key: String,
         /// `up` only: the Envoy whose clusters follow.
@@ -68,7 +68,7 @@ impl Guide {
                     source,
                     config,
                     course,
-                    keys,
+                    keys: *keys,
                     route_key,
                     clusters,
                     retiring: TaskTracker::new(),

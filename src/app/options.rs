@@ -30,7 +30,7 @@ pub enum ServeFrom {
     /// The configuration; loaded again when its file changes.
     File(ConfigSource),
     /// A controller.
-    Registry(RegistryOptions),
+    Registry(Box<RegistryOptions>),
 }
 
 /// How to get assignments.

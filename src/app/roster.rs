@@ -41,6 +41,7 @@ struct Member {
 
 impl Roster {
     /// Nobody is discovered yet.
+    #[expect(clippy::too_many_arguments, reason = "one of each part that it drives, given once")]
     pub(super) fn new(
         targets: Arc<Targets>,
         board: Arc<Board>,

@@ -31,7 +31,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let mut tasks = Tasks::default();
     let (gateway, guide) = match options.from {
         ServeFrom::File(source) => from_file(source)?,
-        ServeFrom::Registry(registry) => from_registry(registry, &mut tasks)?,
+        ServeFrom::Registry(registry) => from_registry(*registry, &mut tasks)?,
     };
     let listen = address(options.listen, &gateway.config.state_dir);
     let listener = listen.bind().await.context("--listen")?;
@@ -74,7 +74,7 @@ fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, Guide)> {
     let gateway = Gateway::build(config, vec![draft])?;
     let guide = Guide::File {
         source,
-        keys,
+        keys: Box::new(keys),
         route_key,
         clusters: None,
     };

@@ -45,7 +45,7 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     let mut tasks = Tasks::default();
     let guide = Guide::File {
         source: options.source,
-        keys,
+        keys: Box::new(keys),
         route_key: key,
         clusters: Some(clusters),
     };

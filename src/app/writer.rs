@@ -45,8 +45,11 @@ enum Folded {
     /// Something has changed since.
     Stale(Arc<Endpoint>),
     /// This, and what it warned of: upstream, text.
-    Fresh(Arc<Endpoint>, Vec<(String, String)>),
+    Fresh(Arc<Endpoint>, Warnings),
 }
+
+/// Upstream and text of each.
+type Warnings = Vec<(String, String)>;
 
 /// What came into force.
 pub(super) struct Published {
@@ -215,7 +218,7 @@ impl Part {
         news
     }
 
-    fn folded(&self) -> Option<(&Arc<Endpoint>, &[(String, String)])> {
+    fn folded(&self) -> Option<(&Arc<Endpoint>, &Warnings)> {
         match &self.folded {
             Folded::Fresh(endpoint, warnings) => Some((endpoint, warnings)),
             Folded::Never | Folded::Stale(_) => None,

@@ -287,7 +287,7 @@ impl RegistryArguments {
         let (Some(url), Some(certs), Some(gateway)) = (self.registry, self.registry_certs, self.gateway) else {
             return ServeFrom::File(source);
         };
-        ServeFrom::Registry(RegistryOptions {
+        ServeFrom::Registry(Box::new(RegistryOptions {
             url,
             certs,
             gateway,
@@ -295,7 +295,7 @@ impl RegistryArguments {
             settings: source,
             admin: self.admin,
             state_dir: self.state_dir,
-        })
+        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The grammar, the completions, the tables of `status` and `tools`.
 
 use super::*;
-use crate::app::options::{Listen, RegistryOptions, ServeFrom};
+use crate::app::options::{Listen, ServeFrom};
 use crate::edge::config_file::ConfigSource;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::status::{GatewayStatus, Reason, Tool, UpstreamStatus};
@@ -182,7 +182,5 @@ fn a_processor_is_served_by_a_file_or_by_a_registry() {
     assert!(!options.name.is_empty(), "the host's");
     assert_eq!(options.settings.file, None);
     let with_settings = serve(&format!("mcp-manifold serve {registry} -f settings.yaml"));
-    assert!(
-        matches!(with_settings.from, ServeFrom::Registry(RegistryOptions { settings, .. }) if settings.file.is_some())
-    );
+    assert!(matches!(with_settings.from, ServeFrom::Registry(options) if options.settings.file.is_some()));
 }

@@ -116,8 +116,10 @@ async fn chosen(standing: &mut cell::Receiver<Standing>, stop: &CancellationToke
 
 /// An error of the API server in one line, in its own words.
 fn said(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
-        other => other.to_string(),
+    if let kube::Error::Api(status) = error
+        && !status.message.is_empty()
+    {
+        return status.message.clone();
     }
+    error.to_string()
 }

@@ -52,7 +52,7 @@ pub(super) async fn write(shared: Arc<Shared>, mut changes: mpsc::UnboundedRecei
                 Some(change) => desk.take(change),
                 None => return,
             },
-            Some((key, written)) = desk.running.next() => desk.done(key, written),
+            Some((key, written)) = desk.running.next() => desk.done(&key, written),
         }
     }
 }
@@ -76,8 +76,8 @@ impl Desk {
         }
     }
 
-    fn done(&mut self, key: Key, written: Written) {
-        let Some((change, newer)) = self.newest.get(&key) else {
+    fn done(&mut self, key: &Key, written: Written) {
+        let Some((change, newer)) = self.newest.get(key) else {
             return;
         };
         let change = Arc::clone(change);
@@ -85,7 +85,7 @@ impl Desk {
             (true, _) => self.start(change, Duration::ZERO),
             (false, Written::Again) => self.start(change, PAUSE),
             (false, Written::Done) => {
-                self.newest.remove(&key);
+                self.newest.remove(key);
             }
         }
     }

@@ -25,7 +25,7 @@ fn change(world: &mut World, kind: &str, change: impl FnOnce(&mut Value)) {
 }
 
 /// A Service that the selector of the page chooses.
-fn service(name: &str, created: &str, ports: Value) -> Value {
+fn service(name: &str, created: &str, ports: &Value) -> Value {
     json!({
         "kind": "Service",
         "metadata": {
@@ -40,7 +40,7 @@ fn weather() -> Value {
     service(
         "weather",
         "2026-11-02T00:00:00Z",
-        json!([{"name": "mcp", "port": 80, "appProtocol": "agentgateway.dev/mcp"}]),
+        &json!([{"name": "mcp", "port": 80, "appProtocol": "agentgateway.dev/mcp"}]),
     )
 }
 
@@ -206,7 +206,7 @@ fn every_mcp_port_is_a_target_and_annotations_say_name_and_path() {
     let mut many = service(
         "many",
         "2026-11-02T00:00:00Z",
-        json!([
+        &json!([
             {"name": "a", "port": 1, "appProtocol": "agentgateway.dev/mcp"},
             {"name": "b", "port": 2, "appProtocol": "kgateway.dev/mcp-sse"},
             {"name": "web", "port": 3, "appProtocol": "http"},
@@ -246,7 +246,7 @@ fn a_bad_annotation_and_a_taken_name_leave_out_one_service_and_are_told() {
     let mut bad = service(
         "bad",
         "2026-11-02T00:00:00Z",
-        json!([{"port": 1, "appProtocol": "kgateway.dev/mcp"}]),
+        &json!([{"port": 1, "appProtocol": "kgateway.dev/mcp"}]),
     );
     bad["metadata"]["annotations"] = json!({"agentgateway.dev/mcp-target-name": "Not A Name"});
     world.index.apply(mk_object(&bad));
@@ -273,7 +273,7 @@ fn namespaces_are_selected_by_label_and_all_by_an_empty_selector() {
     let mut foreign = service(
         "foreign",
         "2026-11-03T00:00:00Z",
-        json!([{"port": 1, "appProtocol": "kgateway.dev/mcp"}]),
+        &json!([{"port": 1, "appProtocol": "kgateway.dev/mcp"}]),
     );
     foreign["metadata"]["namespace"] = json!("team");
     world.index.apply(mk_object(&foreign));
