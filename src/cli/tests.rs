@@ -166,9 +166,12 @@ github_search   github     legacy   Finds code.
 
 #[test]
 fn a_processor_is_served_by_a_file_or_by_a_registry() {
-    let serve = |line: &str| match parse(line).expect("good usage").command {
-        Command::Serve(serve) => serve.into_options(),
-        other => panic!("{other:?}"),
+    let serve = |line: &str| {
+        let command = parse(line).expect("good usage").command;
+        let Command::Serve(serve) = command else {
+            panic!("{command:?}");
+        };
+        serve.into_options()
     };
     let by_file = serve("mcp-manifold serve -f a.yaml --fallback 127.0.0.1:9003");
     assert!(matches!(by_file.from, ServeFrom::File(_)));

@@ -45,7 +45,8 @@ fn a_reference_to_a_file_or_variable_does_not_travel() {
 
 #[test]
 fn what_a_processor_cannot_use_is_named_without_its_value() {
-    let cases: [(&str, fn(&mut proto::Upstream)); 8] = [
+    type Harm = fn(&mut proto::Upstream);
+    let cases: [(&str, Harm); 8] = [
         ("name", |raw| raw.name = "../../etc/passwd".to_owned()),
         ("prefix", |raw| raw.prefix = "ä_".to_owned()),
         ("url", |raw| raw.url = "unix:/run/s".to_owned()),

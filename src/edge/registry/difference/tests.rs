@@ -120,8 +120,9 @@ fn nothing_is_one_empty_piece() {
 
 #[test]
 fn an_assignment_that_does_not_hold_together_is_not_applied() {
+    type Harm = fn(&mut proto::Update);
     let whole = mk_assignment(&[("a", 1), ("b", 1)]);
-    let cases: [(&str, fn(&mut proto::Update)); 4] = [
+    let cases: [(&str, Harm); 4] = [
         (
             "endpoint \"team.ext\" names upstream \"a\", which is not there",
             |piece| {
