@@ -4,7 +4,7 @@
 //! fails here must fail there. What a cell cannot do stands in a file of `tests/conformance`, each line with its reason.
 
 mod cells;
-pub(crate) mod same_era;
+mod same_era;
 mod upstream_leg;
 
 use super::harness::gateway::{Gateway, Setup};

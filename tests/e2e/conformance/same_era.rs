@@ -3,7 +3,7 @@
 use super::{Eras, Fixture, Wire, assert_conforms, gateway};
 
 /// What is not built yet.
-pub(crate) const EXPECTED: &str = "tests/conformance/same-era.txt";
+const EXPECTED: &str = "tests/conformance/same-era.txt";
 
 async fn behind_the_gateway(fixture: Fixture, more: &str, wire: Wire) {
     let (_upstream, url) = fixture.start(Eras::Both).await;
