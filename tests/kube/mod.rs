@@ -6,6 +6,7 @@ mod alone;
 mod alone_processor;
 mod bypass;
 mod conformance;
+mod controller;
 mod discovery;
 mod example;
 mod guides;
