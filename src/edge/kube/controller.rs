@@ -26,7 +26,6 @@ mod sources;
 mod vault;
 mod watch;
 
-pub use clerk::CONTROLLER;
 pub use health::Health;
 pub use identity::Identity;
 pub use lease::NAME as LEASE;

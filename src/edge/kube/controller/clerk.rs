@@ -2,7 +2,7 @@
 //! written is tried again until it can, or until its object is gone.
 
 use super::shared::{Refused, Shared};
-use crate::edge::kube::index::{Key, Note, Status, StatusChange, Weight};
+use crate::edge::kube::index::{CONTROLLER, Key, Note, Status, StatusChange, Weight};
 use crate::edge::kube::objects::names;
 use crate::edge::kube::plan::Owner;
 use futures_util::StreamExt;
@@ -19,8 +19,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-/// Our name in `status.parents` of routes.
-pub const CONTROLLER: &str = "mcp-manifold.dev/controller";
 /// Pause before a status is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Events that wait to be recorded; more are dropped.
