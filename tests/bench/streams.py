@@ -5,7 +5,8 @@ Then: what answers of 20 MB cost that nobody reads. Envoy has no flow control to
 we say is held by Envoy, and only a plain forward is bounded by its buffer limits.
 
 A relayed call: StreamedImmediateResponse, and for the gateway a connection of its own to the upstream. An inspected
-forward: request and response bodies FULL_DUPLEX, the connection to the upstream is Envoy's.
+forward: request and response bodies FULL_DUPLEX, the connection to the upstream is Envoy's. A session's own stream (GET):
+the gateway listens to the upstream's stream of that session; the floor is the no-op's relayed call.
 """
 
 import argparse
@@ -42,7 +43,11 @@ def main():
 
 
 def measured(folder: Path, streams: int) -> list:
-    pairs = {"relayed call": (held, direct), "inspected forward": (passed, inspected)}
+    pairs = {
+        "relayed call": (held, direct),
+        "inspected forward": (passed, inspected),
+        "session's own stream": (held, listening),
+    }
     lines = [f"| KiB for each of {streams:,} open streams | no-op | mcp-manifold | more | Envoy, no-op | Envoy, mcp-manifold |"]
     lines += ["|---|---:|---:|---:|---:|---:|"]
     found = []
@@ -81,13 +86,19 @@ def inspected(house, stub):
     return setup, "one_tool_3"
 
 
+def listening(house, stub):
+    setup = setups.ours(house, stub, "listening")
+    compare.ready(setup)
+    return setup, None
+
+
 def measure(folder: Path, start, streams: int):
     """KiB for each stream: of the processor, of Envoy."""
     with setups.House(folder) as house:
         stub = setups.start_stub(house, "--stateful", "--tools", "5")
         setup, tool = start(house, stub)
         setups.wait_for(setup.name, lambda: setups.listens(setup.port))
-        found = asyncio.run(open_all(setup, setups.call_of(tool), streams))
+        found = asyncio.run(open_all(setup, tool and setups.call_of(tool), streams))
         compare.say(f"{start.__name__}: {found[0]:.1f} KiB, Envoy {found[1]:.1f} KiB")
         return found
 
@@ -138,18 +149,32 @@ async def hold_unread(setup, body: str, clients: int):
     return [(now[role] - before[role]) / 1024 for role in ("processor", "envoy")]
 
 
-async def send(setup, body: str, limit: int):
-    """A request on its way; of its response no more is read than `limit`."""
+async def send(setup, body: str, limit: int, more: dict = {}):
+    """A request on its way, GET without a body; of its response no more is read than `limit`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", setup.port, limit=limit)
-    headers = setup.headers | {"host": "127.0.0.1", "content-length": str(len(body))}
-    lines = [f"POST {setup.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+    headers = setup.headers | more | {"host": "127.0.0.1"} | ({"content-length": str(len(body))} if body else {})
+    lines = [f"{'POST' if body else 'GET'} {setup.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    writer.write(("\r\n".join(lines) + "\r\n\r\n" + (body or "")).encode())
     return reader, writer
 
 
+async def bound_session(setup) -> dict:
+    """The header of a new session that has called its upstream once."""
+    body = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": setups.INITIALIZE}
+    reader, writer = await send(setup, json.dumps(body), 1 << 16)
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)).decode()
+    writer.close()
+    fields = dict(line.lower().split(":", 1)[:1] + [line.partition(":")[2].strip()] for line in head.splitlines()[1:] if line)
+    session = {"mcp-session-id": fields["mcp-session-id"]}
+    reader, writer = await send(setup, setups.call_of("one_tool_1"), 1 << 16, session)
+    await asyncio.wait_for(reader.readuntil(b"evening"), 30)
+    writer.close()
+    return session
+
+
 async def open_one(setup, body: str):
-    """A call whose first event has arrived."""
-    reader, writer = await send(setup, body, 1 << 16)
+    """A stream whose first event has arrived: a call's, or a new session's own."""
+    reader, writer = await send(setup, body, 1 << 16, {} if body else await bound_session(setup))
     said = await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
     if b" 200 OK" not in said or b"data:" not in said:
         raise RuntimeError(f"{setup.name} said {said!r}")

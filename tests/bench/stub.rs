@@ -2,7 +2,8 @@
 //!
 //! Any path is an MCP endpoint with the same tools. Legacy era; with `--stateful` it issues session ids and asks for
 //! them. `tool_2` answers with an event stream of three events, `tool_3` with one that stays open after the first,
-//! `tool_4` with 20 MB of JSON; all others with a little JSON. One thread.
+//! `tool_4` with 20 MB of JSON; all others with a little JSON. A session's own stream (GET) says one thing and stays open.
+//! One thread.
 
 #![allow(missing_docs, reason = "a program, not a library")]
 
@@ -147,6 +148,7 @@ impl Stub {
         Ok(match verb {
             Method::POST => self.post(&body, session),
             Method::DELETE => plain(StatusCode::OK),
+            Method::GET if session => pushes(),
             _ => plain(StatusCode::METHOD_NOT_ALLOWED),
         })
     }
@@ -201,6 +203,17 @@ fn events(id: &str, member: &str, held: bool) -> Response<Pieces> {
     if held {
         left.drain(..2);
     }
+    stream(left, held)
+}
+
+/// What a session's own stream says.
+fn pushes() -> Response<Pieces> {
+    let log = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"hello"}}"#;
+    stream(vec![format!("event: message\ndata: {log}\n\n").into()], true)
+}
+
+/// An event stream of `left`, the last first.
+fn stream(left: Vec<Bytes>, held: bool) -> Response<Pieces> {
     let response = Response::builder().header(header::CONTENT_TYPE, "text/event-stream");
     response
         .body(Pieces {

@@ -154,10 +154,12 @@ async fn a_client_that_leaves_a_call_without_session_leaves_nothing_behind() {
             seen.iter().any(|seen| seen.method == "tools/call")
         })
         .await;
+    let call = puppet.posted("tools/call").remove(0);
     drop(stream);
     puppet
         .until("its session is ended", |seen| {
-            seen.iter().any(|seen| seen.verb == "DELETE")
+            seen.iter()
+                .any(|seen| seen.verb == "DELETE" && seen.header("mcp-session-id") == call.header("mcp-session-id"))
         })
         .await;
     assert_eq!(puppet.sessions(), before);

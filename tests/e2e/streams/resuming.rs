@@ -73,13 +73,14 @@ async fn an_id_that_nobody_knows_begins_a_fresh_stream() {
     let gateway = Setup::new().puppet("one", &one).up().await;
     let client = gateway.client().await;
     client.text_of("one_echo", &json!({})).await;
+    let call = one.posted("tools/call").remove(0);
     let mut stream = Stream::open(client.address, &get(&client).with("last-event-id", "old")).await;
     assert_eq!(stream.status, 200);
     one.until("the upstream's stream is opened afresh", |seen| {
         seen.iter().any(|seen| {
             seen.verb == "GET"
                 && seen.header("last-event-id").is_none()
-                && seen.header("mcp-session-id") == Some("puppet-2")
+                && seen.header("mcp-session-id") == call.header("mcp-session-id")
         })
     })
     .await;
