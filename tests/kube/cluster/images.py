@@ -40,7 +40,7 @@ def table(tools, built):
 
 
 def find(images, reference):
-    """The image of a reference such as `docker.io/envoyproxy/envoy:v1`; None where nothing stands for it."""
+    """The image of a reference, with or without its registry; None where nothing stands for it."""
     name = reference.split("@")[0]
     head, _, tail = name.rpartition("/")
     parts = [*head.split("/"), tail.split(":")[0]] if head else ["library", tail.split(":")[0]]
