@@ -13,6 +13,7 @@ pub mod stream;
 pub mod config;
 
 pub mod catalog;
+pub mod policy;
 pub mod route;
 pub mod session;
 pub mod status;

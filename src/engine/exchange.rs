@@ -27,6 +27,7 @@ mod calls;
 mod door;
 mod forward;
 mod gather;
+mod guard;
 mod heading;
 mod inspect;
 mod intake;
@@ -51,6 +52,7 @@ pub use step::{Command, End, Reply, Step};
 
 use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
+use crate::engine::policy::Identity;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::{Endpoint, Snapshot};
 use bytes::Bytes;
@@ -107,6 +109,7 @@ enum Phase {
 #[derive(Debug)]
 struct Arrival {
     endpoint: Arc<Endpoint>,
+    identity: Arc<Identity>,
     headers: Headers,
     intake: Intake,
 }
@@ -115,6 +118,7 @@ struct Arrival {
 #[derive(Debug)]
 struct Request {
     endpoint: Arc<Endpoint>,
+    identity: Arc<Identity>,
     headers: Headers,
     accepts: Accepts,
     sender: Sender,

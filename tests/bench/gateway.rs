@@ -133,6 +133,7 @@ impl Gateway {
             end: false,
             source: Some("127.0.0.1:40312".into()),
             route: None,
+            ..RequestHead::default()
         };
         let chunk = Bytes::from(story.body().as_bytes().to_vec());
         let mut events = vec![

@@ -20,19 +20,22 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("config", &["mcp"]),
     ("catalog", &["jsonrpc", "mcp", "config"]),
     ("session", &["mcp"]),
+    ("policy", &["jsonrpc", "mcp", "config", "catalog", "route"]),
     ("route", &["mcp", "config", "catalog"]),
     ("status", &["mcp", "config"]),
     ("assignment", &["config", "status"]),
     ("era", &["jsonrpc", "sse", "mcp", "call", "catalog"]),
     (
         "snapshot",
-        &["jsonrpc", "mcp", "config", "catalog", "session", "route", "status"],
+        &[
+            "jsonrpc", "mcp", "config", "catalog", "session", "policy", "route", "status",
+        ],
     ),
     (
         "exchange",
         &[
-            "jsonrpc", "sse", "mcp", "call", "stream", "config", "catalog", "session", "route", "status", "era",
-            "snapshot",
+            "jsonrpc", "sse", "mcp", "call", "stream", "config", "catalog", "session", "policy", "route", "status",
+            "era", "snapshot",
         ],
     ),
 ];

@@ -3,6 +3,8 @@
 //! The YAML stands in `template/`, one fragment for each concern, and says there why each line is as it is; here is
 //! only what differs between configurations.
 
+mod filters;
+
 use super::Address;
 use super::clusters::{self, Shared, seconds};
 use super::template::{Fill, quoted};
@@ -140,6 +142,7 @@ fn listener(config: &Config, options: &RenderOptions) -> String {
         .block("access_log", access_log(config))
         .block("local_replies", include_str!("template/local_replies.yaml"))
         .block("routes", routes(config, options))
+        .block("filters", filters::before_processor(config))
         .block("ext_proc", ext_proc(config, options.body))
         .block(
             "transport_socket",

@@ -95,6 +95,7 @@ fn request_head(bytes: &Bytes, range: Range<usize>, attributes: Attributes) -> R
         end,
         source: attributes.source,
         route: attributes.route,
+        claims: None,
     })
 }
 

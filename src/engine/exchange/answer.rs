@@ -1,5 +1,6 @@
 //! Answers out of memory: prepared bytes with the caller's id spliced in.
 
+use super::Request;
 use super::step::{Answer, Metadata, Reply, SessionRef};
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::{Era, Version};
@@ -19,19 +20,20 @@ const AFTER_RESULT: Bytes = Bytes::from_static(b"}");
 
 /// A new session and its signed id.
 pub(super) fn new_session(
-    endpoint: &Endpoint,
+    request: &Request,
     version: Version,
     flags: ClientFlags,
     entropy: u128,
     now: Timestamp,
 ) -> (SessionRef, String) {
+    let endpoint = &request.endpoint;
     let claims = Claims {
         flags,
         version,
         endpoint: endpoint.hash,
         key: SessionKey(entropy),
         expires: now.after(endpoint.lifetime),
-        principal: 0,
+        principal: request.identity.hash(),
     };
     let session = SessionRef {
         key: claims.key,

@@ -8,8 +8,9 @@ use super::plan::{self, Plan, Sender};
 use super::reject::Reject;
 use super::step::{Addressee, Command, HeaderWork, Question, Reply, SessionRef, Step};
 use super::tell::Errand;
-use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller, listen};
+use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller, guard, listen};
 use crate::engine::mcp::Era;
+use crate::engine::policy::Identity;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::Endpoint;
 use bytes::Bytes;
@@ -25,20 +26,32 @@ impl Exchange {
             Ok(entered) => entered,
             Err(reject) => return self.reject(&reject, None),
         };
+        let identity = match guard::identify(&endpoint, &head) {
+            Ok(identity) => identity,
+            Err(reject) => return self.reject(&reject, None),
+        };
+        self.record.principal.clone_from(&identity.principal);
         match verb {
-            Verb::Post => self.post(endpoint, head, now),
+            Verb::Post => self.post(endpoint, identity, head, now),
             Verb::Get if !listen::is_offered(self.modes, &head) => self.reject(&Reject::MethodNotAllowed, None),
-            Verb::Get | Verb::Delete => self.session_only(endpoint, head.headers, verb, now),
+            Verb::Get | Verb::Delete => self.session_only(endpoint, identity, head.headers, verb, now),
         }
     }
 
-    pub(super) fn post(&mut self, endpoint: Arc<Endpoint>, head: RequestHead, now: Timestamp) -> Step {
+    pub(super) fn post(
+        &mut self,
+        endpoint: Arc<Endpoint>,
+        identity: Arc<Identity>,
+        head: RequestHead,
+        now: Timestamp,
+    ) -> Step {
         if let Err(reject) = door::body_is_welcome(&endpoint, &head.headers) {
             return self.reject(&reject, None);
         }
         let receive = endpoint.limits.receive;
         let arrival = Arrival {
             endpoint,
+            identity,
             headers: head.headers,
             intake: Intake::default(),
         };
@@ -76,11 +89,16 @@ impl Exchange {
         let body = arrival.intake.into_bytes();
         self.record.bytes_in = body.len();
         let mut sender = Sender::default();
-        let plan = plan::plan(&arrival.endpoint, &arrival.headers, &body, &mut sender, now);
+        let from = plan::From {
+            identity: &arrival.identity,
+            headers: &arrival.headers,
+        };
+        let plan = plan::plan(&arrival.endpoint, &from, &body, &mut sender, now);
         let accepts = door::accepts(&arrival.headers);
         self.note_sender(&sender, &arrival.headers);
         let request = Request {
             endpoint: arrival.endpoint,
+            identity: arrival.identity,
             headers: arrival.headers,
             accepts,
             sender,
@@ -98,6 +116,7 @@ impl Exchange {
     pub(super) fn session_only(
         &mut self,
         endpoint: Arc<Endpoint>,
+        identity: Arc<Identity>,
         headers: Headers,
         verb: Verb,
         now: Timestamp,
@@ -105,7 +124,7 @@ impl Exchange {
         if caller::header_is_modern(&headers) {
             return self.reject(&Reject::MethodNotAllowed, None);
         }
-        let session = match caller::session(&endpoint, &headers, now) {
+        let session = match caller::session(&endpoint, &identity, &headers, now) {
             Ok(session) => session,
             Err(reject) => return self.reject(&reject, None),
         };
@@ -123,6 +142,7 @@ impl Exchange {
         self.note_sender(&sender, &headers);
         let request = Request {
             endpoint,
+            identity,
             headers,
             accepts: Accepts::Both,
             sender,
@@ -137,7 +157,7 @@ impl Exchange {
         match (plan, session) {
             (Plan::Call(routed), _) => self.begin_call(request, routed),
             (Plan::Initialize { version, flags, client }, _) => {
-                let (session, id) = answer::new_session(&request.endpoint, version, flags, self.entropy, now);
+                let (session, id) = answer::new_session(&request, version, flags, self.entropy, now);
                 self.ask(
                     request,
                     Question::Start { session, client },

@@ -11,6 +11,7 @@ use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::headers::{self, decode_value};
 use crate::engine::mcp::params::ParamHeader;
 use crate::engine::mcp::{Era, Method, Version};
+use crate::engine::policy::Identity;
 use crate::engine::session::{IdError, Timestamp};
 use crate::engine::snapshot::Endpoint;
 
@@ -49,11 +50,17 @@ fn is_day(text: &str) -> bool {
 }
 
 /// The session a client presents: `None` if it presents none.
-pub(super) fn session(endpoint: &Endpoint, headers: &Headers, now: Timestamp) -> Result<Option<SessionRef>, Reject> {
+pub(super) fn session(
+    endpoint: &Endpoint,
+    identity: &Identity,
+    headers: &Headers,
+    now: Timestamp,
+) -> Result<Option<SessionRef>, Reject> {
     let Some(id) = headers.get(headers::SESSION_ID) else {
         return Ok(None);
     };
     match endpoint.keys.verify(id, endpoint.hash, now) {
+        Ok(claims) if claims.principal != identity.hash() => Err(Reject::SessionNotFound("session_of_other_principal")),
         Ok(claims) => Ok(Some(SessionRef {
             key: claims.key,
             endpoint: claims.endpoint,

@@ -94,6 +94,8 @@ pub struct RequestHead {
     pub source: Option<Box<str>>,
     /// Attribute `xds.route_name`.
     pub route: Option<Box<str>>,
+    /// The payload of the JWT that Envoy verified (dynamic metadata `envoy.filters.http.jwt_authn`).
+    pub claims: Option<Box<crate::engine::policy::Claims>>,
 }
 
 /// Response headers with what Envoy tells about where they come from.

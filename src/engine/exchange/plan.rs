@@ -11,6 +11,7 @@ use crate::engine::catalog::Kind;
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::{Era, Method, Version};
+use crate::engine::policy::Identity;
 use crate::engine::session::{Client, Level, Timestamp};
 use crate::engine::snapshot::Endpoint;
 use crate::engine::stream::Filter;
@@ -35,6 +36,13 @@ pub(super) struct Sender {
     pub(super) version: Option<Version>,
     /// Upstreams may send this client requests (modern: ask it for input).
     pub(super) takes_requests: bool,
+}
+
+/// Where a message comes from, besides its body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct From<'a> {
+    pub(super) identity: &'a Identity,
+    pub(super) headers: &'a Headers,
 }
 
 /// A body of so many bytes may stay in memory for the sake of its id.
@@ -76,7 +84,7 @@ pub(super) enum Plan {
 /// Reads `body`; facts about the sender go to `sender` even if the message is refused.
 pub(super) fn plan(
     endpoint: &Endpoint,
-    headers: &Headers,
+    from: &From<'_>,
     body: &Bytes,
     sender: &mut Sender,
     now: Timestamp,
@@ -108,19 +116,19 @@ pub(super) fn plan(
         Some(known) => known.as_str().into(),
         None => method.to_owned().into(),
     });
-    let era = caller::era(headers, method, envelope.meta.as_ref());
+    let era = caller::era(from.headers, method, envelope.meta.as_ref());
     sender.era = Some(era);
     match (era, &envelope.shape) {
-        (Era::Legacy, Shape::Request { .. }) => legacy(endpoint, headers, &envelope, body, sender, now),
+        (Era::Legacy, Shape::Request { .. }) => legacy(endpoint, from, &envelope, body, sender, now),
         (Era::Modern, Shape::Request { method, .. }) => {
-            let plan = modern(endpoint, headers, &envelope, body, method, sender.known)?;
+            let plan = modern(endpoint, from.headers, &envelope, body, method, sender.known)?;
             if matches!(plan, Plan::List(..)) {
                 sender.takes_requests = caller::modern_capabilities(&envelope).any();
             }
             Ok(plan)
         }
         (Era::Legacy, Shape::Notification { .. } | Shape::Response { .. }) => {
-            admit_legacy(endpoint, headers, sender, now)?;
+            admit_legacy(endpoint, from, sender, now)?;
             match sender.session {
                 Some(_) => Ok(tell::plan(endpoint, &envelope, body)),
                 // Its upstream session, if it has one, is for one call only.
@@ -140,16 +148,16 @@ fn kept(body: &Bytes, id: &str) -> Bytes {
     }
 }
 
-fn admit_legacy(endpoint: &Endpoint, headers: &Headers, sender: &mut Sender, now: Timestamp) -> Result<(), Reject> {
-    sender.session = caller::session(endpoint, headers, now)?;
+fn admit_legacy(endpoint: &Endpoint, from: &From<'_>, sender: &mut Sender, now: Timestamp) -> Result<(), Reject> {
+    sender.session = caller::session(endpoint, from.identity, from.headers, now)?;
     sender.takes_requests = sender.session.is_some_and(|session| session.flags.any());
-    sender.version = caller::legacy_version(headers)?;
+    sender.version = caller::legacy_version(from.headers)?;
     Ok(())
 }
 
 fn legacy(
     endpoint: &Endpoint,
-    headers: &Headers,
+    from: &From<'_>,
     envelope: &Envelope<'_>,
     body: &Bytes,
     sender: &mut Sender,
@@ -158,7 +166,7 @@ fn legacy(
     if sender.known == Some(Method::Initialize) {
         return initialize(envelope);
     }
-    admit_legacy(endpoint, headers, sender, now)?;
+    admit_legacy(endpoint, from, sender, now)?;
     let Some(method) = sender.known else {
         return Err(Reject::UnknownMethod(Era::Legacy));
     };
@@ -184,7 +192,7 @@ fn legacy(
         | Method::TasksGet
         | Method::TasksResult
         | Method::TasksCancel
-        | Method::TasksList => call::route(endpoint, Era::Legacy, method, envelope, headers, body).map(Plan::Call),
+        | Method::TasksList => call::route(endpoint, Era::Legacy, method, envelope, from.headers, body).map(Plan::Call),
         Method::Initialize | Method::Discover | Method::Listen | Method::TasksUpdate => {
             Err(Reject::UnknownMethod(Era::Legacy))
         }

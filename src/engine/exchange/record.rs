@@ -34,6 +34,10 @@ pub struct Record {
     pub replayed: bool,
     /// The session whose upstream sessions it used, and how often it asked for one.
     pub tied: Option<(crate::engine::session::SessionKey, u32)>,
+    /// Who calls; `None`: anonymous.
+    pub principal: Option<Arc<str>>,
+    /// The rule that decided, of `policies` or `rateLimits`.
+    pub rule: Option<Arc<str>>,
     /// Client address, without port.
     pub client: Option<Box<str>>,
 }
