@@ -42,6 +42,8 @@ pub struct Endpoint {
     pub routes: Vec<Arc<str>>,
     /// How calls get to their upstreams.
     pub routing: Routing,
+    /// Forwarded calls carry dynamic metadata: somebody reads it.
+    pub metadata: bool,
     /// The MCP path.
     pub path: Arc<str>,
     /// Host values accepted besides loopback, lower case, without port; `*.` in front stands for all names below. Empty

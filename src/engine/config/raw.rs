@@ -72,6 +72,7 @@ pub(super) struct Envoy {
     pub(super) admin: Option<String>,
     pub(super) response_phase: Option<bool>,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) metadata: Option<bool>,
     pub(super) routes: Vec<String>,
 }
 

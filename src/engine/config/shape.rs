@@ -67,6 +67,7 @@ pub(super) const FILE: Shape = Keys(&[
             ("admin", Leaf),
             ("responsePhase", Leaf),
             ("accessLog", Leaf),
+            ("metadata", Leaf),
             ("routes", Leaf),
         ]),
     ),

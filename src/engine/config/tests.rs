@@ -49,6 +49,23 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
+fn forwards_carry_metadata_where_it_is_read() {
+    let carries = |envoy: &str| {
+        let text = format!("envoy: {{ {envoy} }}\nupstreams: [ {{ name: a, url: 'http://a.test/mcp' }} ]");
+        mk_config(&text).envoy.metadata
+    };
+    assert!(!carries(""), "nobody reads it");
+    assert!(carries("accessLog: true"));
+    assert!(
+        carries("responsePhase: false"),
+        "Envoy's own errors take the id from it"
+    );
+    assert!(carries("routes: [a/b]"), "the access log is somebody else's");
+    assert!(carries("metadata: true"));
+    assert!(!carries("metadata: false, accessLog: true"));
+}
+
+#[test]
 fn every_key_reaches_the_truth() {
     let config = mk_config(FULL);
     assert_eq!(config.public_url, "https://mcp.example.com/gateway/mcp");

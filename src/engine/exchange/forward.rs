@@ -188,7 +188,9 @@ impl Exchange {
 
     fn forward(&mut self, request: Box<Request>, call: Outgoing, binding: Binding) -> Step {
         let mut headers = heading::request_headers(&request.endpoint, &call, request.era(), &binding, &request.headers);
-        headers.metadata = Some(Box::new(self.metadata(request.id(), false)));
+        if request.endpoint.metadata {
+            headers.metadata = Some(Box::new(self.metadata(request.id(), false)));
+        }
         let body = call.body.clone();
         let replies = match self.modes.request {
             BodyMode::Buffered => {

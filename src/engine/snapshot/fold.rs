@@ -144,6 +144,7 @@ impl Folder {
             hash: EndpointHash::of(&settings.id),
             routes: settings.routes.clone(),
             routing: settings.routing,
+            metadata: config.envoy.metadata || settings.routing == Routing::Route,
             path: config.path.as_str().into(),
             hosts: config.hosts.iter().cloned().chain(public_host).collect(),
             any_host: settings.routing == Routing::Route && config.hosts.is_empty(),

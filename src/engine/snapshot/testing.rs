@@ -100,6 +100,7 @@ pub(crate) fn mk_config() -> Config {
             concurrency: 2,
             admin: crate::engine::config::truth::EnvoyAdmin::Socket(None),
             response_phase: true,
+            metadata: true,
             access_log: crate::engine::config::truth::AccessLog::Off,
             routes: vec![],
         },
