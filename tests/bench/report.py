@@ -9,8 +9,13 @@ FORMATS = ["{:,.0f}", "{:.3f}", "{:.2f}", "{:.1f}", "{:.1f}"]
 
 
 def medians(runs: list) -> dict:
-    """Of each measured quantity over all rounds."""
-    return {key: median(run[key] for run in runs) for key in KEYS if key in runs[0]}
+    """Of each measured quantity over all rounds; `runs` themselves beside them, for ratios."""
+    return {key: median(run[key] for run in runs) for key in KEYS if key in runs[0]} | {"runs": runs}
+
+
+def ratio(row: dict, base: dict, key: str) -> float:
+    """The median of the rounds' ratios: what slows the machine down for a while falls on both of a round."""
+    return median(run[key] / other[key] for run, other in zip(row["runs"], base["runs"]))
 
 
 def table(title: str, rows: dict, base: str) -> str:
@@ -22,7 +27,7 @@ def table(title: str, rows: dict, base: str) -> str:
     for name, row in rows.items():
         if name == base or base not in rows:
             continue
-        ratios = [f"{row[key] / rows[base][key]:.2f}" if key in row and rows[base].get(key) else "-" for key in KEYS]
+        ratios = [f"{ratio(row, rows[base], key):.2f}" if key in row and rows[base].get(key) else "-" for key in KEYS]
         lines.append(f"| {name} : {base} | " + " | ".join(ratios) + " |")
     return "\n".join(lines) + "\n"
 
