@@ -124,7 +124,7 @@ impl Pump {
             Way::Get | Way::Resume(_) => self.line.listen(self.last.as_deref(), OPENING).await,
             Way::Listen(members) => self.line.open("subscriptions/listen", members, OPENING).await,
         };
-        let response = match opened {
+        let mut response = match opened {
             Ok(response) => response,
             Err(failure) => {
                 tracing::debug!(upstream = %self.line.target().name(), %failure, "Stream was not opened.");
@@ -132,7 +132,11 @@ impl Pump {
             }
         };
         match response.status() {
-            200..=299 if response.media() == Media::EventStream => Opened::Stream(Box::new(response)),
+            200..=299 if response.media() == Media::EventStream => {
+                // They hold on to the 8 KiB that they were read into, for as long as the stream lives.
+                response.forget_headers();
+                Opened::Stream(Box::new(response))
+            }
             400 | 404 if self.line.has_session() => Opened::Never(Ended::SessionLost),
             401 | 403 | 409 | 429 | 500.. => self.refused(),
             _ => Opened::Never(Ended::NoStream),
@@ -158,8 +162,9 @@ impl Pump {
                 match take(&frame) {
                     Flow::On => {}
                     Flow::Stop => return Flow::Stop,
+                    // Boxed: the room for a request is needed while one is made, not while nothing is said.
                     Flow::Say(message) => {
-                        self.line.say(message, ANSWERING).await;
+                        Box::pin(self.line.say(message, ANSWERING)).await;
                     }
                 }
             }
