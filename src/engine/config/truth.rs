@@ -145,7 +145,7 @@ pub struct EnvoySettings {
     pub response_phase: bool,
     /// Envoy's access log.
     pub access_log: AccessLog,
-    /// Forwarded calls carry the dynamic metadata `mcp.manifold`; what is answered always does. Envoy pays for it with a
+    /// Forwarded calls and answers carry the dynamic metadata `mcp.manifold` (errors always do). Envoy pays for it with a
     /// twentieth of what a call costs it.
     pub metadata: bool,
     /// On Envoy Gateway: the HTTPRoutes, `namespace/name`, on which clients come in. Empty in plain Envoy.

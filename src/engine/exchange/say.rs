@@ -65,7 +65,7 @@ impl Exchange {
     }
 
     pub(super) fn answer(&mut self, request: &Request, mut answer: Answer) -> Step {
-        answer.metadata = Some(Box::new(self.metadata(request.id(), true)));
+        answer.metadata = Some(Box::new(self.answered(request)));
         self.record.way = Way::Answer;
         self.record.status = answer.status;
         self.record.bytes_out = answer.body.iter().map(Bytes::len).sum();
@@ -79,7 +79,7 @@ impl Exchange {
 
     /// A list too large for one message, in pieces.
     pub(super) fn stream_list(&mut self, request: &Request, list: &Prepared) -> Step {
-        let metadata = Some(Box::new(self.metadata(request.id(), true)));
+        let metadata = Some(Box::new(self.answered(request)));
         let (head, chunks) = answer::stream(request.id(), list, metadata);
         self.record.way = Way::Answer;
         self.record.status = 200;
@@ -116,6 +116,17 @@ impl Exchange {
         if sender.session.is_some() {
             let id = all.get(headers::SESSION_ID).unwrap_or(b"");
             self.record.session = Some(fingerprint(id));
+        }
+    }
+
+    /// Of an answer: where nobody reads the rest, the one mark that keeps Envoy's mappers off it.
+    fn answered(&self, request: &Request) -> Metadata {
+        if request.endpoint.metadata {
+            return self.metadata(request.id(), true);
+        }
+        Metadata {
+            answered: true,
+            ..Metadata::default()
         }
     }
 
