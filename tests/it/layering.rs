@@ -21,7 +21,7 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("catalog", &["jsonrpc", "mcp", "config"]),
     ("session", &["mcp"]),
     ("policy", &["jsonrpc", "mcp", "config", "catalog", "route"]),
-    ("route", &["mcp", "config", "catalog"]),
+    ("route", &["jsonrpc", "mcp", "config", "catalog"]),
     ("status", &["mcp", "config"]),
     ("assignment", &["config", "status"]),
     ("era", &["jsonrpc", "sse", "mcp", "call", "catalog"]),
