@@ -1,4 +1,4 @@
-//! The words of the Model Context Protocol: versions, methods, headers, mirrored parameters, names, capabilities.
+//! The words of the Model Context Protocol: versions, methods, headers, mirrored parameters, names, URIs, capabilities.
 
 pub mod capabilities;
 pub mod headers;
@@ -6,6 +6,7 @@ pub mod meta;
 pub mod method;
 pub mod names;
 pub mod params;
+pub mod uris;
 pub mod version;
 
 pub use method::Method;

@@ -6,6 +6,7 @@
 //! `Upstream::enabled` and `Upstream::spoken_to`.
 
 pub(crate) mod index;
+mod owner;
 pub(crate) mod template;
 
 use crate::engine::mcp::params::ParamHeaders;
@@ -42,6 +43,16 @@ pub enum Owner {
     None,
 }
 
+/// A resource template that owns itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pattern {
+    /// As clients know it.
+    pub(crate) exposed: Template,
+    /// As its upstream does, where that is something else.
+    pub(crate) own: Option<Template>,
+    pub(crate) target: Target,
+}
+
 /// All routes of one era.
 #[derive(Debug, Default)]
 pub struct Routes {
@@ -50,10 +61,12 @@ pub struct Routes {
     pub(crate) resources: Arc<Index>,
     pub(crate) templates: Arc<Index>,
     /// The templates that own themselves, in configuration order.
-    pub(crate) patterns: Arc<[(Template, Target)]>,
+    pub(crate) patterns: Arc<[Pattern]>,
     /// Resources that tools name without listing them.
     pub(crate) shown_by_tools: Arc<Index>,
-    /// May be asked for a URI that nobody claims.
+    /// Upstreams whose URIs bear their names (`resources.rewrite`), in configuration order.
+    pub(crate) rewriting: Vec<(Arc<str>, UpstreamIndex)>,
+    /// May be asked for a URI that nobody claims; one that rewrites only if it is alone.
     pub(crate) ask: Vec<UpstreamIndex>,
     /// (prefix, upstream), longest prefix first.
     pub(crate) unlisted: Vec<(Box<str>, UpstreamIndex)>,
@@ -70,39 +83,6 @@ impl Routes {
     #[must_use]
     pub fn prompt(&self, exposed: &str) -> Option<&Target> {
         self.prompts.get(exposed)
-    }
-
-    /// Who answers `resources/read` of this URI: its lister, else the first template that matches, else the upstream
-    /// whose tool names it.
-    #[must_use]
-    pub fn resource(&self, uri: &str) -> Owner {
-        if let Some(target) = self.resources.get(uri) {
-            return Owner::One(target.clone());
-        }
-        if let Some((_, target)) = self.patterns.iter().find(|(template, _)| template.matches(uri)) {
-            return Owner::One(Target {
-                upstream: target.upstream,
-                name: uri.into(),
-                token: None,
-                params: None,
-            });
-        }
-        if let Some(target) = self.shown_by_tools.get(uri) {
-            return Owner::One(target.clone());
-        }
-        if self.ask.is_empty() {
-            return Owner::None;
-        }
-        Owner::Ask(self.ask.clone())
-    }
-
-    /// Who answers `completion/complete` for this template (`ref/resource`): exact template, else as a URI.
-    #[must_use]
-    pub fn template(&self, uri_template: &str) -> Owner {
-        match self.templates.get(uri_template) {
-            Some(target) => Owner::One(target.clone()),
-            None => self.resource(uri_template),
-        }
     }
 
     /// An enabled upstream that was listed in no era so far, whose prefix `exposed` starts with (the longest one): a

@@ -102,6 +102,8 @@ pub struct Upstream {
     pub secret_missing: bool,
     /// Unknown resource URIs may be asked of it.
     pub probe: bool,
+    /// Clients know its resources by URIs that bear its name.
+    pub rewrites: bool,
     /// Who makes the calls.
     pub via: Via,
     /// Legacy era: known once it was listed.

@@ -12,6 +12,7 @@ mod leniency;
 mod merging;
 pub(crate) mod process;
 mod relays;
+mod rewriting;
 mod served;
 mod sessions;
 mod streams;

@@ -374,6 +374,7 @@ impl Inner {
                 upstream: Arc::clone(&upstream.name),
                 era,
                 version: speech.version,
+                rewrites: upstream.rewrites,
                 uris,
                 tasks: Vec::new(),
                 more: Box::default(),
@@ -410,7 +411,16 @@ impl Inner {
             key: seat.session?.key,
             upstream: Arc::clone(upstream),
             alone: seat.alone,
+            rewrites: self.rewrites(seat.endpoint, upstream),
         })
+    }
+
+    /// Clients of this endpoint know the upstream's resources by URIs that bear its name.
+    fn rewrites(&self, endpoint: EndpointHash, upstream: &Arc<str>) -> bool {
+        let snapshot = self.cell.load();
+        let endpoint = snapshot.endpoints.iter().find(|one| one.hash == endpoint);
+        let mut upstreams = endpoint.into_iter().flat_map(|endpoint| &endpoint.upstreams);
+        upstreams.any(|one| one.name == *upstream && one.rewrites)
     }
 
     /// The client has left.

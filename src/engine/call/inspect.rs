@@ -7,6 +7,8 @@ use super::id::expose;
 use super::message::{Kind, Message};
 use super::task;
 use crate::engine::jsonrpc::Splice;
+use crate::engine::jsonrpc::splice::quote;
+use crate::engine::mcp::uris;
 use bytes::Bytes;
 use memchr::memchr2;
 use memchr::memmem::Finder;
@@ -35,11 +37,21 @@ pub(super) fn may_ask(bytes: &[u8]) -> bool {
     has(&METHOD) && (has(&ID) || has(&CANCELLED)) || has(&ESCAPE)
 }
 
+/// The method of a notification about a resource.
+pub const UPDATED: &str = "notifications/resources/updated";
+
 static METHOD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"method\""));
 static ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"id\""));
 /// The end of the method: some spell its slash with an escape.
 static CANCELLED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("cancelled\""));
+/// The end of [`UPDATED`].
+static UPDATES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("updated\""));
 static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
+
+/// True if there may be a message in these bytes that [`updated`] changes.
+pub(super) fn may_update(bytes: &[u8]) -> bool {
+    UPDATES.find(bytes).is_some() || ESCAPE.find(bytes).is_some()
+}
 
 /// True if the beginning of a message tells that it is a response: its result or error begins, and before that stand
 /// only plain strings and numbers. False is no statement.
@@ -128,6 +140,19 @@ pub fn to_client_with_tasks(upstream: &str, message: &Message<'_>) -> Outcome {
     }
 }
 
+/// A resource of `upstream` was updated: the notification with the URI by which clients know it, where URIs are rewritten
+/// (`resources.rewrite`). `None`: it is about something else.
+#[must_use]
+pub fn updated(upstream: &str, message: &Message<'_>) -> Option<Bytes> {
+    match &message.kind {
+        Kind::Notification { method } if method == UPDATED => {}
+        Kind::Notification { .. } | Kind::Request { .. } | Kind::Response { .. } => return None,
+    }
+    let (raw, uri) = (message.params.raw("uri")?, message.params.string("uri")?);
+    let edits = vec![(message.span(raw), quote(&uris::expose(upstream, &uri)))];
+    Some(Splice { edits }.copied(message.text.as_bytes()))
+}
+
 /// A string or a number: anything else is no id, and nobody can answer it.
 fn is_token(raw: &str) -> bool {
     let begins = |byte: &u8| *byte == b'"' || *byte == b'-' || byte.is_ascii_digit();
@@ -175,6 +200,19 @@ mod tests {
             let message = Message::read(text.as_bytes()).expect("a message");
             assert_eq!(to_client("up", &message), Outcome::Pass, "{text}");
         }
+    }
+
+    #[test]
+    fn an_update_names_the_resource_as_clients_know_it() {
+        let text = r#"{"method":"notifications/resources/updated", "params":{ "uri":"ui:\/\/a","title":"t" }}"#;
+        let message = Message::read(text.as_bytes()).expect("a message");
+        let expected = text.replace(r#"ui:\/\/a"#, "ui://up/a");
+        assert_eq!(updated("up", &message).expect("it is one"), expected);
+        let other = r#"{"method":"notifications/message","params":{"uri":"ui://a"}}"#;
+        assert_eq!(
+            updated("up", &Message::read(other.as_bytes()).expect("a message")),
+            None
+        );
     }
 
     #[test]

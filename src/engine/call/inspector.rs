@@ -29,13 +29,13 @@ pub struct Inspector {
     framer: Framer,
 }
 
-/// What is rewritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rewrites {
-    /// The ids of requests.
-    Requests,
-    /// These, and the ids of tasks.
-    RequestsAndTasks,
+/// What is rewritten besides the ids of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Rewrites {
+    /// The ids of tasks.
+    tasks: bool,
+    /// The URIs of updated resources.
+    uris: bool,
 }
 
 impl Inspector {
@@ -44,7 +44,7 @@ impl Inspector {
     pub fn new(upstream: Arc<str>) -> Self {
         Self {
             upstream,
-            rewrites: Rewrites::Requests,
+            rewrites: Rewrites::default(),
             event_ids: None,
             framer: Framer::default(),
         }
@@ -53,10 +53,16 @@ impl Inspector {
     /// For a stream of this upstream, one of several, that may speak of tasks.
     #[must_use]
     pub fn with_tasks(upstream: Arc<str>) -> Self {
-        Self {
-            rewrites: Rewrites::RequestsAndTasks,
-            ..Self::new(upstream)
-        }
+        let mut inspector = Self::new(upstream);
+        inspector.rewrites.tasks = true;
+        inspector
+    }
+
+    /// The same for an upstream whose resources clients know by URIs that bear its name.
+    #[must_use]
+    pub const fn naming_resources(mut self) -> Self {
+        self.rewrites.uris = true;
+        self
     }
 
     /// The same, with `prefix` before the ids of its events, so that they say which upstream can resume the stream.
@@ -99,7 +105,7 @@ impl Inspector {
             }
         });
         debug_assert!(cut.is_ok(), "what is overlong passes");
-        if framer.kept().len() > LONG && *rewrites == Rewrites::Requests && is_result(framer.kept()) {
+        if framer.kept().len() > LONG && !rewrites.tasks && is_result(framer.kept()) {
             let beginning = framer.let_pass();
             match named(&beginning) {
                 Some(new) => out.replace(&new),
@@ -132,16 +138,21 @@ impl Rewrites {
         Some(frame.with_data(&self.apply(upstream, &event.data)?))
     }
 
-    /// True if a response in these bytes may have to be rewritten.
+    /// True if something besides a request in these bytes may have to be rewritten.
     fn concern(self, bytes: &[u8]) -> bool {
-        self == Self::RequestsAndTasks && task::concerns(bytes)
+        self.tasks && task::concerns(bytes) || self.uris && inspect::may_update(bytes)
     }
 
     fn apply(self, upstream: &str, data: &[u8]) -> Option<Bytes> {
         let message = Message::read(data)?;
-        let outcome = match self {
-            Self::Requests => inspect::to_client(upstream, &message),
-            Self::RequestsAndTasks => inspect::to_client_with_tasks(upstream, &message),
+        let updated = self.uris.then(|| inspect::updated(upstream, &message));
+        if let Some(data) = updated.flatten() {
+            return Some(data);
+        }
+        let outcome = if self.tasks {
+            inspect::to_client_with_tasks(upstream, &message)
+        } else {
+            inspect::to_client(upstream, &message)
         };
         match outcome {
             Outcome::Pass => None,
@@ -279,6 +290,17 @@ mod tests {
             r#"{"id":1,"result":{"taskId":"mt:up:t","status":"working"}}"#
         );
         assert_eq!(mk_inspector().whole(whole.clone()).as_ptr(), whole.as_ptr());
+    }
+
+    #[test]
+    fn an_updated_resource_is_named_as_clients_know_it() {
+        let mut inspector = mk_inspector().naming_resources();
+        let wire = |uri: &str| {
+            let updated = format!(r#"{{"method":"notifications/resources/updated","params":{{"uri":"{uri}"}}}}"#);
+            format!("id: 1\ndata: {updated}\n\ndata: {{\"id\":1,\"result\":{{\"uri\":\"ui://a\"}}}}\n\n")
+        };
+        assert_eq!(inspector.pass(&wire("ui://a").into()), wire("ui://up/a"));
+        assert_eq!(mk_inspector().pass(&wire("ui://a").into()), wire("ui://a"));
     }
 
     #[test]

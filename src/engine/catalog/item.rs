@@ -2,6 +2,7 @@
 
 use super::{Item, Kind, Members};
 use crate::engine::mcp::params;
+use std::ops::Range;
 
 /// Deeper items are skipped: within a list they would exceed the 128 levels at which clients give up on the whole list.
 const MAX_DEPTH: usize = 120;
@@ -43,9 +44,8 @@ impl Item {
         if key.is_empty() {
             return Err(ItemError::NotText(word));
         }
-        // The token is a slice of `raw`, so the difference of the addresses is its offset.
-        let start = token.as_ptr().addr().wrapping_sub(raw.as_ptr().addr());
-        let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(start + token.len())) else {
+        let span = span(raw, token);
+        let (Ok(start), Ok(end)) = (u32::try_from(span.start), u32::try_from(span.end)) else {
             return Err(ItemError::NotAnObject);
         };
         Ok(Self {
@@ -73,10 +73,29 @@ impl Item {
         )
     }
 
+    /// Where a tool names the resource that shows it, and the decoded URI there: both forms, for clients read either.
+    pub(crate) fn ui_resource_spans(&self) -> Vec<(Range<usize>, String)> {
+        let Some(meta) = Members::read(&self.raw).and_then(|tool| Members::read(tool.last("_meta")?)) else {
+            return Vec::new();
+        };
+        let nested = meta.last("ui").and_then(Members::read);
+        let nested = nested.and_then(|ui| ui.last("resourceUri"));
+        let tokens = [nested, meta.last("ui/resourceUri")].into_iter().flatten();
+        tokens
+            .filter_map(|token| Some((span(&self.raw, token), serde_json::from_str(token).ok()?)))
+            .collect()
+    }
+
     /// The decoded string member `key`, for display.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         Members::read(&self.raw)?.string(key)
     }
+}
+
+/// Where `token`, a slice of `raw`, stands in it.
+fn span(raw: &str, token: &str) -> Range<usize> {
+    let start = token.as_ptr().addr().wrapping_sub(raw.as_ptr().addr());
+    start..start.wrapping_add(token.len())
 }
 
 /// Levels of arrays and objects in valid JSON.

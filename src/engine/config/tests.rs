@@ -221,10 +221,6 @@ fn what_is_not_built_yet_is_refused() {
     );
     assert_upstream_problem("listing: perPrincipal", "listing: not supported yet: perPrincipal");
     assert_upstream_problem("merge: false", "merge: not supported yet: false");
-    assert_upstream_problem(
-        "resources: {rewrite: true}",
-        "resources.rewrite: not supported yet: true",
-    );
     assert_upstream_problem("eras: old", "eras: must be both, legacy or modern");
     assert_upstream_problem("protocol: gopher", "protocol: must be streamable or sse");
     assert_upstream_problem(

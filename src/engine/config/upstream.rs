@@ -53,7 +53,7 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
         timeout,
         ca: ca.map(Authority::File),
         enabled: raw.enabled.unwrap_or(true),
-        resources_rewrite: false,
+        resources_rewrite: raw.resources.rewrite.unwrap_or(false),
         resources_probe: raw.resources.probe.unwrap_or(false),
         via,
         protocol,
@@ -74,9 +74,6 @@ fn not_built_yet(at: &str, raw: &raw::Upstream, findings: &mut Findings) {
     );
     if raw.merge == Some(false) {
         findings.add(format!("{at}.merge"), "not supported yet: false");
-    }
-    if raw.resources.rewrite == Some(true) {
-        findings.add(format!("{at}.resources.rewrite"), "not supported yet: true");
     }
 }
 

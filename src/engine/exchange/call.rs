@@ -6,7 +6,7 @@ use super::reject::{Reject, Trouble};
 use super::task;
 use crate::engine::jsonrpc::{Envelope, Splice};
 use crate::engine::mcp::params::ParamHeaders;
-use crate::engine::mcp::{Era, Method};
+use crate::engine::mcp::{Era, Method, uris};
 use crate::engine::route::{Owner, Target};
 use crate::engine::session::Wanted;
 use crate::engine::snapshot::{Endpoint, Upstream, UpstreamIndex};
@@ -135,7 +135,7 @@ fn subscribe(
     wanted: Wanted,
 ) -> Result<Routed, Reject> {
     let (raw, uri) = parameter(envelope, "uri", "params.uri must be a string")?;
-    let owner = endpoint.face(era).routes.resource(&uri);
+    let owner = endpoint.face(era).routes.subscribable(&uri);
     let mut routed = owned(endpoint, era, owner, envelope, raw, body, uri)?;
     for call in &mut routed.calls {
         let uri = call.renamed.as_ref().or(routed.name.as_ref());
@@ -242,7 +242,10 @@ fn owned(
     uri: Cow<'_, str>,
 ) -> Result<Routed, Reject> {
     match owner {
-        Owner::One(target) => one(endpoint, &target, envelope, raw, body, uri),
+        Owner::One(target) => {
+            let uri = exposed(endpoint, &target).map_or(uri, Cow::Owned);
+            one(endpoint, &target, envelope, raw, body, uri)
+        }
         Owner::None => Err(Reject::UnknownResource(era, uri.into())),
         Owner::Ask(candidates) => {
             let calls: Vec<Outgoing> = candidates
@@ -259,6 +262,14 @@ fn owned(
             })
         }
     }
+}
+
+/// The URI that clients see of a resource whose upstream has its URIs rewritten; else they may call it by two names.
+fn exposed(endpoint: &Endpoint, target: &Target) -> Option<String> {
+    let upstream = endpoint
+        .upstream(target.upstream)
+        .filter(|upstream| upstream.rewrites)?;
+    Some(uris::expose(&upstream.name, &target.name))
 }
 
 /// Nobody who may be asked can be: if there is only one, that is what is wrong.

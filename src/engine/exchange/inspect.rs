@@ -39,6 +39,15 @@ impl Request {
 
     /// Looks at what this legacy upstream says. Any stream of it may speak of its tasks (2025-11-25, Task Status).
     pub(super) fn new_inspector(&self, upstream: &Upstream) -> Inspector {
+        let inspector = self.inspector_of_ids(upstream);
+        if upstream.rewrites {
+            inspector.naming_resources()
+        } else {
+            inspector
+        }
+    }
+
+    fn inspector_of_ids(&self, upstream: &Upstream) -> Inspector {
         let name = Arc::clone(&upstream.name);
         if self.endpoint.upstreams.len() < 2 {
             return Inspector::new(name);

@@ -170,7 +170,7 @@ impl Exchange {
 fn parts(endpoint: &Endpoint, filter: Filter) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for uri in filter.uris {
-        if let Some(upstream) = owner(endpoint, Era::Modern, &uri)
+        if let Some((upstream, uri)) = owner(endpoint, Era::Modern, uri)
             && let Some(part) = part_of(&mut parts, upstream)
         {
             part.uris.push(uri);
@@ -207,6 +207,7 @@ fn part_of<'a>(parts: &'a mut Vec<Part>, upstream: &Arc<Upstream>) -> Option<&'a
                 upstream: Arc::clone(&upstream.name),
                 era,
                 version: speech.version,
+                rewrites: upstream.rewrites,
                 uris: Vec::new(),
                 tasks: Vec::new(),
                 more: Box::default(),
@@ -217,14 +218,16 @@ fn part_of<'a>(parts: &'a mut Vec<Part>, upstream: &Arc<Upstream>) -> Option<&'a
     parts.get_mut(at)
 }
 
-/// Who owns a resource, if that can be asked; of several that might be asked in turn, the first.
-fn owner<'a>(endpoint: &'a Endpoint, era: Era, uri: &str) -> Option<&'a Arc<Upstream>> {
-    let index = match endpoint.face(era).routes.resource(uri) {
-        Owner::One(target) => target.upstream,
-        Owner::Ask(asked) => *asked.first()?,
+/// Who owns a resource, if that can be asked, and how it is called there; of several that might be asked in turn, the
+/// first.
+fn owner(endpoint: &Endpoint, era: Era, uri: Box<str>) -> Option<(&Arc<Upstream>, Box<str>)> {
+    let (index, own) = match endpoint.face(era).routes.subscribable(&uri) {
+        Owner::One(target) => (target.upstream, (*target.name).into()),
+        Owner::Ask(asked) => (*asked.first()?, uri),
         Owner::None => return None,
     };
-    endpoint.upstream(index).filter(|upstream| is_usable(upstream))
+    let upstream = endpoint.upstream(index).filter(|upstream| is_usable(upstream))?;
+    Some((upstream, own))
 }
 
 fn is_usable(upstream: &Upstream) -> bool {

@@ -162,8 +162,12 @@ impl Relay {
     /// What rewrites the answer, if somebody has to.
     fn new_inspector(&self) -> Option<Box<Inspector>> {
         if self.call.tasks {
-            let upstream = Arc::clone(&self.call.upstream.name);
-            return Some(Box::new(Inspector::with_tasks(upstream)));
+            let inspector = Inspector::with_tasks(Arc::clone(&self.call.upstream.name));
+            return Some(Box::new(if self.call.upstream.rewrites {
+                inspector.naming_resources()
+            } else {
+                inspector
+            }));
         }
         let looks = self.request.is_inspected();
         looks.then(|| Box::new(self.request.new_inspector(&self.call.upstream)))

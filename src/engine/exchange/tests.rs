@@ -55,6 +55,25 @@ static MODERN: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
             .probe(),
     ])
 });
+/// `app` and `files` rewrite URIs and have one in common.
+static REWRITING: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let shown = r#"{"name":"show","_meta":{"ui":{"resourceUri":"ui://page"},"ui/resourceUri":"ui:\/\/page"}}"#;
+    let app = |listing: testing::ListingBuilder| {
+        let listing = listing.resources(&["file:///a.txt"]).templates(&["note://{id}"]);
+        listing.with(|listing| listing.tools.extend(Item::read(Kind::Tools, shown)))
+    };
+    let files = |listing: testing::ListingBuilder| listing.resources(&["file:///a.txt"]);
+    testing::mk_snapshot(&[
+        testing::mk_upstream("app")
+            .legacy(app(testing::mk_listing(&[])))
+            .modern(app(testing::mk_modern(&[])))
+            .rewrite(),
+        testing::mk_upstream("files")
+            .legacy(files(testing::mk_listing(&[])).stateless())
+            .modern(files(testing::mk_modern(&[])))
+            .rewrite(),
+    ])
+});
 static LEGACY: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
     let listing = testing::mk_listing(&["ask"]).prompts(&["say"]).resources(&["old://a"]);
     testing::mk_snapshot(&[testing::mk_upstream("old").legacy(listing)])
@@ -211,6 +230,7 @@ impl Stage {
             "a legacy upstream" => self.snapshot = Arc::clone(&LEGACY),
             "two endpoints on Envoy Gateway" => self.snapshot = Arc::clone(&ROUTED),
             "probing upstreams" => self.snapshot = Arc::clone(&PROBING),
+            "rewriting upstreams" => self.snapshot = Arc::clone(&REWRITING),
             "modern upstreams" => self.snapshot = Arc::clone(&MODERN),
             "a missing secret" => {
                 let upstream = testing::mk_upstream("github")

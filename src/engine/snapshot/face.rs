@@ -8,7 +8,7 @@ use crate::engine::catalog::Kind;
 use crate::engine::mcp::Era;
 use crate::engine::route::index::{Entries, Entry, Hidden, Index};
 use crate::engine::route::template::Template;
-use crate::engine::route::{Routes, Target};
+use crate::engine::route::{Pattern, Routes};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(super) struct Rendered {
 pub(super) struct Merged {
     kinds: [Names; 4],
     shown_by_tools: Names,
-    patterns: Arc<[(Template, Target)]>,
+    patterns: Arc<[Pattern]>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -97,7 +97,12 @@ impl Merged {
         self.names(kind).hidden.get(place).map_or(&[], |hidden| hidden)
     }
 
-    pub(super) fn routes(&self, ask: Vec<UpstreamIndex>, unlisted: Vec<(Box<str>, UpstreamIndex)>) -> Routes {
+    pub(super) fn routes(
+        &self,
+        rewriting: Vec<(Arc<str>, UpstreamIndex)>,
+        ask: Vec<UpstreamIndex>,
+        unlisted: Vec<(Box<str>, UpstreamIndex)>,
+    ) -> Routes {
         let index = |kind| Arc::clone(&self.names(kind).index);
         Routes {
             tools: index(Kind::Tools),
@@ -106,6 +111,7 @@ impl Merged {
             templates: index(Kind::Templates),
             patterns: Arc::clone(&self.patterns),
             shown_by_tools: Arc::clone(&self.shown_by_tools.index),
+            rewriting,
             ask,
             unlisted,
         }
@@ -228,9 +234,17 @@ fn prepared<'a>(head: String, segments: impl Iterator<Item = &'a Bytes>, tail: S
 }
 
 /// The templates that own themselves, in configuration order.
-fn patterns(templates: &Index, upstreams: usize) -> Arc<[(Template, Target)]> {
+fn patterns(templates: &Index, upstreams: usize) -> Arc<[Pattern]> {
     let owned = (0..upstreams).flat_map(|place| templates.owned(place));
-    let pattern = |(_, entry): (usize, &Entry)| Some((Template::parse(&entry.exposed)?, entry.target.clone()));
+    let pattern = |(_, entry): (usize, &Entry)| {
+        let target = entry.target.clone();
+        let own = target.token.is_some().then(|| Template::parse(&target.name)).flatten();
+        Some(Pattern {
+            exposed: Template::parse(&entry.exposed)?,
+            own,
+            target,
+        })
+    };
     owned.filter_map(pattern).collect()
 }
 

@@ -112,6 +112,7 @@ impl Folder {
                 upstream: input.config.name.as_str().into(),
                 prefix: input.config.prefix.as_str().into(),
                 verbatim: upstreams.len() == 1 && input.config.prefix.is_empty(),
+                rewrites: input.config.resources_rewrite,
             };
             let old = self.upstreams.remove(&naming.upstream);
             let old = old.filter(|old| old.made.is_same_server(input));
@@ -170,7 +171,7 @@ impl Folder {
             era,
             sides,
             freshness,
-            merged.routes(ask(upstreams), unlisted(upstreams)),
+            merged.routes(rewriting(upstreams), ask(upstreams), unlisted(upstreams)),
         )
     }
 
@@ -270,11 +271,21 @@ fn freshness(upstreams: &[UpstreamInput], voices: &[Voice<'_>]) -> Freshness {
 fn ask(upstreams: &[UpstreamInput]) -> Vec<UpstreamIndex> {
     let single = upstreams.iter().filter(|input| input.config.enabled).count() == 1;
     let asked = |(place, input): (u32, &UpstreamInput)| {
-        let allowed = input.config.enabled && (single || input.config.resources_probe);
+        // Clients know what such an upstream has by its name, and that alone leads to it.
+        let probed = input.config.resources_probe && !input.config.resources_rewrite;
+        let allowed = input.config.enabled && (single || probed);
         let able = single || !input.catalog.is_empty();
         (allowed && able).then_some(UpstreamIndex(place))
     };
     (0u32..).zip(upstreams).filter_map(asked).collect()
+}
+
+/// Those whose URIs bear their names.
+fn rewriting(upstreams: &[UpstreamInput]) -> Vec<(Arc<str>, UpstreamIndex)> {
+    let all = (0u32..).zip(upstreams);
+    all.filter(|(_, input)| input.config.resources_rewrite)
+        .map(|(place, input)| (input.config.name.as_str().into(), UpstreamIndex(place)))
+        .collect()
 }
 
 /// Enabled upstreams of which nothing is known, longest prefix first.

@@ -4,9 +4,10 @@
 
 use super::{UpstreamIndex, output};
 use crate::engine::catalog::{Item, Kind, Listing};
+use crate::engine::jsonrpc::Splice;
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::params::ParamHeaders;
-use crate::engine::mcp::{Era, names};
+use crate::engine::mcp::{Era, names, uris};
 use crate::engine::route::Target;
 use crate::engine::route::index::{Entries, Entry};
 use bytes::Bytes;
@@ -22,6 +23,8 @@ pub(super) struct Naming {
     pub(super) prefix: Box<str>,
     /// The only upstream, without a prefix: names stay as they are, whatever they are.
     pub(super) verbatim: bool,
+    /// URIs of resources and templates bear the upstream's name.
+    pub(super) rewrites: bool,
 }
 
 /// One upstream's items out of one listing.
@@ -86,7 +89,7 @@ impl Part {
             naming: naming.clone(),
             upstream,
             entries: Kind::ALL.map(entries),
-            shown_by_tools: shown.map(|uri| plain_entry(uri, upstream, None)).collect(),
+            shown_by_tools: shown.map(|uri| naming.resource(uri, upstream)).collect(),
             listing,
         }
     }
@@ -157,6 +160,10 @@ impl Part {
                 continue;
             }
             bytes.push(b',');
+            if self.naming.rewrites && item.ui_resource.is_some() {
+                bytes.extend_from_slice(&self.naming.tool_with_resource(item, entry));
+                continue;
+            }
             if entry.target.token.is_none() {
                 bytes.extend_from_slice(item.raw.as_bytes());
                 continue;
@@ -173,29 +180,37 @@ impl Part {
 
 impl Naming {
     fn exposed<'a>(&self, kind: Kind, key: &'a str) -> Cow<'a, str> {
-        if self.verbatim {
-            return Cow::Borrowed(key);
-        }
         match kind {
+            Kind::Tools | Kind::Prompts if self.verbatim => Cow::Borrowed(key),
             Kind::Tools => Cow::Owned(names::join_tool(&self.prefix, &self.upstream, key)),
             Kind::Prompts => names::join_prompt(&self.prefix, key),
+            Kind::Resources | Kind::Templates if self.rewrites => Cow::Owned(uris::expose(&self.upstream, key)),
             Kind::Resources | Kind::Templates => Cow::Borrowed(key),
         }
     }
 
     fn entry(&self, kind: Kind, item: &Item, upstream: UpstreamIndex) -> Entry {
-        let exposed = self.exposed(kind, &item.key);
         let params = item.params.clone().unwrap_or_default();
-        if *exposed == *item.key {
-            return plain_entry(&item.key, upstream, params);
+        entry(self.exposed(kind, &item.key), &item.key, upstream, params)
+    }
+
+    /// A resource that a tool names.
+    fn resource(&self, uri: &str, upstream: UpstreamIndex) -> Entry {
+        entry(self.exposed(Kind::Resources, uri), uri, upstream, None)
+    }
+
+    /// A tool that names a resource: both as clients know them.
+    fn tool_with_resource(&self, item: &Item, tool: &Entry) -> Bytes {
+        let mut edits: Vec<_> = item
+            .ui_resource_spans()
+            .into_iter()
+            .map(|(span, uri)| (span, quote(&self.exposed(Kind::Resources, &uri))))
+            .collect();
+        if tool.target.token.is_some() {
+            let key = &item.key_span;
+            edits.push((key.start as usize..key.end as usize, quote(&tool.exposed)));
         }
-        let target = Target {
-            upstream,
-            name: item.key.as_ref().into(),
-            token: Some(quote(&item.key)),
-            params,
-        };
-        Entry::new(exposed.into(), target)
+        Splice { edits }.copied(item.raw.as_bytes())
     }
 
     /// Tools whose exposed name clients would not guess.
@@ -277,14 +292,18 @@ fn screen_params(said: &Arc<Listing>, client: Era) -> Screened {
     screened
 }
 
-/// Exposed under its own name.
-fn plain_entry(key: &str, upstream: UpstreamIndex, params: ParamHeaders) -> Entry {
+fn entry(exposed: Cow<'_, str>, key: &str, upstream: UpstreamIndex, params: ParamHeaders) -> Entry {
     let name: Arc<str> = key.into();
+    let (exposed, token) = if *exposed == *key {
+        (Arc::clone(&name), None)
+    } else {
+        (exposed.into(), Some(quote(key)))
+    };
     let target = Target {
         upstream,
-        name: Arc::clone(&name),
-        token: None,
+        name,
+        token,
         params,
     };
-    Entry::new(name, target)
+    Entry::new(exposed, target)
 }

@@ -184,6 +184,10 @@ impl UpstreamBuilder {
         self.config(|config| config.resources_probe = true)
     }
 
+    pub(crate) fn rewrite(self) -> Self {
+        self.config(|config| config.resources_rewrite = true)
+    }
+
     /// With an `authorization` header; `None`: the secret is missing.
     pub(crate) fn credential(mut self, value: Option<&str>) -> Self {
         self.0.credential = Some(value.map(Arc::from).ok_or(()));

@@ -69,6 +69,7 @@ fn upstream(input: &UpstreamInput) -> Upstream {
         enabled: config.enabled,
         secret_missing,
         probe: config.resources_probe,
+        rewrites: config.resources_rewrite,
         via: config.via,
         legacy: speech(input.catalog.legacy.as_ref()),
         modern: speech(input.catalog.modern.as_ref()),

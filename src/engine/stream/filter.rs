@@ -3,7 +3,8 @@
 use super::Kinds;
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{EnvelopeError, Object};
-use crate::engine::mcp::{Era, Version};
+use crate::engine::mcp::{Era, Version, uris};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// URIs, or tasks, of one listen; more are an error rather than a memory.
@@ -31,7 +32,9 @@ pub struct Part {
     pub era: Era,
     /// In that era.
     pub version: Version,
-    /// Resources that it owns.
+    /// Its resources are known to clients by URIs that bear its name.
+    pub rewrites: bool,
+    /// Resources that it owns, as it knows them.
     pub uris: Vec<Box<str>>,
     /// Tasks that it runs.
     pub tasks: Vec<Task>,
@@ -130,6 +133,16 @@ impl Part {
         format!(r#""notifications":{{{}}}"#, members.join(","))
     }
 
+    /// The URI by which clients know a resource of it.
+    #[must_use]
+    pub fn exposed<'a>(&self, uri: &'a str) -> Cow<'a, str> {
+        if self.rewrites {
+            Cow::Owned(uris::expose(&self.upstream, uri))
+        } else {
+            Cow::Borrowed(uri)
+        }
+    }
+
     /// True if clients know its tasks by other ids than it does.
     #[must_use]
     pub fn exposes_tasks(&self) -> bool {
@@ -173,6 +186,7 @@ mod tests {
             upstream: "up".into(),
             era: Era::Modern,
             version: Version::NEWEST,
+            rewrites: false,
             uris: filter.uris,
             tasks: vec![Task {
                 exposed: "mt:up:t".into(),

@@ -45,9 +45,7 @@ pub fn hear<'a>(message: &Message<'a>) -> Heard<'a> {
         },
         Kind::Notification { method } => match super::Kinds::of(method) {
             Some(kinds) => Heard::Changed(kinds),
-            None if method == "notifications/resources/updated" => {
-                message.params.string("uri").map_or(Heard::Other, Heard::Updated)
-            }
+            None if method == inspect::UPDATED => message.params.string("uri").map_or(Heard::Other, Heard::Updated),
             None => Heard::Other,
         },
     }
@@ -60,11 +58,17 @@ pub struct Names<'a> {
     pub upstream: &'a str,
     /// The endpoint has no other upstream: ids of events and tasks go through as they are.
     pub alone: bool,
+    /// Its resources are known to clients by URIs that bear its name.
+    pub rewrites: bool,
 }
 
 impl Names<'_> {
     /// What the client sees of this message.
     fn seen(self, message: &Message<'_>) -> Outcome {
+        let updated = self.rewrites.then(|| inspect::updated(self.upstream, message));
+        if let Some(data) = updated.flatten() {
+            return Outcome::Replace(data);
+        }
         if self.alone {
             inspect::to_client(self.upstream, message)
         } else {
@@ -169,6 +173,7 @@ mod tests {
     const HERE: Names<'_> = Names {
         upstream: "up",
         alone: false,
+        rewrites: false,
     };
     const ALONE: Names<'_> = Names { alone: true, ..HERE };
 

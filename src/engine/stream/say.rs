@@ -29,9 +29,11 @@ pub fn acknowledged(tag: &[u8], kinds: Kinds, parts: &[Part]) -> Bytes {
     ];
     let lists = lists.into_iter().filter(|(wanted, _)| *wanted);
     let mut members: Vec<String> = lists.map(|(_, name)| format!(r#""{name}":true"#)).collect();
-    let uris = || parts.iter().flat_map(|part| &part.uris).map(|uri| &**uri);
-    if uris().next().is_some() {
-        members.push(format!(r#""resourceSubscriptions":{}"#, array(uris())));
+    let of = |part: &'_ Part| -> Vec<_> { part.uris.iter().map(|uri| part.exposed(uri).into_owned()).collect() };
+    let uris: Vec<String> = parts.iter().flat_map(of).collect();
+    if !uris.is_empty() {
+        let uris = array(uris.iter().map(String::as_str));
+        members.push(format!(r#""resourceSubscriptions":{uris}"#));
     }
     let tasks = || parts.iter().flat_map(|part| &part.tasks).map(|task| &*task.exposed);
     if tasks().next().is_some() {

@@ -7,6 +7,7 @@ use crate::edge::upstream::Hearsay;
 use crate::edge::upstream::backoff::Backoff;
 use crate::edge::upstream::handshake;
 use crate::edge::upstream::line::{Line, SMALL, Tie};
+use crate::engine::call::inspect::updated;
 use crate::engine::call::{Kind, Message, task};
 use crate::engine::exchange::step::Notice;
 use crate::engine::jsonrpc::splice::quote;
@@ -32,6 +33,8 @@ pub(super) struct Session {
     pub(super) upstream: Arc<str>,
     /// The endpoint's only upstream.
     pub(super) alone: bool,
+    /// Clients know its resources by URIs that bear its name.
+    pub(super) rewrites: bool,
 }
 
 impl Session {
@@ -41,6 +44,7 @@ impl Session {
         let names = Names {
             upstream: &self.upstream,
             alone: self.alone,
+            rewrites: self.rewrites,
         };
         pump.run(|frame| {
             let Some(event) = &frame.event else { return Flow::On };
@@ -66,7 +70,11 @@ impl Session {
                 return Flow::On;
             };
             match hear(&message) {
-                Heard::Updated(uri) if self.is_subscribed(&uri) => pushed(self.ear.push(untagged(&message))),
+                Heard::Updated(uri) if self.is_subscribed(&uri) => {
+                    let exposed = self.rewrites.then(|| updated(&self.upstream, &message)).flatten();
+                    let exposed = exposed.as_deref().and_then(Message::read);
+                    pushed(self.ear.push(untagged(exposed.as_ref().unwrap_or(&message))))
+                }
                 Heard::Updated(_) | Heard::Changed(_) | Heard::Response | Heard::Asked { .. } | Heard::Other => {
                     Flow::On
                 }
@@ -172,6 +180,8 @@ impl Listen {
         let tag = self.ear.tag().map_or(b"null".as_slice(), |tag| tag);
         let exposed = self.part.exposes_tasks();
         let renamed = exposed.then(|| task::to_client(&self.part.upstream, message)).flatten();
+        let updated = || updated(&self.part.upstream, message);
+        let renamed = renamed.or_else(|| self.part.rewrites.then(updated).flatten());
         let renamed = renamed.as_deref().and_then(Message::read);
         let event = to_listen(tag, renamed.as_ref().unwrap_or(message));
         pushed(event.is_none_or(|event| self.ear.push(event)))

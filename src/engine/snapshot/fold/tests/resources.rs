@@ -73,3 +73,51 @@ fn a_name_that_begins_like_an_unlisted_upstream_is_unavailable_rather_than_unkno
         assert_eq!(routes.unlisted("there_y"), None);
     }
 }
+
+#[test]
+fn an_upstream_that_rewrites_is_found_by_its_name_and_by_what_only_it_knows() {
+    let mk = |name| {
+        let listing = mk_listing(&[])
+            .resources(&["doc://1"])
+            .templates(&["{scheme}://t/{id}"]);
+        mk_upstream(name).legacy(listing)
+    };
+    let one = |upstreams: &[UpstreamBuilder], uri: &str| match mk_endpoint(upstreams).legacy.routes.resource(uri) {
+        Owner::One(target) => Some((target.upstream.0, target.name.to_string(), target.token.is_some())),
+        Owner::Ask(_) | Owner::None => None,
+    };
+    let own = |at, uri: &str| Some((at, uri.to_owned(), false));
+    let renamed = |at, uri: &str| Some((at, uri.to_owned(), true));
+    let both = [mk("a").rewrite(), mk("b").rewrite()];
+    assert_eq!(one(&both, "doc://a/1"), renamed(0, "doc://1"), "listed");
+    assert_eq!(
+        one(&both, "b/x://t/7"),
+        renamed(1, "x://t/7"),
+        "a template without a scheme of its own"
+    );
+    assert_eq!(one(&both, "new://b/1"), renamed(1, "new://1"), "by its name alone");
+    assert_eq!(one(&both, "doc://1"), None, "either may be meant");
+    let mixed = [mk("a").rewrite(), mk("b")];
+    assert_eq!(one(&mixed, "doc://1"), own(1, "doc://1"), "what is exposed comes first");
+    let alone = [
+        mk("a").rewrite(),
+        mk_upstream("b").legacy(mk_listing(&[])).rewrite().probe(),
+    ];
+    assert_eq!(
+        one(&alone, "doc://1"),
+        own(0, "doc://1"),
+        "a link of the only one that knows it"
+    );
+    assert_eq!(one(&alone, "x://t/7"), own(0, "x://t/7"), "by its template");
+    assert_eq!(one(&alone, "else://1"), None, "whoever rewrites is asked by name only");
+    let only = [mk("a").rewrite()];
+    assert_eq!(one(&only, "else://1"), own(0, "else://1"), "there is nobody else");
+    let routes = &mk_endpoint(&only).legacy.routes;
+    assert_eq!(
+        routes.subscribable("else://1"),
+        Owner::None,
+        "its updates would bear another URI"
+    );
+    assert_eq!(owner(routes.subscribable("else://a/1")), 0);
+    assert_eq!(owner(routes.template("{scheme}://t/{id}")), 0, "a link to a template");
+}
