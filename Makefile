@@ -62,7 +62,7 @@ check: link-deny ## format, lints, docs, unit tests, cargo-deny
 	@bash .ci/parts format lints docs licences unit
 
 .PHONY: test
-test: tools ## check, then integration, end-to-end and conformance tests with real Envoy, servers, clients
+test: browser-prerequisite tools ## check, then integration, end-to-end and conformance tests with real Envoy, servers, clients
 	@bash .ci/parts format lints docs licences unit build integration end-to-end direct conformance
 
 .PHONY: test-kube
@@ -126,6 +126,11 @@ prerequisites:
 	command -v npm >/dev/null || lacks "node with npm" "apt-get install nodejs npm"; \
 	command -v curl >/dev/null || lacks "curl" "apt-get install curl"; \
 	exit $$missing
+
+# One test shows an MCP client in a web page.
+.PHONY: browser-prerequisite
+browser-prerequisite:
+	@command -v chromium >/dev/null || { echo "missing: Chromium; install it with: apt-get install chromium" >&2; exit 1; }
 
 .PHONY: kube-prerequisites
 kube-prerequisites:

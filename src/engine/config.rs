@@ -4,9 +4,11 @@
 //! (meaning) -> `truth`. Problems of every step are gathered, so that one run names them all.
 
 pub mod change;
+mod cors;
 pub mod file;
 mod gateway;
 mod headers;
+mod ip_filter;
 mod network;
 mod raw;
 mod scalar;
@@ -14,6 +16,8 @@ mod shape;
 pub mod truth;
 mod upstream;
 
+pub use cors::Cors;
+pub use ip_filter::{IpFilter, Network};
 pub use truth::{
     AccessLog, Audit, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls,
     Lists, Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,

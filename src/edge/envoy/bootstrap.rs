@@ -140,8 +140,10 @@ fn listener(config: &Config, options: &RenderOptions) -> String {
         .inline("receive", seconds(config.limits.receive))
         .block("windows", windows(config, options.body))
         .block("access_log", access_log(config))
-        .block("local_replies", include_str!("template/local_replies.yaml"))
+        .block("local_replies", local_replies(config))
         .block("routes", routes(config, options))
+        .block("remote_address", filters::remote_address(config))
+        .block("foreign_headers", filters::foreign_headers(config))
         .block("filters", filters::before_processor(config))
         .block("ext_proc", ext_proc(config, options.body))
         .block(
@@ -149,6 +151,12 @@ fn listener(config: &Config, options: &RenderOptions) -> String {
             config.tls.as_ref().map_or_else(String::new, listener_tls),
         )
         .fill(include_str!("template/listener.yaml"))
+}
+
+fn local_replies(config: &Config) -> String {
+    Fill::default()
+        .block("refusal_headers", filters::refusal_headers(config))
+        .fill(include_str!("template/local_replies.yaml"))
 }
 
 fn buffer_limit(config: &Config, body: BodyMode) -> String {
@@ -201,6 +209,7 @@ fn access_log(config: &Config) -> String {
 
 fn routes(config: &Config, options: &RenderOptions) -> String {
     Fill::default()
+        .block("cors_policy", filters::cors_policy(config))
         .block("mode", mode(config, request_body(options.body)))
         .value("route_key", &options.route_key)
         .block("route_timeout", route_timeout(config))

@@ -58,6 +58,9 @@ pub fn in_force(old: &Config, new: Config) -> Config {
         state_dir: old.state_dir.clone(),
         envoy: old.envoy.clone(),
         audit: old.audit.clone(),
+        cors: old.cors.clone(),
+        ip_filter: old.ip_filter.clone(),
+        security_headers: old.security_headers,
         ..new
     }
 }
@@ -102,6 +105,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("stateDir", old.state_dir != new.state_dir),
         ("envoy", old.envoy != new.envoy),
         ("audit", old.audit != new.audit),
+        ("cors", old.cors != new.cors),
+        ("ipFilter", old.ip_filter != new.ip_filter),
+        ("securityHeaders", old.security_headers != new.security_headers),
     ];
     differs
         .into_iter()
@@ -127,6 +133,9 @@ fn settings(old: &Config, new: &Config) -> bool {
         lists,
         envoy: _,
         audit: _,
+        cors: _,
+        ip_filter: _,
+        security_headers: _,
         upstreams: _,
     } = new;
     // A default one differs where port 0 has become a real one.

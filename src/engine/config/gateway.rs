@@ -3,7 +3,8 @@
 use super::file::{Findings, Sections};
 use super::scalar::{Count, Size, Span};
 use super::{
-    AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, network, raw,
+    AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, cors, ip_filter,
+    network, raw,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,9 @@ pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Finding
             findings,
         ),
         audit: audit(sections.take("audit", findings), findings),
+        cors: cors::read(sections, findings),
+        ip_filter: ip_filter::read(sections, findings),
+        security_headers: sections.take("securityHeaders", findings).unwrap_or(false),
         listen,
         tls,
         path,

@@ -78,8 +78,15 @@ pub(super) const FILE: Shape = Keys(&[
     ("policies", Later),
     ("rateLimits", Later),
     ("rateLimitService", Later),
-    ("cors", Later),
-    ("ipFilter", Later),
+    (
+        "cors",
+        Keys(&[("origins", Leaf), ("credentials", Leaf), ("maxAge", Leaf)]),
+    ),
+    (
+        "ipFilter",
+        Keys(&[("allow", Leaf), ("deny", Leaf), ("trustedProxies", Leaf)]),
+    ),
+    ("securityHeaders", Leaf),
     ("telemetry", Later),
 ]);
 

@@ -15,7 +15,7 @@ const ANCHORS: &str = include_str!("../../../tests/fixtures/config/anchors.yaml"
 /// One good upstream, for texts about something else.
 const ONE: &str = "\nupstreams: [{name: a, url: 'http://a.example/mcp'}]";
 
-fn mk_config(text: &str) -> Config {
+pub(super) fn mk_config(text: &str) -> Config {
     parse(text, Path::new("/etc/manifold"), Path::new("/state")).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
@@ -26,7 +26,7 @@ fn problems(text: &str) -> Vec<String> {
     }
 }
 
-fn assert_problems(text: &str, expected: &[&str]) {
+pub(super) fn assert_problems(text: &str, expected: &[&str]) {
     assert_eq!(problems(text), expected, "{text}");
 }
 
@@ -87,6 +87,15 @@ fn every_key_reaches_the_truth() {
         ["mcp/mcp-public".into(), "mcp/mcp-inspected".into()]
     );
     assert_eq!(config.audit, Audit::File("/etc/manifold/audit.jsonl".into()));
+    let cors = config.cors.expect("given");
+    assert_eq!(cors.origins, ["https://page.example.com"]);
+    assert_eq!((cors.credentials, cors.max_age), (true, Duration::from_secs(600)));
+    let filter = config.ip_filter;
+    assert_eq!(
+        (filter.allow.len(), filter.deny.len(), filter.trusted_proxies.len()),
+        (2, 1, 1)
+    );
+    assert!(config.security_headers);
     assert_eq!(config.lists.keep_last_good, Duration::ZERO);
     let [github, search, plain] = config.upstreams.as_slice() else {
         panic!("three")
@@ -205,8 +214,6 @@ fn what_is_not_built_yet_is_refused() {
         "policies",
         "rateLimits",
         "rateLimitService",
-        "cors",
-        "ipFilter",
         "telemetry",
     ];
     for key in later {

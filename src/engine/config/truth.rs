@@ -1,6 +1,7 @@
 //! The validated configuration, in the types that the program uses. Made only by `file`; secrets stay references here,
 //! the edge resolves them.
 
+use super::{Cors, IpFilter};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +38,12 @@ pub struct Config {
     pub envoy: EnvoySettings,
     /// Where audit lines go.
     pub audit: Audit,
+    /// Web pages that may call from a browser.
+    pub cors: Option<Cors>,
+    /// Addresses that may call.
+    pub ip_filter: IpFilter,
+    /// Responses tell browsers to do nothing with them.
+    pub security_headers: bool,
     /// In the order of the file.
     pub upstreams: Vec<Upstream>,
 }

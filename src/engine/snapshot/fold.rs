@@ -140,6 +140,7 @@ impl Folder {
         let public = url::Url::parse(&config.public_url).ok();
         let public_host = public.as_ref().and_then(|url| url.host_str()).map(str::to_lowercase);
         let public_origin = public.as_ref().map(|url| url.origin().ascii_serialization());
+        let cors_origins = config.cors.iter().flat_map(|cors| &cors.origins);
         Endpoint {
             id: Arc::clone(&settings.id),
             hash: EndpointHash::of(&settings.id),
@@ -149,7 +150,14 @@ impl Folder {
             path: config.path.as_str().into(),
             hosts: config.hosts.iter().cloned().chain(public_host).collect(),
             any_host: settings.routing == Routing::Route && config.hosts.is_empty(),
-            origins: config.origins.iter().cloned().chain(public_origin).collect(),
+            // A page that may read answers may ask in the first place.
+            origins: config
+                .origins
+                .iter()
+                .chain(cors_origins)
+                .cloned()
+                .chain(public_origin)
+                .collect(),
             keys: settings.keys.clone(),
             lifetime: config.session.lifetime,
             limits: config.limits.clone(),

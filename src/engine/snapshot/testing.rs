@@ -4,8 +4,8 @@ use super::fold::{EndpointSettings, Folder, UpstreamInput};
 use super::{Endpoint, Routing, Snapshot};
 use crate::engine::catalog::{Catalog, Item, Kind, Listing};
 use crate::engine::config::{
-    Audit, Config, Credential, EnvoySettings, Eras, Limits, Lists, Protocol, Secret, SessionSettings, Timeouts,
-    Upstream, Via,
+    Audit, Config, Credential, EnvoySettings, Eras, IpFilter, Limits, Lists, Protocol, Secret, SessionSettings,
+    Timeouts, Upstream, Via,
 };
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ServerFlags;
@@ -105,6 +105,9 @@ pub(crate) fn mk_config() -> Config {
             routes: vec![],
         },
         audit: Audit::Stderr,
+        cors: None,
+        ip_filter: IpFilter::default(),
+        security_headers: false,
         upstreams: vec![],
     }
 }

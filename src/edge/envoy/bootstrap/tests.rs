@@ -166,6 +166,71 @@ fn tls_access_log_and_tcp_addresses_are_there_when_asked_for() {
 }
 
 #[test]
+fn what_is_refused_early_is_refused_in_this_order() {
+    let plain = mk_config("");
+    let config = mk_config(
+        "securityHeaders: true\nipFilter: { allow: [10.0.0.0/8], deny: ['::1'], trustedProxies: [192.0.2.1] }\n\
+         cors: { origins: ['https://a.example'] }\n",
+    );
+    let (plain, bootstrap) = (
+        rendered(&plain, &mk_options(&plain)),
+        rendered(&config, &mk_options(&config)),
+    );
+    let names = |bootstrap: &Value| -> Vec<String> {
+        let filters = manager(bootstrap)["http_filters"].as_array().expect("a list");
+        filters
+            .iter()
+            .map(|filter| filter["name"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        names(&plain),
+        ["envoy.filters.http.ext_proc", "envoy.filters.http.router"]
+    );
+    assert_eq!(
+        names(&bootstrap)[..3],
+        ["envoy.filters.http.cors", "mcp.response_headers", "mcp.ip_filter"]
+    );
+    let principals = &manager(&bootstrap)["http_filters"][2]["typed_config"]["rules"]["policies"]["addresses"];
+    assert_eq!(
+        principals["principals"][0]["and_ids"]["ids"],
+        json!([
+            { "or_ids": { "ids": [ { "remote_ip": { "address_prefix": "10.0.0.0", "prefix_len": 8 } } ] } },
+            { "not_id": { "or_ids": { "ids": [ { "remote_ip": { "address_prefix": "::1", "prefix_len": 128 } } ] } } },
+        ])
+    );
+    assert_eq!(
+        manager(&bootstrap)["use_remote_address"],
+        false,
+        "else Envoy refuses the extension"
+    );
+    assert_eq!(manager(&plain)["use_remote_address"], true);
+    let host = &manager(&bootstrap)["route_config"]["virtual_hosts"][0];
+    let policy = &host["typed_per_filter_config"]["envoy.filters.http.cors"];
+    assert_eq!(
+        policy["allow_origin_string_match"],
+        json!([{ "exact": "https://a.example" }])
+    );
+    assert_eq!(policy["max_age"], "3600");
+}
+
+#[test]
+fn browsers_are_bound_to_https_only_where_that_is_served() {
+    let says_so = |more: &str| {
+        let config = mk_config(&format!("securityHeaders: true\n{more}"));
+        render(&config, &mk_options(&config))
+            .expect("rendered")
+            .contains("strict-transport-security")
+    };
+    assert!(!says_so(""));
+    assert!(says_so("tls: { cert: { file: c }, key: { file: k } }\n"));
+    assert!(
+        says_so("publicUrl: https://mcp.example.com/mcp\n"),
+        "a proxy in front has the certificate"
+    );
+}
+
+#[test]
 fn a_socket_path_that_the_kernel_refuses_names_its_key() {
     let config = mk_config("");
     let options = RenderOptions {

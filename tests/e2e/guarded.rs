@@ -1,0 +1,3 @@
+//! What stands around the MCP servers: who may call, from where, how often, and the attacks that must fail.
+
+mod front;

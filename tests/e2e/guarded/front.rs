@@ -1,0 +1,4 @@
+//! Before anything is parsed: origins, addresses, response headers, transparent paths.
+
+mod address;
+mod browser;
