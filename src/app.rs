@@ -35,6 +35,7 @@ mod writer;
 
 use crate::edge::extproc::{Budget, Gate, Health, Listener, Processor, Server};
 use crate::edge::http::Targets;
+use crate::edge::identity::Passwords;
 use crate::edge::relay::{Outliving, ParkingLot, Relay};
 use crate::edge::store::MemoryStore;
 use crate::edge::telemetry::{AuditLog, Metrics, Telemetry};
@@ -137,6 +138,7 @@ impl Gateway {
             gate: Arc::new(Gate::new(config.limits.streams)),
             bodies: Budget::new(config.limits.bodies),
             replay: Budget::new(config.limits.replay),
+            passwords: Passwords::new(Handle::current()),
             telemetry: Arc::new(Telemetry::new(
                 AuditLog::start(&config.audit).context("audit: the file cannot be opened")?,
                 Metrics::new(),

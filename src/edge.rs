@@ -7,6 +7,7 @@ pub mod envoy;
 pub mod extproc;
 pub mod fallback;
 pub mod http;
+pub mod identity;
 pub mod kube;
 pub mod registry;
 pub mod relay;

@@ -1,6 +1,8 @@
 //! What exchanges ask for: here the questions of ext_proc streams meet the session map, the binder, the relay.
 
 use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, HubStream, Mail};
+use crate::edge::identity::Passwords;
+use crate::edge::identity::passwords::Look;
 use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::MemoryStore;
 use crate::edge::telemetry::Telemetry;
@@ -30,6 +32,7 @@ pub(super) struct Desk {
     pub(super) bodies: Budget,
     pub(super) replay: Budget,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) passwords: Passwords,
 }
 
 impl Desk {
@@ -131,6 +134,10 @@ impl Backroom for Desk {
 
     fn ask(&self, question: Question) -> Asked {
         match question {
+            Question::Compare(claimed) => match self.passwords.compare(claimed) {
+                Look::Now(compared) => Asked::Now(Finding::Compared(compared)),
+                Look::Later(later) => Asked::Later(Box::pin(async move { Finding::Compared(later.await) })),
+            },
             Question::Recall(session) => Asked::Now(match self.store.recall(session.key, now()) {
                 Recall::Live => Finding::Live,
                 Recall::Ended => Finding::Ended,

@@ -6,6 +6,7 @@
 
 use crate::engine::assignment::{self, Assignment};
 use crate::engine::config::{self, Config};
+use crate::engine::policy::Callers;
 use crate::engine::session::Keys;
 use crate::engine::snapshot::Routing;
 use crate::engine::snapshot::fold::EndpointSettings;
@@ -59,7 +60,7 @@ pub(super) enum Refusal {
 }
 
 /// The only endpoint of a configuration file.
-pub(super) fn of_file(config: &Arc<Config>, keys: Keys, route_key: &str) -> Draft {
+pub(super) fn of_file(config: &Arc<Config>, keys: Keys, route_key: &str, callers: Option<Arc<Callers>>) -> Draft {
     Draft {
         settings: EndpointSettings {
             id: "default".into(),
@@ -70,6 +71,7 @@ pub(super) fn of_file(config: &Arc<Config>, keys: Keys, route_key: &str) -> Draf
             },
             keys,
             route_key: route_key.into(),
+            callers,
             config: Arc::clone(config),
         },
         upstreams: config.upstreams.iter().cloned().map(Arc::new).collect(),
@@ -159,6 +161,7 @@ impl Seen {
             routing: Routing::Route,
             keys: keys.ok_or_else(|| Refusal::NoSessionKey(id()))?,
             route_key: Arc::clone(&endpoint.route_key.0),
+            callers: None,
             config: Arc::new(settings(endpoint, base)),
         })
     }

@@ -2,9 +2,11 @@
 
 use super::endpoints::Draft;
 use crate::edge::http::Target;
+use crate::edge::identity::Files;
 use crate::edge::secrets;
 use crate::edge::upstream::{Kept, Shelf};
 use crate::engine::config::{self, Config, Secret};
+use crate::engine::policy::Callers;
 use crate::engine::session::Keys;
 use anyhow::Context;
 use std::collections::{HashMap, HashSet};
@@ -13,7 +15,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use tracing::warn;
+use tracing::{error, warn};
 
 /// Makes the folder if it is not there.
 pub(super) fn make(config: &Config) -> anyhow::Result<()> {
@@ -42,6 +44,16 @@ pub(super) fn session_keys(config: &Config) -> anyhow::Result<Keys> {
             .collect::<Result<_, _>>()?
     };
     Keys::derive(&secrets).context("session.keys: no key")
+}
+
+/// Who may call. A file that cannot be read stops nothing: those who rely on it stay outside until it can be.
+pub(super) fn callers(config: &Config) -> (Files, Option<Arc<Callers>>) {
+    let mut files = Files::default();
+    let (callers, errors) = files.read(config);
+    for error in errors {
+        error!(%error, "Who may call cannot be read; they are refused until it can be.");
+    }
+    (files, callers)
 }
 
 /// The last good catalogs of these upstreams; those of others are forgotten.

@@ -7,6 +7,7 @@ use super::steer::Steer;
 use super::tasks::Tasks;
 use super::watch::Watch;
 use crate::edge::config_file::ConfigSource;
+use crate::edge::identity::Files;
 use crate::edge::registry::Assigned;
 use crate::edge::upstream::Shelf;
 use crate::engine::config::Config;
@@ -30,6 +31,8 @@ pub(super) enum Guide {
         keys: Box<Keys>,
         /// See [`crate::engine::snapshot::Endpoint::route_key`].
         route_key: String,
+        /// Who may call.
+        files: Files,
         /// `up` only: the Envoy whose clusters follow.
         clusters: Option<Arc<Clusters>>,
     },
@@ -60,6 +63,7 @@ impl Guide {
                 source,
                 keys,
                 route_key,
+                files,
                 clusters,
             } => {
                 course.board.begun();
@@ -70,6 +74,7 @@ impl Guide {
                     course,
                     keys: *keys,
                     route_key,
+                    files,
                     clusters,
                     retiring: TaskTracker::new(),
                 };

@@ -5,7 +5,9 @@ use super::course::Course;
 use super::watch::{Changed, Watch};
 use super::{endpoints, folder};
 use crate::edge::config_file::ConfigSource;
+use crate::edge::identity::Files;
 use crate::engine::config::{Config, change};
+use crate::engine::policy::Callers;
 use crate::engine::session::Keys;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -24,6 +26,8 @@ pub(super) struct Steer {
     /// Of its only endpoint.
     pub(super) keys: Keys,
     pub(super) route_key: String,
+    /// Who may call there.
+    pub(super) files: Files,
     /// `up` only: the Envoy whose clusters follow.
     pub(super) clusters: Option<Arc<Clusters>>,
     /// Clusters waiting to be removed.
@@ -80,7 +84,8 @@ impl Steer {
         self.watch.follow(&config);
         self.course.desk.set_limits(&config.limits);
         self.reread_keys();
-        let draft = endpoints::of_file(&config, self.keys.clone(), &self.route_key);
+        let callers = self.callers();
+        let draft = endpoints::of_file(&config, self.keys.clone(), &self.route_key, callers);
         let before = self.course.serve(&config, vec![draft], HashMap::new());
         if let Some(clusters) = &self.clusters {
             let current = Arc::clone(&self.config);
@@ -98,12 +103,25 @@ impl Steer {
     fn reread(&mut self) {
         self.reread_keys();
         self.course.writer.set_keys(&self.keys);
+        let callers = self.callers();
+        self.course.writer.set_callers(callers.as_ref());
         let changed = self.course.writer.read_secrets();
         self.course.publish();
         if !changed.is_empty() {
             self.course.discover(&self.config.load());
             info!(upstreams = %changed.join(", "), "Credentials were read again.");
         }
+    }
+
+    /// Who may call, as the files say now.
+    fn callers(&mut self) -> Option<Arc<Callers>> {
+        let (callers, errors) = self.files.read(&self.config.load());
+        for error in errors {
+            let error = error.to_string();
+            error!(error, "Who may call cannot be read; what was read last stays in force.");
+            self.course.board.config_error(Some(error));
+        }
+        callers
     }
 
     /// Keys that cannot be read change nothing: sessions of living clients depend on the old ones.

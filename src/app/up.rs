@@ -27,7 +27,8 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     settle_port(&mut config)?;
     let key = envoy::route_key(&config.state_dir).context("stateDir: route-key")?;
     let keys = folder::session_keys(&config)?;
-    let draft = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &key);
+    let (files, callers) = folder::callers(&config);
+    let draft = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &key, callers);
     let gateway = Gateway::build(config, vec![draft])?;
     let config = Arc::clone(&gateway.config);
     let socket = extproc::Listen::Unix {
@@ -47,6 +48,7 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
         source: options.source,
         keys: Box::new(keys),
         route_key: key,
+        files,
         clusters: Some(clusters),
     };
     gateway.start(&mut tasks, vec![listener], admin, guide)?;

@@ -56,8 +56,14 @@ impl Watch {
         let named = of_upstreams
             .map(|credential| &credential.value)
             .chain(&config.session.keys);
+        let files = authentication_files(config).map(Secret::File);
         self.secrets = named
-            .map(|secret| (secret.clone(), secrets::fingerprint(secret)))
+            .cloned()
+            .chain(files)
+            .map(|secret| {
+                let seen = secrets::fingerprint(&secret);
+                (secret, seen)
+            })
             .collect();
     }
 
@@ -104,6 +110,14 @@ impl Watch {
         }
         changed
     }
+}
+
+/// Who may call stands in files of its own.
+fn authentication_files(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let authentication = config.authentication.as_ref();
+    let keys = authentication.and_then(|authentication| Some(authentication.api_keys.as_ref()?.file.clone()));
+    let passwords = authentication.and_then(|authentication| authentication.basic.clone());
+    keys.into_iter().chain(passwords)
 }
 
 fn look(file: &Path) -> Fingerprint {

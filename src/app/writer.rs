@@ -8,6 +8,7 @@ use super::status::Board;
 use crate::edge::secrets;
 use crate::edge::upstream::{Kept, Report};
 use crate::engine::config;
+use crate::engine::policy::Callers;
 use crate::engine::session::{EndpointHash, Keys};
 use crate::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
 use crate::engine::snapshot::{Endpoint, Snapshot};
@@ -110,6 +111,14 @@ impl Writer {
     pub(super) fn set_keys(&mut self, keys: &Keys) {
         for part in &mut self.parts {
             part.settings.keys = keys.clone();
+            part.folded.spoil();
+        }
+    }
+
+    /// Something else is asked of the callers of every endpoint; publish afterwards.
+    pub(super) fn set_callers(&mut self, callers: Option<&Arc<Callers>>) {
+        for part in &mut self.parts {
+            part.settings.callers = callers.cloned();
             part.folded.spoil();
         }
     }

@@ -2,6 +2,7 @@
 
 use super::arguments::CheckArguments;
 use crate::edge::config_file::ConfigSource;
+use crate::edge::identity::files::{self, FileError};
 use crate::edge::secrets;
 use crate::engine::config::file::{Problem, Reading};
 
@@ -30,7 +31,8 @@ pub(super) fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
         upstreams: Vec::new(),
     };
     let reading = source.read()?;
-    let missing = missing(&reading);
+    let mut missing = missing(&reading);
+    missing.extend(wrong_files(&reading));
     let problems: Vec<Problem> = match reading.config {
         Ok(config) if missing.is_empty() => return good(&source.name(), config.upstreams.len()),
         Ok(_) => missing,
@@ -43,6 +45,19 @@ pub(super) fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
 fn good(file: &str, upstreams: usize) -> anyhow::Result<()> {
     let plural = if upstreams == 1 { "upstream" } else { "upstreams" };
     super::print(&format!("{file}: ok ({upstreams} {plural})\n"))
+}
+
+/// What is wrong inside the files that say who may call; those that are missing were named.
+fn wrong_files(reading: &Reading) -> Vec<Problem> {
+    let errors = reading.config.iter().flat_map(files::check);
+    let wrong = errors.filter_map(|error| match error {
+        FileError::Unreadable { .. } => None,
+        FileError::Invalid { key, file, problem } => Some(Problem {
+            path: format!("{key}.file"),
+            message: format!("{}: {problem}", file.display()),
+        }),
+    });
+    wrong.collect()
 }
 
 /// Every secret and file that the configuration names and that is not there.

@@ -3,6 +3,8 @@
 //! `file` reads: YAML -> tree -> `shape` (unknown keys) -> `raw` (types, a section at a time) -> `gateway` and `upstream`
 //! (meaning) -> `truth`. Problems of every step are gathered, so that one run names them all.
 
+mod authentication;
+pub mod callers;
 pub mod change;
 mod cors;
 pub mod file;
@@ -16,6 +18,7 @@ mod shape;
 pub mod truth;
 mod upstream;
 
+pub use authentication::{ApiKeys, Authentication, Issuer, Jwks, is_scope};
 pub use cors::Cors;
 pub use ip_filter::{IpFilter, Network};
 pub use truth::{

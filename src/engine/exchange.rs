@@ -25,6 +25,7 @@ mod call;
 mod caller;
 mod calls;
 mod door;
+mod doorstep;
 mod forward;
 mod gather;
 mod guard;
@@ -79,6 +80,8 @@ pub struct Exchange {
 enum Phase {
     /// Nothing came yet.
     AwaitHead,
+    /// A password is being compared, the body may be on its way.
+    Doorstep(Box<doorstep::Doorstep>),
     /// The body is on its way.
     AwaitBody(Box<Arrival>),
     /// A question is open.
@@ -177,6 +180,13 @@ impl Exchange {
             (phase, Event::Closed) => Self::closed(phase),
             (_, Event::Refused(refusal)) => self.reject(&Reject::Refused(refusal), None),
             (Phase::AwaitHead, Event::Envoy(Message::RequestHeaders(head))) => self.head(head, now),
+            (Phase::Doorstep(doorstep), Event::Finding(finding)) => self.compared(*doorstep, &finding, now),
+            (Phase::Doorstep(doorstep), Event::Envoy(Message::RequestBody { chunk, end })) => {
+                self.early(doorstep, chunk, end)
+            }
+            (Phase::Doorstep(doorstep), Event::Envoy(Message::RequestTrailers)) => self.early_end(doorstep),
+            (Phase::Doorstep(_), Event::Timer) => self.reject(&Reject::TooSlow, None),
+            (Phase::Doorstep(_), Event::NoRoom) => self.reject(&Reject::NoRoom, None),
             (Phase::AwaitBody(arrival), Event::Envoy(Message::RequestBody { chunk, end })) => {
                 self.body(arrival, chunk, end, now)
             }
@@ -224,6 +234,7 @@ impl Exchange {
     #[must_use]
     pub fn held(&self) -> usize {
         match &self.phase {
+            Phase::Doorstep(doorstep) => doorstep.held(),
             Phase::AwaitBody(arrival) => arrival.intake.len(),
             Phase::Asking(_, Then::Call(calls)) => calls.held(),
             Phase::Asking(_, Then::Told(message)) => message.len(),
@@ -247,6 +258,7 @@ impl Exchange {
     pub const fn decided(&self) -> bool {
         match &self.phase {
             Phase::AwaitHead
+            | Phase::Doorstep(_)
             | Phase::AwaitBody(_)
             | Phase::Asking(..)
             | Phase::Calling(_)

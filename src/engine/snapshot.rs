@@ -15,6 +15,7 @@ pub use crate::engine::route::UpstreamIndex;
 use crate::engine::catalog::{Kind, Listing};
 use crate::engine::config::{Limits, Via};
 use crate::engine::mcp::{Era, Version};
+use crate::engine::policy::Callers;
 use crate::engine::session::{EndpointHash, Keys};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -61,6 +62,8 @@ pub struct Endpoint {
     pub limits: Limits,
     /// The random value that only the processor knows; routes to upstreams require it (`x-mcp-route-key`).
     pub route_key: Bytes,
+    /// What is asked of callers; `None`: nothing.
+    pub callers: Option<Arc<Callers>>,
     /// In the order of the configuration, disabled ones too.
     pub upstreams: Vec<Arc<Upstream>>,
     /// What legacy clients see.

@@ -61,6 +61,7 @@ fn mk_gateway() -> (EndpointSettings, Vec<UpstreamInput>) {
         routing: Routing::Cluster,
         keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
         route_key: "route-key".into(),
+        callers: None,
         config: Arc::new(config),
     };
     (settings, inputs)

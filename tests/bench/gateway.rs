@@ -229,6 +229,7 @@ upstreams:
         routing: Routing::Cluster,
         keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
         route_key: "9f8e7d6c5b4a39281706f5e4d3c2b1a0".into(),
+        callers: None,
         config: Arc::new(config),
     }
 }

@@ -4,6 +4,7 @@
 //! only what differs between configurations.
 
 mod filters;
+mod tokens;
 
 use super::Address;
 use super::clusters::{self, Shared, seconds};
@@ -80,11 +81,11 @@ pub fn admin_address(config: &Config) -> Address {
 /// Why there is no bootstrap.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RenderError {
-    /// An `https` upstream that could not be verified.
-    #[error("upstream {0:?} is https, and no system certificates were found: set its tls.ca, or SSL_CERT_FILE")]
+    /// An `https` upstream or issuer that could not be verified.
+    #[error("{0:?} is https, and no system certificates were found: set its tls.ca, or SSL_CERT_FILE")]
     NoRoots(String),
     /// Not a URL of a server.
-    #[error("upstream {0:?} has no host or port in its url")]
+    #[error("{0:?} has no host or port in its url")]
     NoHost(String),
     /// The kernel's limit.
     #[error("{} is longer than the {SOCKET_PATH} bytes of a Unix socket's path: choose a shorter {key}", path.display())]
@@ -114,7 +115,10 @@ pub fn render(config: &Config, options: &RenderOptions) -> Result<String, Render
         .value("max_streams", config.limits.streams.saturating_mul(2))
         .block("listener", listener(config, options))
         .inline("processor_address", processor(&options.processor)?)
-        .block("clusters", inline)
+        .block(
+            "clusters",
+            tokens::clusters(config, options.roots.as_deref())? + &inline,
+        )
         .fill(include_str!("template/bootstrap.yaml")))
 }
 
@@ -216,6 +220,7 @@ fn routes(config: &Config, options: &RenderOptions) -> String {
         .value("path", &config.path)
         .block("inspected_mode", inspected_mode(request_body(options.body)))
         .block("get_mode", get_mode(config, options.body))
+        .block("metadata_route", metadata_route(config, options.body))
         .fill(include_str!("template/routes.yaml"))
 }
 
@@ -261,6 +266,16 @@ fn get_mode(config: &Config, body: BodyMode) -> String {
             .block("mode", mode(config, ("NONE", "SKIP")))
             .fill(include_str!("template/get_mode.yaml")),
     }
+}
+
+/// Whoever asks for tokens says where they come from.
+fn metadata_route(config: &Config, body: BodyMode) -> String {
+    if config.authentication.is_none() {
+        return String::new();
+    }
+    Fill::default()
+        .block("get_mode", get_mode(config, body))
+        .fill(include_str!("template/metadata_route.yaml"))
 }
 
 fn ext_proc(config: &Config, body: BodyMode) -> String {

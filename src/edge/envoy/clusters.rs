@@ -93,6 +93,46 @@ fn cluster(upstream: &Upstream, shared: &Shared, shapes: &Shapes) -> Result<Stri
         .fill(shapes.tls(&host)))
 }
 
+/// A server that is no upstream.
+pub(super) struct Peer<'a> {
+    host: Host<&'a str>,
+    /// Name or IP address.
+    pub(super) address: String,
+    pub(super) port: u16,
+}
+
+impl<'a> Peer<'a> {
+    /// `None`: the URL has no host or port.
+    pub(super) fn of(url: &'a url::Url) -> Option<Self> {
+        let host = url.host()?;
+        Some(Self {
+            address: bare(&host),
+            port: url.port_or_known_default()?,
+            host,
+        })
+    }
+
+    /// How its address is found out.
+    pub(super) const fn discovery(&self) -> &'static str {
+        match self.host {
+            Host::Domain(_) => DNS,
+            Host::Ipv4(_) | Host::Ipv6(_) => FIXED,
+        }
+    }
+
+    /// TLS that trusts these roots.
+    pub(super) fn tls(&self, roots: &Path) -> String {
+        let fragment = match self.host {
+            Host::Domain(_) => named(),
+            Host::Ipv4(_) | Host::Ipv6(_) => unnamed(),
+        };
+        Fill::default()
+            .value("host", self.address.trim_end_matches('.'))
+            .value("trusted_ca", roots.to_string_lossy())
+            .fill(&fragment)
+    }
+}
+
 /// Without the brackets of an IPv6 address.
 fn bare(host: &Host<&str>) -> String {
     match host {
@@ -123,14 +163,9 @@ impl Shapes {
     }
 
     fn new(kind: &str, form: impl Fn(String) -> String) -> Self {
-        let dns = include_str!("template/cluster_dns.yaml");
-        let fixed = "type: STATIC";
-        // An address is no server name (RFC 6066), and stands in another field of the certificate.
-        let named = tls("sni: ${host}", "DNS");
-        let unnamed = tls("", "IP_ADDRESS");
         Self {
-            name: [shape(kind, dns, ""), shape(kind, dns, &named)].map(&form),
-            address: [shape(kind, fixed, ""), shape(kind, fixed, &unnamed)].map(&form),
+            name: [shape(kind, DNS, ""), shape(kind, DNS, &named())].map(&form),
+            address: [shape(kind, FIXED, ""), shape(kind, FIXED, &unnamed())].map(&form),
         }
     }
 
@@ -158,6 +193,18 @@ fn shape(kind: &str, discovery: &str, transport_socket: &str) -> String {
         .block("discovery", discovery)
         .block("transport_socket", transport_socket)
         .fill(include_str!("template/cluster.yaml"))
+}
+
+const DNS: &str = include_str!("template/cluster_dns.yaml");
+const FIXED: &str = "type: STATIC";
+
+fn named() -> String {
+    tls("sni: ${host}", "DNS")
+}
+
+/// An address is no server name (RFC 6066), and stands in another field of the certificate.
+fn unnamed() -> String {
+    tls("", "IP_ADDRESS")
 }
 
 fn tls(server_name: &str, san_type: &str) -> String {

@@ -3,6 +3,8 @@
 //! Header names are lower case afterwards, whoever sent them. What Envoy may add in later releases is ignored here;
 //! what it asks for and we cannot do (observability mode) is an error.
 
+mod claims;
+
 use super::wire::{Fields, Malformed, Value};
 use crate::engine::exchange::headers::HeaderSpan;
 use crate::engine::exchange::{BodyMode, BodyModes, Headers, Message, RequestHead, ResponseHead};
@@ -44,6 +46,8 @@ struct Found {
     /// (field number of the oneof `request`, where it stands)
     content: Option<(u64, Range<usize>)>,
     attributes: Attributes,
+    /// `metadata_context`, where Envoy forwards any.
+    metadata: Option<Range<usize>>,
     modes: Option<BodyModes>,
 }
 
@@ -60,15 +64,20 @@ pub(super) fn decode(bytes: &Bytes) -> Result<Inbound, DecodeError> {
     for field in Fields::new(bytes, 0..bytes.len()) {
         match field? {
             (number @ 2..=7, Value::Span(content)) => found.content = Some((number, content)),
+            (8, Value::Span(metadata)) => found.metadata = Some(metadata),
             (9, Value::Span(entry)) => attribute_group(bytes, entry, &mut found.attributes)?,
             (10, Value::Number(1..)) => return Err(DecodeError::Observed),
             (11, Value::Span(config)) => found.modes = Some(modes(bytes, config)?),
-            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed(_)) => {}
         }
     }
     let attributes = found.attributes;
     let message = match found.content {
-        Some((2, head)) => Some(Message::RequestHeaders(request_head(bytes, head, attributes)?)),
+        Some((2, head)) => {
+            let mut head = request_head(bytes, head, attributes)?;
+            head.claims = claims::verified(bytes, found.metadata)?;
+            Some(Message::RequestHeaders(head))
+        }
         Some((3, head)) => Some(Message::ResponseHeaders(response_head(bytes, head, attributes)?)),
         Some((4, body)) => {
             let (chunk, end) = http_body(bytes, body)?;
@@ -116,7 +125,7 @@ fn http_headers(bytes: &Bytes, range: Range<usize>) -> Result<(Headers, bool), M
         match field? {
             (1, Value::Span(map)) => header_map(bytes, map, &mut spans)?,
             (3, Value::Number(flag)) => end = flag != 0,
-            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed(_)) => {}
         }
     }
     let shouting = |span: &HeaderSpan| slice(bytes, &span.name).iter().any(u8::is_ascii_uppercase);
@@ -150,7 +159,7 @@ fn header_value(bytes: &[u8], range: Range<usize>) -> Result<HeaderSpan, Malform
             (1, Value::Span(name)) => span.name = name,
             // Envoy fills one of the two, by runtime flag: bytes (3) since 1.27, text (2) before.
             (2 | 3, Value::Span(value)) if !value.is_empty() => span.value = value,
-            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed(_)) => {}
         }
     }
     Ok(span)
@@ -164,7 +173,7 @@ fn http_body(bytes: &Bytes, range: Range<usize>) -> Result<(Bytes, bool), Malfor
         match field? {
             (1, Value::Span(body)) => chunk = bytes.slice(body),
             (2 | 3, Value::Number(flag)) => end |= flag != 0,
-            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed(_)) => {}
         }
     }
     Ok((chunk, end))
@@ -197,7 +206,7 @@ fn map_entry(bytes: &[u8], entry: Range<usize>) -> Result<(Range<usize>, Range<u
         match field? {
             (1, Value::Span(span)) => key = span,
             (2, Value::Span(span)) => value = span,
-            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed(_)) => {}
         }
     }
     Ok((key, value))
@@ -209,7 +218,7 @@ fn text(bytes: &[u8], value: Range<usize>) -> Result<Option<Box<str>>, Malformed
     for field in Fields::new(bytes, value) {
         found = match field? {
             (3, Value::Span(text)) => std::str::from_utf8(slice(bytes, &text)).ok().map(Into::into),
-            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => None,
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed(_)) => None,
         };
     }
     Ok(found)
@@ -225,7 +234,7 @@ fn modes(bytes: &[u8], range: Range<usize>) -> Result<BodyModes, Malformed> {
         match field? {
             (1, Value::Number(number)) => modes.request = mode(number),
             (2, Value::Number(number)) => modes.response = mode(number),
-            (_, Value::Number(_) | Value::Span(_) | Value::Fixed) => {}
+            (_, Value::Number(_) | Value::Span(_) | Value::Fixed(_)) => {}
         }
     }
     Ok(modes)

@@ -1,6 +1,6 @@
 //! What differs between two configurations, in the terms of what a reload has to do about it.
 
-use super::{Config, Upstream};
+use super::{Authentication, Config, Issuer, Upstream};
 use std::collections::HashMap;
 
 /// What a reload has to do.
@@ -61,8 +61,29 @@ pub fn in_force(old: &Config, new: Config) -> Config {
         cors: old.cors.clone(),
         ip_filter: old.ip_filter.clone(),
         security_headers: old.security_headers,
+        authentication: authentication(old, new.authentication),
         ..new
     }
+}
+
+/// Tokens are verified by Envoy as its bootstrap says.
+fn authentication(old: &Config, new: Option<Authentication>) -> Option<Authentication> {
+    new.map(|new| Authentication {
+        jwt: issuers(old).to_vec(),
+        ..new
+    })
+}
+
+fn issuers(config: &Config) -> &[Issuer] {
+    config
+        .authentication
+        .as_ref()
+        .map_or(&[], |authentication| &authentication.jwt)
+}
+
+/// Whoever stops asking for tokens needs no Envoy that knows it.
+fn other_issuers(old: &Config, new: &Config) -> bool {
+    new.authentication.is_some() && issuers(old) != issuers(new)
 }
 
 fn listens_elsewhere(old: &Config, new: &Config) -> bool {
@@ -108,6 +129,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("cors", old.cors != new.cors),
         ("ipFilter", old.ip_filter != new.ip_filter),
         ("securityHeaders", old.security_headers != new.security_headers),
+        ("authentication.jwt", other_issuers(old, new)),
     ];
     differs
         .into_iter()
@@ -136,6 +158,7 @@ fn settings(old: &Config, new: &Config) -> bool {
         cors: _,
         ip_filter: _,
         security_headers: _,
+        authentication,
         upstreams: _,
     } = new;
     // A default one differs where port 0 has become a real one.
@@ -145,6 +168,7 @@ fn settings(old: &Config, new: &Config) -> bool {
         || *session != old.session
         || *limits != old.limits
         || *lists != old.lists
+        || *authentication != old.authentication
 }
 
 #[cfg(test)]

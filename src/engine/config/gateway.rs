@@ -3,8 +3,8 @@
 use super::file::{Findings, Sections};
 use super::scalar::{Count, Size, Span};
 use super::{
-    AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, cors, ip_filter,
-    network, raw,
+    AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, authentication,
+    cors, ip_filter, network, raw,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -50,6 +50,7 @@ pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Finding
         cors: cors::read(sections, findings),
         ip_filter: ip_filter::read(sections, findings),
         security_headers: sections.take("securityHeaders", findings).unwrap_or(false),
+        authentication: authentication::read(sections, findings),
         listen,
         tls,
         path,

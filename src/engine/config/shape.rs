@@ -74,7 +74,7 @@ pub(super) const FILE: Shape = Keys(&[
     ("audit", Keys(&[("file", Leaf)])),
     ("upstreams", List(&UPSTREAM)),
     ("transparent", Later),
-    ("authentication", Later),
+    ("authentication", AUTHENTICATION),
     ("policies", Later),
     ("rateLimits", Later),
     ("rateLimitService", Later),
@@ -88,6 +88,23 @@ pub(super) const FILE: Shape = Keys(&[
     ),
     ("securityHeaders", Leaf),
     ("telemetry", Later),
+]);
+
+const AUTHENTICATION: Shape = Keys(&[
+    ("required", Leaf),
+    ("jwt", List(&ISSUER)),
+    ("apiKeys", Keys(&[("header", Leaf), ("file", Leaf)])),
+    ("basic", FILE_ONLY),
+    ("scopes", Leaf),
+]);
+
+const ISSUER: Shape = Keys(&[
+    ("issuer", Leaf),
+    ("audiences", Leaf),
+    (
+        "jwks",
+        Keys(&[("url", Leaf), ("file", Leaf), ("refresh", Leaf), ("ca", FILE_ONLY)]),
+    ),
 ]);
 
 const UPSTREAM: Shape = Keys(&[

@@ -44,6 +44,8 @@ pub struct Config {
     pub ip_filter: IpFilter,
     /// Responses tell browsers to do nothing with them.
     pub security_headers: bool,
+    /// Who may call; `None`: nobody is asked.
+    pub authentication: Option<super::Authentication>,
     /// In the order of the file.
     pub upstreams: Vec<Upstream>,
 }

@@ -2,6 +2,7 @@
 
 use super::door::{self, Accepts, Verb};
 use super::event::{Finding, Headers, Refusal, RequestHead};
+use super::guard::Caller;
 use super::intake::Intake;
 use super::modes::unserved;
 use super::plan::{self, Plan, Sender};
@@ -22,14 +23,32 @@ impl Exchange {
         if let Some(setting) = unserved(self.modes) {
             return self.reject(&Reject::Wiring(setting), None);
         }
+        if let Some(document) = guard::document(door::served(&self.snapshot, &head), &head.headers) {
+            return match document {
+                Ok(page) => self.answer_anybody(page),
+                Err(reject) => self.reject(&reject, None),
+            };
+        }
         let (endpoint, verb) = match door::enter(&self.snapshot, &head) {
             Ok(entered) => entered,
             Err(reject) => return self.reject(&reject, None),
         };
-        let identity = match guard::identify(&endpoint, &head) {
-            Ok(identity) => identity,
-            Err(reject) => return self.reject(&reject, None),
-        };
+        match guard::identify(&endpoint, &head) {
+            Ok(Caller::Known(identity)) => self.enter(endpoint, identity, head, verb, now),
+            Ok(Caller::Claimed(claimed)) => self.knock(endpoint, head, verb, claimed),
+            Err(reject) => self.reject(&reject, None),
+        }
+    }
+
+    /// Somebody who may enter does.
+    pub(super) fn enter(
+        &mut self,
+        endpoint: Arc<Endpoint>,
+        identity: Arc<Identity>,
+        head: RequestHead,
+        verb: Verb,
+        now: Timestamp,
+    ) -> Step {
         self.record.principal.clone_from(&identity.principal);
         match verb {
             Verb::Post => self.post(endpoint, identity, head, now),

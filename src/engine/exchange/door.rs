@@ -28,12 +28,7 @@ pub(super) enum Accepts {
 /// Chooses the endpoint and checks what the specification and our limits ask of headers.
 pub(super) fn enter(snapshot: &Snapshot, head: &RequestHead) -> Result<(Arc<Endpoint>, Verb), Reject> {
     let headers = &head.headers;
-    let host = host_of(
-        headers
-            .text(":authority")
-            .or_else(|| headers.text("host"))
-            .unwrap_or(""),
-    );
+    let host = host_of(authority(headers));
     let endpoint = endpoint(snapshot, head, &host)?;
     let trusted = |origin| std::str::from_utf8(origin).is_ok_and(|origin| trusts(endpoint, &host, origin));
     if !headers.all("origin").all(trusted) {
@@ -46,6 +41,21 @@ pub(super) fn enter(snapshot: &Snapshot, head: &RequestHead) -> Result<(Arc<Endp
         _ => return Err(Reject::MethodNotAllowed),
     };
     Ok((Arc::clone(endpoint), verb))
+}
+
+/// The endpoints that are served under the request's host, whatever its path.
+pub(super) fn served<'a>(snapshot: &'a Snapshot, head: &RequestHead) -> impl Iterator<Item = &'a Arc<Endpoint>> {
+    let host = host_of(authority(&head.headers));
+    let route = head.route.as_deref().and_then(http_route).map(str::to_owned);
+    let served = move |endpoint: &&Arc<Endpoint>| is_reached_by(endpoint, route.as_deref()) && serves(endpoint, &host);
+    snapshot.endpoints.iter().filter(served)
+}
+
+fn authority(headers: &Headers) -> &str {
+    headers
+        .text(":authority")
+        .or_else(|| headers.text("host"))
+        .unwrap_or("")
 }
 
 /// By the route that Envoy chose, where endpoints are reached so; by path; then by host.

@@ -109,11 +109,24 @@ pub struct ResponseHead {
     pub code_details: Option<Box<str>>,
 }
 
+/// What comparing a password has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// It fits.
+    Fits,
+    /// It does not, or nobody has that name.
+    Wrong,
+    /// Too many were wrong: none is compared before this long.
+    NotNow(std::time::Duration),
+}
+
 /// An answer to a question.
 #[derive(Debug)]
 pub enum Finding {
     /// The session may go on.
     Live,
+    /// A password was compared, or not.
+    Compared(Compared),
     /// The session was ended by DELETE.
     Ended,
     /// `limits.sessions` is reached.

@@ -152,7 +152,8 @@ impl Exchange {
                 self.go(request, calls, binding)
             }
             Finding::Unbindable(failure) => self.try_next(request, calls, Trouble::Failed(failure)),
-            Finding::Ended
+            Finding::Compared(_)
+            | Finding::Ended
             | Finding::SessionsFull
             | Finding::StillThere
             | Finding::Reopened(_)
@@ -322,7 +323,8 @@ impl Exchange {
             Finding::Reopened(_) => self.replace(&forward, Trouble::Status(verdict::status(&head))),
             Finding::Unbindable(failure) => self.replace(&forward, Trouble::Failed(failure)),
             Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), forward.request.id()),
-            Finding::Live
+            Finding::Compared(_)
+            | Finding::Live
             | Finding::SessionsFull
             | Finding::Bound(_)
             | Finding::EndWritten(_)

@@ -21,6 +21,7 @@ impl Exchange {
             Phase::Replaying(_) => step.commands.push(Command::CancelCall),
             Phase::BridgingDown(down) => step.commands.extend(down.into_close()),
             Phase::AwaitHead
+            | Phase::Doorstep(_)
             | Phase::AwaitBody(_)
             | Phase::Asking(..)
             | Phase::Forwarded(_)
@@ -79,7 +80,7 @@ impl Exchange {
             }
             Event::Envoy(Message::RequestHeaders(_) | Message::RequestBody { .. } | Message::RequestTrailers) => {
                 match phase {
-                    Phase::AwaitHead | Phase::AwaitBody(_) => {
+                    Phase::AwaitHead | Phase::Doorstep(_) | Phase::AwaitBody(_) => {
                         self.reject(&Reject::Wiring("request_header_mode must be SEND"), None)
                     }
                     Phase::Asking(..)
@@ -98,6 +99,7 @@ impl Exchange {
             Event::Envoy(Message::ResponseBody { chunk, end }) => match phase {
                 Phase::Recovering(suspicion) => self.hold(suspicion, Message::ResponseBody { chunk, end }),
                 phase @ (Phase::AwaitHead
+                | Phase::Doorstep(_)
                 | Phase::AwaitBody(_)
                 | Phase::Asking(..)
                 | Phase::Calling(_)
@@ -114,6 +116,7 @@ impl Exchange {
             Event::Envoy(Message::ResponseTrailers) => match phase {
                 Phase::Recovering(suspicion) => self.hold(suspicion, Message::ResponseTrailers),
                 phase @ (Phase::AwaitHead
+                | Phase::Doorstep(_)
                 | Phase::AwaitBody(_)
                 | Phase::Asking(..)
                 | Phase::Calling(_)

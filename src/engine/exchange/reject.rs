@@ -14,9 +14,11 @@ use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Code, EnvelopeError};
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
 use crate::engine::mcp::{Era, Version};
+use crate::engine::policy::Challenge;
 use crate::engine::session::StateError;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes of a name that nobody knows: it is the client's, not ours.
 const NAMED: usize = 128;
@@ -40,6 +42,12 @@ pub(super) enum Reject {
     NoRoom,
     /// Content-Type or Content-Encoding.
     MediaType(&'static str),
+    /// Nobody we know.
+    Unauthenticated(Shown, Challenge),
+    /// Somebody whose token is good for too little.
+    Scopes(Challenge),
+    /// Too many wrong passwords: not before this long.
+    Attempts(Duration),
     /// Foreign Host or Origin.
     Forbidden(&'static str),
     /// No endpoint at this path.
@@ -82,6 +90,15 @@ pub(super) enum Reject {
     Wiring(&'static str),
 }
 
+/// What a caller who is nobody has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Nothing at all.
+    Nothing,
+    /// Something that does not count here.
+    Useless,
+}
+
 /// What somebody looks for where no endpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Looking {
@@ -119,6 +136,10 @@ impl Reject {
             Self::TooSlow => "too_slow",
             Self::NoRoom => "bodies_full",
             Self::MediaType(_) => "media_type",
+            Self::Unauthenticated(Shown::Nothing, _) => "unauthenticated",
+            Self::Unauthenticated(Shown::Useless, _) => "invalid_credential",
+            Self::Scopes(_) => "insufficient_scope",
+            Self::Attempts(_) => "too_many_attempts",
             Self::Forbidden(_) => "foreign_host_or_origin",
             Self::NoEndpoint(_) => "no_endpoint",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -164,7 +185,9 @@ impl Reject {
             Self::BodyTooLarge(_) => 413,
             Self::TooSlow => 408,
             Self::MediaType(_) => 415,
-            Self::Forbidden(_) => 403,
+            Self::Unauthenticated(..) => 401,
+            Self::Forbidden(_) | Self::Scopes(_) => 403,
+            Self::Attempts(_) => 429,
             Self::MethodNotAllowed => 405,
             Self::SessionNotFound(_) | Self::NoEndpoint(Looking::ForMetadata) | Self::UnknownMethod(Era::Modern) => 404,
             Self::NoEndpoint(Looking::ForMcp)
@@ -189,6 +212,7 @@ impl Reject {
             | Self::BodyTooLarge(_)
             | Self::TooSlow
             | Self::MediaType(_)
+            | Self::Unauthenticated(..)
             | Self::Forbidden(_)
             | Self::NoEndpoint(Looking::ForMetadata)
             | Self::MethodNotAllowed
@@ -207,6 +231,8 @@ impl Reject {
             Self::HeaderMismatch(_) => Code::HEADER_MISMATCH,
             Self::TasksUndeclared => Code::MISSING_CAPABILITY,
             Self::UnknownMethod(_) => Code::METHOD_NOT_FOUND,
+            Self::Scopes(_) => Code::DENIED,
+            Self::Attempts(_) => Code::RATE_LIMITED,
             Self::Upstream(trouble, _) => trouble.code(),
             Self::Input(input) => input.code(),
             Self::NoEndpoint(Looking::ForMcp)
@@ -230,6 +256,10 @@ impl Reject {
             Self::TooSlow => "the request was not received in time".to_owned(),
             Self::NoRoom => "the gateway holds too many bodies, try again".to_owned(),
             Self::MediaType(what) | Self::Forbidden(what) => (*what).to_owned(),
+            Self::Unauthenticated(Shown::Nothing, _) => "authentication is required".to_owned(),
+            Self::Unauthenticated(Shown::Useless, _) => "the token, key or password is not valid here".to_owned(),
+            Self::Scopes(_) => "the token lacks a scope that is needed".to_owned(),
+            Self::Attempts(_) => "too many wrong passwords, try again later".to_owned(),
             Self::NoEndpoint(_) => "no MCP endpoint at this path".to_owned(),
             Self::MethodNotAllowed => "method not allowed".to_owned(),
             Self::SessionIdMissing => "mcp-session-id is missing".to_owned(),
@@ -268,6 +298,9 @@ impl Reject {
             | Self::TooSlow
             | Self::NoRoom
             | Self::MediaType(_)
+            | Self::Unauthenticated(..)
+            | Self::Scopes(_)
+            | Self::Attempts(_)
             | Self::Forbidden(_)
             | Self::NoEndpoint(_)
             | Self::MethodNotAllowed
@@ -314,6 +347,9 @@ impl Reject {
             | Self::TooSlow
             | Self::NoRoom
             | Self::MediaType(_)
+            | Self::Unauthenticated(..)
+            | Self::Scopes(_)
+            | Self::Attempts(_)
             | Self::Forbidden(_)
             | Self::NoEndpoint(_)
             | Self::MethodNotAllowed
@@ -358,6 +394,14 @@ impl Reject {
         }
         if let Self::MethodNotAllowed = self {
             headers.push(("allow".into(), Bytes::from_static(b"POST, DELETE")));
+        }
+        if let Self::Unauthenticated(_, challenge) | Self::Scopes(challenge) = self {
+            let values = challenge.0.iter().cloned();
+            headers.extend(values.map(|value| ("www-authenticate".into(), value)));
+        }
+        if let Self::Attempts(wait) = self {
+            let seconds = wait.as_secs().saturating_add(1);
+            headers.push(("retry-after".into(), seconds.to_string().into()));
         }
         Answer {
             status: self.status(),

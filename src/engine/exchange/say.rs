@@ -66,6 +66,16 @@ impl Exchange {
 
     pub(super) fn answer(&mut self, request: &Request, mut answer: Answer) -> Step {
         answer.metadata = Some(Box::new(self.answered(request)));
+        self.said(answer)
+    }
+
+    /// An answer to whoever asks.
+    pub(super) fn answer_anybody(&mut self, mut answer: Answer) -> Step {
+        answer.metadata = Some(Box::new(self.metadata(None, true)));
+        self.said(answer)
+    }
+
+    fn said(&mut self, answer: Answer) -> Step {
         self.record.way = Way::Answer;
         self.record.status = answer.status;
         self.record.bytes_out = answer.body.iter().map(Bytes::len).sum();

@@ -3,6 +3,7 @@
 use super::Parked;
 use super::headers::Headers;
 use crate::engine::mcp::capabilities::ClientFlags;
+use crate::engine::policy::Claimed;
 use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::stream::{Kinds, Part};
 use bytes::Bytes;
@@ -249,6 +250,8 @@ pub struct ParkKey(pub u128);
 /// Something to find out.
 #[derive(Debug)]
 pub enum Question {
+    /// Does this password fit? -> Compared
+    Compare(Claimed),
     /// May this session go on? -> Live, Ended
     Recall(SessionRef),
     /// Remember a new session. -> Live, SessionsFull

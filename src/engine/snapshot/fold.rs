@@ -20,6 +20,7 @@ use super::{Endpoint, Face, Routing, UpstreamIndex};
 use crate::engine::catalog::{Catalog, Kind};
 use crate::engine::config;
 use crate::engine::mcp::{Era, Version};
+use crate::engine::policy::Callers;
 use crate::engine::session::{EndpointHash, Keys};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ pub struct EndpointSettings {
     pub routes: Vec<Arc<str>>,
     /// See [`super::Endpoint::routing`].
     pub routing: Routing,
+    /// What is asked of callers; `None`: nothing.
+    pub callers: Option<Arc<Callers>>,
     /// Everything else.
     pub config: Arc<config::Config>,
 }
@@ -162,6 +165,7 @@ impl Folder {
             lifetime: config.session.lifetime,
             limits: config.limits.clone(),
             route_key: Bytes::copy_from_slice(settings.route_key.as_bytes()),
+            callers: settings.callers.clone(),
             upstreams: rows.made.iter().map(|made| Arc::clone(&made.upstream)).collect(),
             legacy: self.face(Era::Legacy, upstreams, &rows.legacy, freshness),
             modern: self.face(Era::Modern, upstreams, &rows.modern, freshness),

@@ -60,6 +60,7 @@ pub(crate) fn mk_settings() -> EndpointSettings {
         routing: Routing::Cluster,
         keys: Keys::derive(&[b"a secret of the tests".to_vec()]).expect("there is one secret"),
         route_key: "route-key".into(),
+        callers: None,
         config: Arc::new(mk_config()),
     }
 }
@@ -108,6 +109,7 @@ pub(crate) fn mk_config() -> Config {
         cors: None,
         ip_filter: IpFilter::default(),
         security_headers: false,
+        authentication: None,
         upstreams: vec![],
     }
 }

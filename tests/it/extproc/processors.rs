@@ -187,6 +187,7 @@ fn snapshot() -> Arc<Snapshot> {
         routing: Routing::Cluster,
         keys: Keys::derive(&[b"a secret of the tests".to_vec()]).expect("one secret"),
         route_key: "key".into(),
+        callers: None,
         config: Arc::new(config),
     };
     let (endpoint, _) = Folder::default().fold(&settings, &[upstream]);

@@ -8,6 +8,7 @@ mod browser;
 pub(super) use address::{foreign_headers, remote_address};
 pub(super) use browser::{cors_policy, refusal_headers};
 
+use super::tokens;
 use crate::engine::config::Config;
 
 /// The fragments of all filters that this configuration needs, in their order; empty where it needs none.
@@ -16,6 +17,7 @@ pub(super) fn before_processor(config: &Config) -> String {
         browser::cors(config),
         browser::response_headers(config),
         address::filter(config),
+        tokens::filter(config),
     ]
     .concat()
 }

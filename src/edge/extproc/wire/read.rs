@@ -15,8 +15,8 @@ pub(crate) enum Value {
     Number(u64),
     /// Text, bytes or a message: where it stands in the buffer.
     Span(Range<usize>),
-    /// A number of fixed width; none of those that we read has one.
-    Fixed,
+    /// The bits of a number of fixed width.
+    Fixed(u64),
 }
 
 /// The fields of the message that stands at `range` of `bytes`, in order: (number, value).
@@ -38,8 +38,8 @@ impl<'a> Fields<'a> {
                 let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
                 Value::Span(self.take(length)?)
             }
-            kind::FIXED64 => self.take(8).map(|_| Value::Fixed)?,
-            kind::FIXED32 => self.take(4).map(|_| Value::Fixed)?,
+            kind::FIXED64 => Value::Fixed(self.fixed(8)?),
+            kind::FIXED32 => Value::Fixed(self.fixed(4)?),
             // Groups, which nobody writes any more.
             _ => return Err(Malformed),
         };
@@ -51,6 +51,13 @@ impl<'a> Fields<'a> {
         let end = start.checked_add(length).filter(|end| *end <= self.rest.end);
         self.rest.start = end.ok_or(Malformed)?;
         Ok(start..self.rest.start)
+    }
+
+    /// Little endian.
+    fn fixed(&mut self, width: usize) -> Result<u64, Malformed> {
+        let place = self.take(width)?;
+        let bytes = self.bytes.get(place).ok_or(Malformed)?;
+        Ok(bytes.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
     }
 
     fn varint(&mut self) -> Result<u64, Malformed> {
@@ -104,7 +111,7 @@ mod tests {
         let expected = [
             Ok((10, Value::Number(1))),
             Ok((1, Value::Span(4..6))),
-            Ok((2, Value::Fixed)),
+            Ok((2, Value::Fixed(0x0807_0605_0403_0201))),
         ];
         assert_eq!(read(&bytes), expected);
     }

@@ -215,7 +215,8 @@ impl Exchange {
             }
             (
                 down,
-                Finding::Live
+                Finding::Compared(_)
+                | Finding::Live
                 | Finding::Ended
                 | Finding::SessionsFull
                 | Finding::Bound(_)

@@ -177,7 +177,8 @@ impl Exchange {
             }
             Finding::Unbindable(failure) => self.relay_refused(*relay, Trouble::Failed(failure)),
             Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), relay.request.id()),
-            Finding::Live
+            Finding::Compared(_)
+            | Finding::Live
             | Finding::SessionsFull
             | Finding::Bound(_)
             | Finding::EndWritten(_)

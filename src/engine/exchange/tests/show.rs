@@ -184,6 +184,7 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
 
 pub(super) fn show_question(question: &Question) -> String {
     match question {
+        Question::Compare(claimed) => format!("compare {}", claimed.name),
         Question::Recall(session) => format!("recall {}", session.key.0),
         Question::Introduce(session) => format!("introduce {}", session.key.0),
         Question::Start { session, client } => {

@@ -155,6 +155,7 @@ impl Backroom for Scripted {
     fn ask(&self, question: Question) -> Asked {
         let mut script = self.script();
         script.question = Some(match question {
+            Question::Compare(_) => "compare",
             Question::Recall(_) => "recall",
             Question::Introduce(_) => "introduce",
             Question::Start { .. } => "start",

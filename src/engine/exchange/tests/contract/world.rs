@@ -212,6 +212,11 @@ impl World {
         };
         let failed = Finding::Unbindable(UpstreamFailure::Unreachable);
         Some(match (question, choice % 8) {
+            (Question::Compare(_), 0) => Finding::Compared(crate::engine::exchange::event::Compared::Wrong),
+            (Question::Compare(_), 1) => Finding::Compared(crate::engine::exchange::event::Compared::NotNow(
+                std::time::Duration::from_secs(2),
+            )),
+            (Question::Compare(_), _) => Finding::Compared(crate::engine::exchange::event::Compared::Fits),
             (Question::Recall(_) | Question::SetLevel { .. } | Question::Tell { .. }, 0)
             | (Question::Bind { .. } | Question::End(_), 0) => Finding::Ended,
             (Question::Recall(_) | Question::SetLevel { .. }, _) => Finding::Live,
