@@ -10,7 +10,7 @@ use crate::engine::exchange::Record;
 use crate::engine::exchange::record::Way;
 use crate::engine::mcp::Era;
 use crate::engine::status::GatewayStatus;
-use labels::{Build, ErrorType, Exchanges, MethodLabel, Operation, Reject, UpstreamLabel};
+use labels::{Build, Call, ErrorType, Exchanges, MethodLabel, Operation, Reject, UpstreamLabel};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -36,6 +36,7 @@ pub struct Metrics {
     durations: Family<Operation, Histogram>,
     /// The members of `durations` without an error, by method; made when first used.
     good: [OnceLock<Histogram>; MethodLabel::COUNT],
+    calls: Family<Call, Histogram>,
     exchanges: [[Counter; ERAS]; WAYS],
     rejects: Family<Reject, Counter>,
     replays: Counter,
@@ -66,6 +67,7 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            calls: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             good: std::array::from_fn(|_| OnceLock::new()),
             exchanges: WAY_ORDER
                 .map(|way| ERA_ORDER.map(|era| exchanges.get_or_create_owned(&Exchanges::new(way, era)))),
@@ -88,6 +90,12 @@ impl Metrics {
             "From the request to the answer; of forwarded calls to the upstream's response headers",
             Unit::Seconds,
             self.durations.clone(),
+        );
+        registry.register_with_unit(
+            "mcp_client_operation_duration",
+            "Of what was asked of an upstream, from the client's request; of forwarded calls to the response headers",
+            Unit::Seconds,
+            self.calls.clone(),
         );
         let started = Seconds::default();
         started.set(
@@ -151,6 +159,9 @@ impl Metrics {
         }
         let method = MethodLabel::of(record);
         let seconds = elapsed.as_secs_f64();
+        if let Some(call) = Call::of(record) {
+            self.calls.get_or_create(&call).observe(seconds);
+        }
         match ErrorType::of(record) {
             ErrorType::None => self.good(method).observe(seconds),
             error @ (ErrorType::Code(_) | ErrorType::Status) => self

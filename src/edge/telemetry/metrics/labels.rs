@@ -22,6 +22,34 @@ impl Operation {
     }
 }
 
+/// Labels of `mcp_client_operation_duration_seconds`: what was asked of whom.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Call {
+    mcp_method_name: &'static str,
+    error_type: &'static str,
+    upstream: String,
+}
+
+impl Call {
+    /// `None`: no upstream was asked. A configured name, so that there are only as many as upstreams.
+    pub(super) fn of(record: &Record) -> Option<Self> {
+        let upstream = record.upstream.as_deref()?;
+        let asked = match record.way {
+            Way::Forward | Way::Relay => true,
+            Way::Reject => matches!(
+                record.code.map(Code),
+                Some(Code::UPSTREAM_UNAVAILABLE | Code::UPSTREAM_TIMEOUT)
+            ),
+            Way::Undecided | Way::Answer => false,
+        };
+        asked.then(|| Self {
+            mcp_method_name: MethodLabel::of(record).as_str(),
+            error_type: ErrorType::of(record).as_str(),
+            upstream: upstream.to_owned(),
+        })
+    }
+}
+
 /// A known method, or `other`: notifications, unknown ones, bodies that were never understood.
 #[derive(Clone, Copy)]
 pub(super) struct MethodLabel(Option<Method>);

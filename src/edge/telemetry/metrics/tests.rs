@@ -181,3 +181,62 @@ fn the_build_and_the_start_are_told() {
     assert!(text.contains("mcp_manifold_build_info{version="), "{text}");
     assert!(text.contains("process_start_time_seconds "), "{text}");
 }
+
+#[test]
+fn what_is_asked_of_an_upstream_is_counted_under_its_name() {
+    let metrics = Metrics::new();
+    let of = |way, code| Record {
+        way,
+        code,
+        upstream: Some("github".into()),
+        ..mk_call()
+    };
+    metrics.record(&of(Way::Forward, None), Duration::ZERO);
+    metrics.record(&of(Way::Reject, Some(-31013)), Duration::ZERO);
+    metrics.record(&of(Way::Reject, Some(-31011)), Duration::ZERO);
+    let text = metrics.encode();
+    let count = |error: &str, number: u32| {
+        let labels = format!(r#"mcp_method_name="tools/call",error_type="{error}",upstream="github""#);
+        format!("mcp_client_operation_duration_seconds_count{{{labels}}} {number}")
+    };
+    assert_has(&text, &count("", 1));
+    assert_has(&text, &count("-31013", 1));
+    assert!(
+        !text.contains(r#"error_type="-31011",upstream"#),
+        "it was not asked:\n{text}"
+    );
+}
+
+/// What Prometheus and Grafana are to ask for (deploy/observability) is what there is.
+#[test]
+fn alerts_and_dashboard_name_metrics_that_exist() {
+    let metrics = Metrics::new();
+    let record = Record {
+        way: Way::Reject,
+        code: Some(-31013),
+        reason: Some("timed_out"),
+        upstream: Some("a".into()),
+        ..mk_call()
+    };
+    metrics.record(&record, Duration::ZERO);
+    metrics.observe(&mk_status(vec![mk_upstream("a", true, 1)]), 0);
+    let text = metrics.encode();
+    let names = metric_names(include_str!("../../../../deploy/observability/alerts.yaml")).chain(metric_names(
+        include_str!("../../../../deploy/observability/dashboard.json"),
+    ));
+    let mut seen = 0;
+    for name in names {
+        let exists = text.lines().any(|line| line.split(['{', ' ']).next() == Some(name));
+        assert!(exists, "{name} is not among\n{text}");
+        seen += 1;
+    }
+    assert!(seen > 20, "only {seen} names were found");
+}
+
+/// Every word that begins like one of our metrics.
+fn metric_names(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    words.filter(|word| {
+        word.starts_with("mcp_manifold_") || word.starts_with("mcp_server_") || word.starts_with("mcp_client_")
+    })
+}
