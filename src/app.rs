@@ -39,6 +39,7 @@ use crate::edge::identity::Passwords;
 use crate::edge::relay::{Outliving, ParkingLot, Relay};
 use crate::edge::store::MemoryStore;
 use crate::edge::telemetry::{AuditLog, Metrics, Telemetry};
+use crate::edge::throttle::Throttle;
 use crate::edge::upstream::{Binder, Notices, Shelf};
 use crate::edge::{admin, secrets};
 use crate::engine::config::Config;
@@ -126,6 +127,8 @@ impl Gateway {
         let sessions: Arc<dyn SessionStore> = Arc::clone(&store) as _;
         let (binder, notices) = Binder::new(Arc::clone(&targets), sessions, Handle::current());
         let hub = binder.hub(writer.cell());
+        let throttle = Throttle::default();
+        throttle.follow(&config.rate_limits);
         let desk = Desk {
             cell: writer.cell(),
             store,
@@ -139,6 +142,7 @@ impl Gateway {
             bodies: Budget::new(config.limits.bodies),
             replay: Budget::new(config.limits.replay),
             passwords: Passwords::new(Handle::current()),
+            throttle,
             telemetry: Arc::new(Telemetry::new(
                 AuditLog::start(&config.audit).context("audit: the file cannot be opened")?,
                 Metrics::new(),

@@ -14,4 +14,5 @@ pub mod relay;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;
+pub mod throttle;
 pub mod upstream;

@@ -6,6 +6,7 @@ use crate::edge::identity::passwords::Look;
 use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::MemoryStore;
 use crate::edge::telemetry::Telemetry;
+use crate::edge::throttle::Throttle;
 use crate::edge::upstream::{Binder, Hub};
 use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
@@ -31,6 +32,7 @@ pub(super) struct Desk {
     pub(super) gate: Arc<Gate>,
     pub(super) bodies: Budget,
     pub(super) replay: Budget,
+    pub(super) throttle: Throttle,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) passwords: Passwords,
 }
@@ -138,6 +140,10 @@ impl Backroom for Desk {
                 Look::Now(compared) => Asked::Now(Finding::Compared(compared)),
                 Look::Later(later) => Asked::Later(Box::pin(async move { Finding::Compared(later.await) })),
             },
+            Question::Admit(charges) => Asked::Now(match self.throttle.admit(&charges) {
+                Ok(quota) => Finding::Admitted(quota),
+                Err(exhausted) => Finding::Exhausted(exhausted),
+            }),
             Question::Recall(session) => Asked::Now(match self.store.recall(session.key, now()) {
                 Recall::Live => Finding::Live,
                 Recall::Ended => Finding::Ended,

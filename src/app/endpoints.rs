@@ -178,6 +178,7 @@ fn settings(endpoint: &assignment::Endpoint, base: &Config) -> Config {
         hosts: endpoint.hosts.iter().map(ToString::to_string).collect(),
         origins: endpoint.origins.iter().map(ToString::to_string).collect(),
         limits,
+        rate_limits: Vec::new(),
         upstreams: Vec::new(),
         ..base.clone()
     }

@@ -54,6 +54,8 @@ impl Gateway for Panel {
             .telemetry
             .metrics()
             .observe(&self.status(), self.desk.bodies().used() + self.desk.replay().used());
+        let metrics = self.desk.telemetry.metrics();
+        metrics.observe_buckets(&self.desk.throttle.buckets());
         self.desk.telemetry.scrape()
     }
 }

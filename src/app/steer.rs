@@ -83,6 +83,7 @@ impl Steer {
         self.config.store(Arc::clone(&config));
         self.watch.follow(&config);
         self.course.desk.set_limits(&config.limits);
+        self.course.desk.throttle.follow(&config.rate_limits);
         self.reread_keys();
         let callers = self.callers();
         let draft = endpoints::of_file(&config, self.keys.clone(), &self.route_key, callers);

@@ -9,9 +9,11 @@ pub mod change;
 mod cors;
 pub mod file;
 mod gateway;
+pub mod glob;
 mod headers;
 mod ip_filter;
 mod network;
+pub mod rate_limits;
 mod raw;
 mod scalar;
 mod shape;
@@ -21,6 +23,7 @@ mod upstream;
 pub use authentication::{ApiKeys, Authentication, Issuer, Jwks, is_scope};
 pub use cors::Cors;
 pub use ip_filter::{IpFilter, Network};
+pub use rate_limits::RateLimit;
 pub use truth::{
     AccessLog, Audit, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls,
     Lists, Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,

@@ -18,6 +18,7 @@ pub mod modes;
 pub mod record;
 pub mod step;
 
+mod admit;
 mod answer;
 mod arrive;
 mod bridge;
@@ -54,6 +55,7 @@ pub use step::{Command, End, Reply, Step};
 use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
 use crate::engine::policy::Identity;
+use crate::engine::policy::rate::Quota;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::{Endpoint, Snapshot};
 use bytes::Bytes;
@@ -73,6 +75,8 @@ pub struct Exchange {
     now: Timestamp,
     phase: Phase,
     record: Record,
+    /// How the bucket stands that is nearest to its end; told where the answer is ours.
+    quota: Option<Box<Quota>>,
 }
 
 /// Where an exchange stands. Each phase owns what it needs and nothing else.
@@ -151,6 +155,8 @@ enum Then {
         id: String,
         version: crate::engine::mcp::Version,
     },
+    /// Go on with this: it had to be counted.
+    Admit(admit::Intent),
     /// Go on with a call: it needed its tie.
     Call(calls::Calls),
     /// Answer GET.
@@ -170,6 +176,7 @@ impl Exchange {
             now,
             phase: Phase::AwaitHead,
             record: Record::default(),
+            quota: None,
         }
     }
 
@@ -237,6 +244,7 @@ impl Exchange {
             Phase::Doorstep(doorstep) => doorstep.held(),
             Phase::AwaitBody(arrival) => arrival.intake.len(),
             Phase::Asking(_, Then::Call(calls)) => calls.held(),
+            Phase::Asking(_, Then::Admit(intent)) => intent.held(),
             Phase::Asking(_, Then::Told(message)) => message.len(),
             Phase::Calling(relay) => relay.held(),
             Phase::BridgingUp(up) => up.held(),

@@ -3,6 +3,7 @@
 pub mod callers;
 pub mod challenge;
 pub mod identity;
+pub mod rate;
 
 pub use callers::{Callers, Claimed, Credentials, Unfit};
 pub use challenge::Challenge;

@@ -13,7 +13,7 @@ mod upstream;
 pub use crate::engine::route::UpstreamIndex;
 
 use crate::engine::catalog::{Kind, Listing};
-use crate::engine::config::{Limits, Via};
+use crate::engine::config::{Limits, RateLimit, Via};
 use crate::engine::mcp::{Era, Version};
 use crate::engine::policy::Callers;
 use crate::engine::session::{EndpointHash, Keys};
@@ -60,6 +60,8 @@ pub struct Endpoint {
     pub lifetime: Duration,
     /// From the configuration.
     pub limits: Limits,
+    /// Those that the processor counts.
+    pub rate_limits: Arc<[Arc<RateLimit>]>,
     /// The random value that only the processor knows; routes to upstreams require it (`x-mcp-route-key`).
     pub route_key: Bytes,
     /// What is asked of callers; `None`: nothing.

@@ -185,6 +185,7 @@ impl Gateway {
 
     pub(crate) fn finding(&self, question: &Question) -> Finding {
         match question {
+            Question::Admit(_) => Finding::Admitted(None),
             Question::Recall(_) | Question::Start { .. } | Question::SetLevel { .. } => Finding::Live,
             Question::Introduce(_) => Finding::Introduced(Arc::default(), None),
             Question::Bind { .. } | Question::OneShot { .. } | Question::Borrow(_) => Finding::Bound(self.tie.clone()),

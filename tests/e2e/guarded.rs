@@ -1,3 +1,4 @@
 //! What stands around the MCP servers: who may call, from where, how often, and the attacks that must fail.
 
 mod front;
+mod throttle;

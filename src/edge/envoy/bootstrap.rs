@@ -4,6 +4,7 @@
 //! only what differs between configurations.
 
 mod filters;
+mod rate_limits;
 mod tokens;
 
 use super::Address;

@@ -14,8 +14,8 @@ const MAX_TEXT: usize = 512;
 pub(super) fn write(out: &mut Vec<u8>, record: &Record, elapsed: Duration, now: SystemTime) {
     out.extend_from_slice(b"{\"time\":\"");
     time(out, now);
-    // No identities before the issue that brings authentication.
-    out.extend_from_slice(b"\",\"principal\":null");
+    out.push(b'"');
+    text(out, "principal", record.principal.as_deref());
     text(out, "session", record.session.as_deref());
     text(out, "method", record.method.as_deref());
     text(out, "tool", record.tool.as_deref());
@@ -23,7 +23,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record, elapsed: Duration, now: 
     text(out, "era", record.era.map(Era::as_str));
     text(out, "way", Some(record.way.as_str()));
     text(out, "verdict", Some(verdict(record.way)));
-    out.extend_from_slice(b",\"rule\":null");
+    text(out, "rule", record.rule.as_deref());
     text(out, "reason", record.reason);
     key(out, "status");
     number(out, record.status);

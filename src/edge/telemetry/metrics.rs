@@ -8,9 +8,10 @@ mod labels;
 
 use crate::engine::exchange::Record;
 use crate::engine::exchange::record::Way;
+use crate::engine::jsonrpc::Code;
 use crate::engine::mcp::Era;
 use crate::engine::status::GatewayStatus;
-use labels::{Build, Call, ErrorType, Exchanges, MethodLabel, Operation, Reject, UpstreamLabel};
+use labels::{Build, Call, ErrorType, Exchanges, LimitLabel, MethodLabel, Operation, Reject, UpstreamLabel};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,8 +19,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds, as the conventions ask for.
@@ -39,6 +40,8 @@ pub struct Metrics {
     calls: Family<Call, Histogram>,
     exchanges: [[Counter; ERAS]; WAYS],
     rejects: Family<Reject, Counter>,
+    rate_limited: Family<LimitLabel, Counter>,
+    buckets: Family<LimitLabel, Gauge>,
     replays: Counter,
     sessions: Gauge,
     generation: Gauge,
@@ -72,6 +75,8 @@ impl Metrics {
             exchanges: WAY_ORDER
                 .map(|way| ERA_ORDER.map(|era| exchanges.get_or_create_owned(&Exchanges::new(way, era)))),
             rejects: Family::default(),
+            rate_limited: Family::default(),
+            buckets: Family::default(),
             replays: Counter::default(),
             sessions: Gauge::default(),
             generation: Gauge::default(),
@@ -115,6 +120,16 @@ impl Metrics {
             self.rejects.clone(),
         );
         own.register(
+            "rate_limited",
+            "Exchanges refused because a bucket was empty, by rate limit",
+            self.rate_limited.clone(),
+        );
+        own.register(
+            "rate_limit_buckets",
+            "Buckets in memory, by rate limit",
+            self.buckets.clone(),
+        );
+        own.register(
             "replays",
             "Calls replayed after a lost upstream session",
             self.replays.clone(),
@@ -153,6 +168,11 @@ impl Metrics {
         }
         if let (Way::Reject, Some(reason)) = (record.way, record.reason) {
             self.rejects.get_or_create(&Reject { reason }).inc();
+            if record.code == Some(Code::RATE_LIMITED.0)
+                && let Some(limit) = &record.rule
+            {
+                self.rate_limited.get_or_create(&LimitLabel::new(limit)).inc();
+            }
         }
         if record.way == Way::Undecided {
             return;
@@ -184,6 +204,14 @@ impl Metrics {
             let label = UpstreamLabel::new(&upstream.name);
             self.ready.get_or_create(&label).set(upstream.ready.into());
             self.tools.get_or_create(&label).set(clamp(upstream.tools));
+        }
+    }
+
+    /// Takes over how many buckets there are of each rate limit, at each scrape.
+    pub fn observe_buckets(&self, buckets: &[(Arc<str>, usize)]) {
+        self.buckets.clear();
+        for (limit, count) in buckets {
+            self.buckets.get_or_create(&LimitLabel::new(limit)).set(clamp(*count));
         }
     }
 

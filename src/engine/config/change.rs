@@ -1,7 +1,8 @@
 //! What differs between two configurations, in the terms of what a reload has to do about it.
 
-use super::{Authentication, Config, Issuer, Upstream};
+use super::{Authentication, Config, Issuer, RateLimit, Upstream};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What a reload has to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,6 +63,12 @@ pub fn in_force(old: &Config, new: Config) -> Config {
         ip_filter: old.ip_filter.clone(),
         security_headers: old.security_headers,
         authentication: authentication(old, new.authentication),
+        // Those of Envoy's stand in its bootstrap.
+        rate_limits: by_address(old)
+            .into_iter()
+            .chain(new.rate_limits.iter().filter(|limit| !limit.is_by_address()))
+            .cloned()
+            .collect(),
         ..new
     }
 }
@@ -84,6 +91,14 @@ fn issuers(config: &Config) -> &[Issuer] {
 /// Whoever stops asking for tokens needs no Envoy that knows it.
 fn other_issuers(old: &Config, new: &Config) -> bool {
     new.authentication.is_some() && issuers(old) != issuers(new)
+}
+
+fn by_address(config: &Config) -> Vec<&Arc<RateLimit>> {
+    config
+        .rate_limits
+        .iter()
+        .filter(|limit| limit.is_by_address())
+        .collect()
 }
 
 fn listens_elsewhere(old: &Config, new: &Config) -> bool {
@@ -130,6 +145,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("ipFilter", old.ip_filter != new.ip_filter),
         ("securityHeaders", old.security_headers != new.security_headers),
         ("authentication.jwt", other_issuers(old, new)),
+        ("rateLimits (by ip alone)", by_address(old) != by_address(new)),
     ];
     differs
         .into_iter()
@@ -159,6 +175,7 @@ fn settings(old: &Config, new: &Config) -> bool {
         ip_filter: _,
         security_headers: _,
         authentication,
+        rate_limits,
         upstreams: _,
     } = new;
     // A default one differs where port 0 has become a real one.
@@ -169,6 +186,7 @@ fn settings(old: &Config, new: &Config) -> bool {
         || *limits != old.limits
         || *lists != old.lists
         || *authentication != old.authentication
+        || *rate_limits != old.rate_limits
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 /// What an assignment says of each endpoint, or its cluster knows.
 const ASSIGNED: [&str; 7] = ["listen", "tls", "path", "publicUrl", "hosts", "origins", "upstreams"];
 const FROM_REGISTRY: &str = "comes from the registry";
+/// What no assignment can say yet.
+const UNASSIGNED: [&str; 1] = ["rateLimits"];
 
 /// One thing wrong with a configuration file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -90,6 +92,7 @@ fn understand(text: &str, base: &Path, state: &Path, endpoints: Endpoints<'_>) -
             let mut sections = Sections(if let Value::Object(map) = tree { map } else { Map::new() });
             if let Endpoints::Assigned = endpoints {
                 sections.leave_to_registry(&mut findings);
+                sections.refuse_with_registry(&mut findings);
             }
             let mut config = gateway::read(&mut sections, state, &mut findings);
             if let Endpoints::Here(more) = endpoints {
@@ -169,6 +172,15 @@ impl Sections {
         for key in ASSIGNED {
             if self.0.remove(key).is_some() {
                 findings.add(key, FROM_REGISTRY);
+            }
+        }
+    }
+
+    /// Takes out what endpoints of assignments cannot have.
+    fn refuse_with_registry(&mut self, findings: &mut Findings) {
+        for key in UNASSIGNED {
+            if self.0.remove(key).is_some() {
+                findings.add(key, "not supported yet with a registry");
             }
         }
     }

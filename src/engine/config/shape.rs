@@ -76,7 +76,7 @@ pub(super) const FILE: Shape = Keys(&[
     ("transparent", Later),
     ("authentication", AUTHENTICATION),
     ("policies", Later),
-    ("rateLimits", Later),
+    ("rateLimits", List(&RATE_LIMIT)),
     ("rateLimitService", Later),
     (
         "cors",
@@ -122,6 +122,16 @@ const UPSTREAM: Shape = Keys(&[
     ("eras", Leaf),
     ("listing", Leaf),
     ("merge", Leaf),
+]);
+
+const RATE_LIMIT: Shape = Keys(&[
+    ("name", Leaf),
+    ("per", Leaf),
+    ("limit", Leaf),
+    ("burst", Leaf),
+    ("tools", Leaf),
+    ("methods", Leaf),
+    ("cost", Leaf),
 ]);
 
 /// Removes from `value` what `shape` does not know, and says so.

@@ -46,6 +46,8 @@ pub struct Config {
     pub security_headers: bool,
     /// Who may call; `None`: nobody is asked.
     pub authentication: Option<super::Authentication>,
+    /// How often who may do what.
+    pub rate_limits: Vec<Arc<super::RateLimit>>,
     /// In the order of the file.
     pub upstreams: Vec<Upstream>,
 }

@@ -1,5 +1,6 @@
 //! The request arrives: its head, its body, and what has to be found out before it is carried out.
 
+use super::admit::Intent;
 use super::door::{self, Accepts, Verb};
 use super::event::{Finding, Headers, Refusal, RequestHead};
 use super::guard::Caller;
@@ -123,10 +124,11 @@ impl Exchange {
             sender,
             trailers,
         };
-        let mut step = match plan {
-            Ok(plan) => self.begin(Box::new(request), plan, now),
-            Err(reject) => self.reject(&reject, request.id()),
+        let intent = match plan {
+            Ok(plan) => Intent::Begin(plan),
+            Err(reject) => Intent::Refuse(reject),
         };
+        let mut step = self.admit(Box::new(request), intent, now);
         step.commands.insert(0, Command::Disarm);
         step
     }
@@ -167,7 +169,7 @@ impl Exchange {
             sender,
             trailers: false,
         };
-        self.ask(Box::new(request), question, then)
+        self.admit(Box::new(request), Intent::Ask(question, Box::new(then)), now)
     }
 
     /// Starts on a plan: what concerns a session first hears whether that may go on.
@@ -212,7 +214,7 @@ impl Exchange {
     }
 
     /// The open question is answered.
-    pub(super) fn found(&mut self, request: Box<Request>, then: Then, finding: Finding, _now: Timestamp) -> Step {
+    pub(super) fn found(&mut self, request: Box<Request>, then: Then, finding: Finding, now: Timestamp) -> Step {
         match (then, finding) {
             (_, Finding::Ended) => self.reject(&Reject::SessionNotFound("session_ended"), request.id()),
             (_, Finding::SessionsFull) => self.reject(&Reject::SessionsFull, request.id()),
@@ -223,7 +225,12 @@ impl Exchange {
             (Then::Delete, Finding::EndWritten(true)) => self.answer(&request, answer::empty(200)),
             (Then::Delete, Finding::EndWritten(false)) => self.reject(&Reject::NotWritten, None),
             (Then::Call(calls), finding) => self.tied(request, calls, finding),
-            (Then::Do(_) | Then::Told(_) | Then::Welcome { .. } | Then::Get | Then::Delete, other) => {
+            (Then::Admit(intent), Finding::Admitted(quota)) => {
+                self.quota = quota;
+                self.admitted(request, intent, now)
+            }
+            (Then::Admit(intent), Finding::Exhausted(exhausted)) => self.exhausted(&request, &intent, exhausted),
+            (Then::Do(_) | Then::Told(_) | Then::Welcome { .. } | Then::Get | Then::Delete | Then::Admit(_), other) => {
                 debug_assert!(false, "finding {other:?} answers no question of this exchange");
                 self.reject(&Reject::Refused(Refusal::Draining), request.id())
             }

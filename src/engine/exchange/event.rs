@@ -2,6 +2,7 @@
 
 use super::Parked;
 pub use super::headers::Headers;
+use crate::engine::policy::rate::{Exhausted, Quota};
 use crate::engine::session::{Binding, Client, Level, Timestamp};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -129,6 +130,10 @@ pub enum Finding {
     Compared(Compared),
     /// The session was ended by DELETE.
     Ended,
+    /// Every bucket held what the request costs; the one that is nearest to its end.
+    Admitted(Option<Box<Quota>>),
+    /// One of them did not.
+    Exhausted(Box<Exhausted>),
     /// `limits.sessions` is reached.
     SessionsFull,
     /// Who the client of a session is, and the level of logs that it set.

@@ -155,6 +155,8 @@ impl Exchange {
             Finding::Compared(_)
             | Finding::Ended
             | Finding::SessionsFull
+            | Finding::Admitted(_)
+            | Finding::Exhausted(_)
             | Finding::StillThere
             | Finding::Reopened(_)
             | Finding::EndWritten(_)
@@ -326,6 +328,8 @@ impl Exchange {
             Finding::Compared(_)
             | Finding::Live
             | Finding::SessionsFull
+            | Finding::Admitted(_)
+            | Finding::Exhausted(_)
             | Finding::Bound(_)
             | Finding::EndWritten(_)
             | Finding::Introduced(..)

@@ -81,6 +81,23 @@ pub(super) enum Plan {
     Call(Routed),
 }
 
+impl Plan {
+    /// Bytes of request body that it needs.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Call(routed) => routed.calls.first().map_or(0, |call| call.body.len()),
+            Self::Tell(errand) => errand.message.len(),
+            Self::Absorb
+            | Self::Empty
+            | Self::List(..)
+            | Self::Discover
+            | Self::Initialize { .. }
+            | Self::SetLevel(_)
+            | Self::Listen(_) => 0,
+        }
+    }
+}
+
 /// Reads `body`; facts about the sender go to `sender` even if the message is refused.
 pub(super) fn plan(
     endpoint: &Endpoint,

@@ -8,6 +8,7 @@ mod trouble;
 pub(super) use input::Input;
 pub(super) use trouble::Trouble;
 
+use super::admit;
 use super::event::Refusal;
 use super::step::{Answer, Metadata};
 use crate::engine::jsonrpc::splice::quote;
@@ -15,6 +16,7 @@ use crate::engine::jsonrpc::{Code, EnvelopeError};
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::policy::Challenge;
+use crate::engine::policy::rate::Exhausted;
 use crate::engine::session::StateError;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -80,6 +82,8 @@ pub(super) enum Reject {
     Upstream(Trouble, Arc<str>),
     /// The upstream asks for the client's input, and that cannot be had.
     Input(Input),
+    /// A bucket of `rateLimits` is empty.
+    RateLimited(Box<Exhausted>),
     /// `limits.sessions`
     SessionsFull,
     /// The state folder cannot be written.
@@ -155,6 +159,7 @@ impl Reject {
             Self::UnknownResource(..) => "unknown_resource",
             Self::Upstream(trouble, _) => trouble.reason(),
             Self::Input(input) => input.reason(),
+            Self::RateLimited(_) => "rate_limited",
             Self::SessionsFull => "sessions_full",
             Self::NotWritten => "state_not_written",
             Self::Refused(Refusal::Draining) => "draining",
@@ -183,6 +188,7 @@ impl Reject {
             | Self::Upstream(..)
             | Self::Input(_) => 200,
             Self::BodyTooLarge(_) => 413,
+            Self::RateLimited(_) => 429,
             Self::TooSlow => 408,
             Self::MediaType(_) => 415,
             Self::Unauthenticated(..) => 401,
@@ -233,6 +239,7 @@ impl Reject {
             Self::UnknownMethod(_) => Code::METHOD_NOT_FOUND,
             Self::Scopes(_) => Code::DENIED,
             Self::Attempts(_) => Code::RATE_LIMITED,
+            Self::RateLimited(_) => Code::RATE_LIMITED,
             Self::Upstream(trouble, _) => trouble.code(),
             Self::Input(input) => input.code(),
             Self::NoEndpoint(Looking::ForMcp)
@@ -275,6 +282,10 @@ impl Reject {
             }
             Self::Upstream(trouble, upstream) => format!("upstream {upstream} {}", trouble.words()),
             Self::Input(input) => input.message(),
+            Self::RateLimited(exhausted) => {
+                let (limit, seconds) = (&exhausted.quota.limit, exhausted.retry_after);
+                format!("rate limit {limit} is used up, try again in {seconds} s")
+            }
             Self::SessionsFull => "the gateway remembers too many sessions, try again later".to_owned(),
             Self::NotWritten => "the gateway could not write its state".to_owned(),
             Self::Refused(Refusal::Draining) => "the gateway is shutting down".to_owned(),
@@ -313,6 +324,7 @@ impl Reject {
             | Self::UnknownMethod(_)
             | Self::Upstream(..)
             | Self::Input(_)
+            | Self::RateLimited(_)
             | Self::SessionsFull
             | Self::NotWritten
             | Self::Refused(_)
@@ -327,6 +339,11 @@ impl Reject {
                 r#"{{"requiredCapabilities":{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}}}"#
             )),
             Self::Upstream(_, upstream) => Some(format!(r#"{{"upstream":{}}}"#, text(upstream))),
+            Self::RateLimited(exhausted) => Some(format!(
+                r#"{{"limit":{},"retryAfter":{}}}"#,
+                text(&exhausted.quota.limit),
+                exhausted.retry_after
+            )),
             Self::Version(requested) => {
                 let supported: Vec<String> = Version::ALL
                     .iter()
@@ -403,13 +420,19 @@ impl Reject {
             let seconds = wait.as_secs().saturating_add(1);
             headers.push(("retry-after".into(), seconds.to_string().into()));
         }
-        Answer {
+        let mut answer = Answer {
             status: self.status(),
             headers,
             body: vec![self.body(id)],
             details: self.reason(),
             metadata,
+        };
+        if let Self::RateLimited(exhausted) = self {
+            let seconds = Bytes::from(exhausted.retry_after.to_string());
+            answer.headers.push(("retry-after".into(), seconds));
+            admit::tell(&mut answer, &exhausted.quota);
         }
+        answer
     }
 }
 

@@ -5,7 +5,7 @@ use super::plan::{self, Plan, Sender};
 use super::record::Way;
 use super::reject::Reject;
 use super::step::{Answer, Command, End, Metadata, Reply, Step};
-use super::{BodyMode, Exchange, Phase, Request, answer, page};
+use super::{BodyMode, Exchange, Phase, Request, admit, answer, page};
 use crate::engine::catalog::Kind;
 use crate::engine::mcp::{Era, Version, headers};
 use crate::engine::session::id::fingerprint;
@@ -75,7 +75,10 @@ impl Exchange {
         self.said(answer)
     }
 
-    fn said(&mut self, answer: Answer) -> Step {
+    fn said(&mut self, mut answer: Answer) -> Step {
+        if let Some(quota) = &self.quota {
+            admit::tell(&mut answer, quota);
+        }
         self.record.way = Way::Answer;
         self.record.status = answer.status;
         self.record.bytes_out = answer.body.iter().map(Bytes::len).sum();

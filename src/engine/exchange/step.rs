@@ -4,6 +4,7 @@ use super::Parked;
 use super::headers::Headers;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::policy::Claimed;
+use crate::engine::policy::rate::Charge;
 use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::stream::{Kinds, Part};
 use bytes::Bytes;
@@ -252,6 +253,8 @@ pub struct ParkKey(pub u128);
 pub enum Question {
     /// Does this password fit? -> Compared
     Compare(Claimed),
+    /// Take this out of its buckets. -> Admitted, Exhausted
+    Admit(Vec<Charge>),
     /// May this session go on? -> Live, Ended
     Recall(SessionRef),
     /// Remember a new session. -> Live, SessionsFull

@@ -99,6 +99,23 @@ static ROUTED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
         ],
     })
 });
+/// Each caller may make two calls of a tool and three requests in all; `github_search` costs both calls.
+static LIMITED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let text = "rateLimits: [{name: calls, per: [ip, tool], limit: 2/min, cost: {github_search: 2}}, \
+                {name: all, per: [session, method], limit: 3/min}]\nupstreams: [{name: a, url: 'http://a/'}]";
+    let folder = std::path::Path::new("/");
+    let limits = crate::engine::config::file::parse(text, folder, folder)
+        .expect("valid")
+        .rate_limits;
+    let mut settings = testing::mk_settings();
+    Arc::make_mut(&mut settings.config).rate_limits = limits;
+    let upstream = testing::mk_upstream("github").legacy(testing::mk_listing(&["search"]));
+    let inputs = testing::mk_inputs(&[upstream]);
+    Arc::new(Snapshot {
+        generation: 1,
+        endpoints: vec![Folder::default().fold(&settings, &inputs).0],
+    })
+});
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 #[test]
@@ -244,6 +261,7 @@ impl Stage {
                     .disabled();
                 self.snapshot = testing::mk_snapshot(&[upstream, testing::mk_upstream("files")]);
             }
+            "rate limits" => self.snapshot = Arc::clone(&LIMITED),
             "a direct upstream" => self.snapshot = Arc::clone(&DIRECT),
             "request body BUFFERED" => self.modes.request = BodyMode::Buffered,
             "request body STREAMED" => self.modes.request = BodyMode::Streamed,

@@ -164,6 +164,7 @@ impl Folder {
             keys: settings.keys.clone(),
             lifetime: config.session.lifetime,
             limits: config.limits.clone(),
+            rate_limits: rate_limits(settings),
             route_key: Bytes::copy_from_slice(settings.route_key.as_bytes()),
             callers: settings.callers.clone(),
             upstreams: rows.made.iter().map(|made| Arc::clone(&made.upstream)).collect(),
@@ -223,6 +224,15 @@ impl Folder {
         });
         self.upstreams = memories.collect();
     }
+}
+
+/// Those by address alone are counted by the Envoy that we render; another one is not told of them.
+fn rate_limits(settings: &EndpointSettings) -> Arc<[Arc<config::RateLimit>]> {
+    let counted = |limit: &&Arc<config::RateLimit>| match settings.routing {
+        Routing::Cluster => !limit.is_by_address(),
+        Routing::Route => true,
+    };
+    settings.config.rate_limits.iter().filter(counted).cloned().collect()
 }
 
 /// One upstream as clients of one era see it: its listing, or the names it still owns.

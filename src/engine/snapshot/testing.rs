@@ -110,6 +110,7 @@ pub(crate) fn mk_config() -> Config {
         ip_filter: IpFilter::default(),
         security_headers: false,
         authentication: None,
+        rate_limits: vec![],
         upstreams: vec![],
     }
 }

@@ -87,6 +87,7 @@ fuzz_target!(|input: (u8, Vec<(u8, &[u8])>)| {
 fn mk_finding(question: &Question, choice: u8) -> Finding {
     let often = !choice.is_multiple_of(3);
     match question {
+        Question::Admit(_) => Finding::Admitted(None),
         Question::Recall(_) | Question::SetLevel { .. } if often => Finding::Live,
         Question::Start { .. } if often => Finding::Live,
         Question::Start { .. } => Finding::SessionsFull,

@@ -8,7 +8,7 @@ mod browser;
 pub(super) use address::{foreign_headers, remote_address};
 pub(super) use browser::{cors_policy, refusal_headers};
 
-use super::tokens;
+use super::{rate_limits, tokens};
 use crate::engine::config::Config;
 
 /// The fragments of all filters that this configuration needs, in their order; empty where it needs none.
@@ -18,6 +18,7 @@ pub(super) fn before_processor(config: &Config) -> String {
         browser::response_headers(config),
         address::filter(config),
         tokens::filter(config),
+        rate_limits::by_address(config),
     ]
     .concat()
 }

@@ -142,6 +142,18 @@ pub(super) struct Reject {
     pub(super) reason: &'static str,
 }
 
+/// Labels of what concerns one rate limit: a configured name.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct LimitLabel {
+    limit: String,
+}
+
+impl LimitLabel {
+    pub(super) fn new(name: &str) -> Self {
+        Self { limit: name.into() }
+    }
+}
+
 /// Labels of what is known of one upstream.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct UpstreamLabel {

@@ -219,6 +219,8 @@ impl Exchange {
                 | Finding::Live
                 | Finding::Ended
                 | Finding::SessionsFull
+                | Finding::Admitted(_)
+                | Finding::Exhausted(_)
                 | Finding::Bound(_)
                 | Finding::Unbindable(_)
                 | Finding::StillThere

@@ -180,6 +180,8 @@ impl Exchange {
             Finding::Compared(_)
             | Finding::Live
             | Finding::SessionsFull
+            | Finding::Admitted(_)
+            | Finding::Exhausted(_)
             | Finding::Bound(_)
             | Finding::EndWritten(_)
             | Finding::Introduced(..)

@@ -258,6 +258,7 @@ fn staged(ask: &Ask, wiring: u8, probing: bool) -> Stage {
         (true, _) => stage.given("probing upstreams"),
         (false, 1 | 2) => stage.given("two upstreams with tasks"),
         (false, 3) => stage.given("a direct upstream"),
+        (false, 4) => stage.given("rate limits"),
         (false, _) => {}
     }
     match wiring % 5 {

@@ -2,6 +2,7 @@
 
 use crate::engine::exchange::event::{Finding, RequestHead, ResponseHead, UpstreamFailure};
 use crate::engine::mcp::Version;
+use crate::engine::policy::rate::{Exhausted, Quota};
 use crate::engine::session::{Binding, Client, Level};
 use bytes::Bytes;
 
@@ -61,6 +62,14 @@ pub(super) fn response_head(text: &str, end: bool) -> ResponseHead {
 
 pub(super) fn finding(words: &[&str]) -> Finding {
     match words {
+        ["admitted", remaining] => Finding::Admitted(Some(Box::new(Quota {
+            remaining: remaining.parse().expect("a number"),
+            ..mk_quota("calls")
+        }))),
+        ["exhausted", limit, seconds] => Finding::Exhausted(Box::new(Exhausted {
+            quota: mk_quota(limit),
+            retry_after: seconds.parse().expect("seconds"),
+        })),
         ["live"] => Finding::Live,
         ["ended"] => Finding::Ended,
         ["sessions-full"] => Finding::SessionsFull,
@@ -85,6 +94,17 @@ pub(super) fn finding(words: &[&str]) -> Finding {
         ["end-written"] => Finding::EndWritten(true),
         ["end-not-written"] => Finding::EndWritten(false),
         other => panic!("unknown: => found {other:?}"),
+    }
+}
+
+pub(super) fn mk_quota(limit: &str) -> Quota {
+    Quota {
+        limit: limit.into(),
+        burst: 2,
+        count: 2,
+        window: 60,
+        remaining: 0,
+        reset: 60,
     }
 }
 

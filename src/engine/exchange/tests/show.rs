@@ -185,6 +185,14 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
 pub(super) fn show_question(question: &Question) -> String {
     match question {
         Question::Compare(claimed) => format!("compare {}", claimed.name),
+        Question::Admit(charges) => {
+            let charges = charges.iter();
+            let each = charges.map(|charge| {
+                let (name, bucket) = (&charge.limit.name, charge.bucket.join("|"));
+                format!(" {name}[{bucket}]={}", charge.cost)
+            });
+            format!("admit{}", each.collect::<String>())
+        }
         Question::Recall(session) => format!("recall {}", session.key.0),
         Question::Introduce(session) => format!("introduce {}", session.key.0),
         Question::Start { session, client } => {

@@ -156,6 +156,7 @@ impl Backroom for Scripted {
         let mut script = self.script();
         script.question = Some(match question {
             Question::Compare(_) => "compare",
+            Question::Admit(_) => "admit",
             Question::Recall(_) => "recall",
             Question::Introduce(_) => "introduce",
             Question::Start { .. } => "start",

@@ -1,9 +1,11 @@
 //! What stands around an exchange: it hears the replies, carries out the commands, and knows what may come next.
 
+use super::super::read::mk_quota;
 use crate::engine::exchange::Parked;
 use crate::engine::exchange::event::{CallEvent, Finding, HubEvent, Message, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::step::{Command, End, Notice, Question, Reply, Step};
 use crate::engine::mcp::Version;
+use crate::engine::policy::rate::Exhausted;
 use crate::engine::session::{Binding, Client};
 use bytes::Bytes;
 
@@ -217,6 +219,14 @@ impl World {
                 std::time::Duration::from_secs(2),
             )),
             (Question::Compare(_), _) => Finding::Compared(crate::engine::exchange::event::Compared::Fits),
+            (Question::Admit(charges), choice) => {
+                let limit = &charges.first().expect("nothing is asked about nothing").limit;
+                let quota = mk_quota(&limit.name);
+                match choice {
+                    0 => Finding::Exhausted(Box::new(Exhausted { quota, retry_after: 7 })),
+                    _ => Finding::Admitted(Some(Box::new(quota))),
+                }
+            }
             (Question::Recall(_) | Question::SetLevel { .. } | Question::Tell { .. }, 0)
             | (Question::Bind { .. } | Question::End(_), 0) => Finding::Ended,
             (Question::Recall(_) | Question::SetLevel { .. }, _) => Finding::Live,

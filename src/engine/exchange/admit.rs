@@ -1,0 +1,114 @@
+//! How often who may do what: every exchange is counted before it is carried out, whichever way it is handled.
+//!
+//! Which limits apply is decided here, counting is the edge's: a question that is answered in the same turn where nobody
+//! else is asked. What is wrong with a request does not exempt it. An endpoint without limits asks nothing.
+
+use super::plan::Plan;
+use super::reject::Reject;
+use super::step::{Answer, Question, Step};
+use super::{Exchange, Request, Then};
+use crate::engine::mcp::Method;
+use crate::engine::policy::rate::{Charge, Exhausted, Facts, Quota, charges};
+use crate::engine::session::Timestamp;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// What is done once the request is counted.
+#[derive(Debug)]
+pub(super) enum Intent {
+    /// Carry this out.
+    Begin(Plan),
+    /// Find this out first.
+    Ask(Question, Box<Then>),
+    /// Say what is wrong.
+    Refuse(Reject),
+}
+
+impl Intent {
+    /// Bytes of request body held meanwhile.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Begin(plan) => plan.held(),
+            Self::Ask(..) | Self::Refuse(_) => 0,
+        }
+    }
+}
+
+impl Exchange {
+    /// Counts the request, then goes on with it.
+    pub(super) fn admit(&mut self, request: Box<Request>, intent: Intent, now: Timestamp) -> Step {
+        let charges = self.charges(&request, &intent);
+        if charges.is_empty() {
+            return self.admitted(request, intent, now);
+        }
+        self.ask(request, Question::Admit(charges), Then::Admit(intent))
+    }
+
+    /// It was counted and may go on.
+    pub(super) fn admitted(&mut self, request: Box<Request>, intent: Intent, now: Timestamp) -> Step {
+        match intent {
+            Intent::Begin(plan) => self.begin(request, plan, now),
+            Intent::Ask(question, then) => self.ask(request, question, *then),
+            Intent::Refuse(reject) => self.reject(&reject, request.id()),
+        }
+    }
+
+    /// A bucket is empty: whatever the request was about, it is told when to come back.
+    pub(super) fn exhausted(&mut self, request: &Request, intent: &Intent, exhausted: Box<Exhausted>) -> Step {
+        if let Intent::Begin(Plan::Call(routed)) = intent {
+            self.record.tool.clone_from(&routed.name);
+            let upstream = routed.calls.first().map(|call| Arc::clone(&call.upstream.name));
+            self.record.upstream = upstream;
+        }
+        self.record.rule = Some(Arc::clone(&exhausted.quota.limit));
+        self.reject(&Reject::RateLimited(exhausted), request.id())
+    }
+
+    fn charges(&self, request: &Request, intent: &Intent) -> Vec<Charge> {
+        let limits = &request.endpoint.rate_limits;
+        if limits.is_empty() {
+            return Vec::new();
+        }
+        let (tool, upstreams) = match intent {
+            Intent::Begin(Plan::Call(routed)) => {
+                let upstreams = routed.calls.iter().map(|call| Arc::clone(&call.upstream.name));
+                let tool = (request.sender.known == Some(Method::ToolsCall))
+                    .then_some(routed.name.as_deref())
+                    .flatten();
+                (tool, upstreams.collect())
+            }
+            Intent::Begin(_) | Intent::Ask(..) | Intent::Refuse(_) => (None, Vec::new()),
+        };
+        let facts = Facts {
+            address: self.record.client.as_deref().unwrap_or(""),
+            principal: request.identity.principal.as_deref(),
+            session: self.record.session.as_deref(),
+            method: request.sender.method.as_deref(),
+            tool,
+            upstreams: &upstreams,
+        };
+        charges(limits, &facts)
+    }
+}
+
+/// Tells the client how its bucket stands, in the headers that Envoy's own filters use (draft-ietf-httpapi-ratelimit-headers-03).
+pub(super) fn tell(answer: &mut Answer, quota: &Quota) {
+    let Quota {
+        limit,
+        burst,
+        count,
+        window,
+        remaining,
+        reset,
+    } = quota;
+    let said = [
+        (
+            "x-ratelimit-limit",
+            format!("{burst}, {count};w={window};name=\"{limit}\""),
+        ),
+        ("x-ratelimit-remaining", remaining.to_string()),
+        ("x-ratelimit-reset", reset.to_string()),
+    ];
+    let headers = said.map(|(name, value)| (name.into(), Bytes::from(value)));
+    answer.headers.extend(headers);
+}
