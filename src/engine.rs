@@ -13,6 +13,7 @@ pub mod stream;
 pub mod config;
 
 pub mod catalog;
+pub mod expression;
 pub mod policy;
 pub mod route;
 pub mod session;

@@ -1,0 +1,169 @@
+//! Evaluates an expression over facts that are turned into values only when they are asked for.
+
+use super::Expression;
+use super::reads::Variable;
+use super::tree::{Owned, Tree};
+use cel::common::types::{CelBool, CelMap, CelMapKey, CelString};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, Value};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+/// The functions and macros of CEL's standard library.
+pub(super) fn environment() -> &'static Arc<Env> {
+    static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+    &ENVIRONMENT
+}
+
+/// What is known of one request.
+pub trait Facts: Send + Sync {
+    /// The value of a variable that is a text; `None`: there is no such thing here.
+    fn text(&self, variable: Variable) -> Option<&str>;
+
+    /// The value of one that is not; `None`: there is no such thing here, or it cannot be read. Asked at most once for each
+    /// [`Memo`].
+    fn tree(&self, variable: Variable) -> Option<Tree>;
+
+    /// One member of it, where that costs less than all of it.
+    fn member(&self, variable: Variable, name: &str) -> Option<Tree>;
+}
+
+/// What an expression says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// It is about a tool, a prompt or a resource, and there is none.
+    Absent,
+    /// It cannot be told: a member that is not there, types that do not compare, no boolean.
+    Failed,
+}
+
+/// Facts with the values that were made of them; good for any number of expressions about one request.
+pub struct Memo<'a> {
+    facts: &'a dyn Facts,
+    arguments: OnceLock<Option<Tree>>,
+    annotations: OnceLock<Option<Tree>>,
+    claims: OnceLock<Option<Tree>>,
+    roles: OnceLock<Option<Tree>>,
+    scopes: OnceLock<Option<Tree>>,
+    headers: OnceLock<Option<Tree>>,
+    /// Something that is not there was asked for.
+    absent: AtomicBool,
+}
+
+impl<'a> Memo<'a> {
+    /// Nothing was asked for yet.
+    #[must_use]
+    pub fn new(facts: &'a dyn Facts) -> Self {
+        Self {
+            facts,
+            arguments: OnceLock::new(),
+            annotations: OnceLock::new(),
+            claims: OnceLock::new(),
+            roles: OnceLock::new(),
+            scopes: OnceLock::new(),
+            headers: OnceLock::new(),
+            absent: AtomicBool::new(false),
+        }
+    }
+
+    fn text(&self, variable: Variable) -> Option<CowVal<'_, '_>> {
+        let text = self.facts.text(variable);
+        if text.is_none() {
+            self.absent.store(true, Ordering::Relaxed);
+        }
+        text.map(|text| CowVal::owned(CelString::from(text)))
+    }
+
+    fn tree(&self, variable: Variable) -> Option<CowVal<'_, '_>> {
+        let cell = match variable {
+            Variable::Arguments => &self.arguments,
+            Variable::ToolAnnotations => &self.annotations,
+            Variable::Claims => &self.claims,
+            Variable::Roles => &self.roles,
+            Variable::Scopes => &self.scopes,
+            Variable::Headers => &self.headers,
+            Variable::Method
+            | Variable::ToolName
+            | Variable::ToolUpstream
+            | Variable::ToolUpstreamName
+            | Variable::Prompt
+            | Variable::ResourceUri
+            | Variable::Principal
+            | Variable::ClientName
+            | Variable::ClientVersion
+            | Variable::ClientIp => return None,
+        };
+        match cell.get_or_init(|| self.facts.tree(variable)) {
+            Some(tree) => Some(CowVal::Borrowed(tree.0.as_ref())),
+            None => {
+                self.absent.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    /// All members of a group, as a map. Rare: expressions name one member.
+    fn group(&self, group: &str) -> Option<CowVal<'_, '_>> {
+        let members = Variable::ALL.into_iter().filter_map(|variable| {
+            let member = variable.as_str().strip_prefix(group)?.strip_prefix('.')?;
+            let value: Owned = if variable.is_text() {
+                super::tree::text(self.facts.text(variable)?.to_owned())
+            } else {
+                self.facts.tree(variable)?.0
+            };
+            Some((CelMapKey::from(member.to_owned()), value))
+        });
+        let members: HashMap<CelMapKey<'static>, Owned> = members.collect();
+        if members.is_empty() {
+            self.absent.store(true, Ordering::Relaxed);
+            return None;
+        }
+        Some(CowVal::owned(CelMap::from(members)))
+    }
+}
+
+impl VariableResolver for Memo<'_> {
+    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
+        match Variable::parse(name) {
+            Some(variable) if variable.is_text() => return self.text(variable),
+            Some(variable) => return self.tree(variable),
+            None => {}
+        }
+        // CEL asks for the longest name first: `claims.team` before `claims`.
+        match name.split_once('.') {
+            None if matches!(name, "tool" | "resource" | "client") => self.group(name),
+            Some((root @ ("claims" | "headers"), member)) if !member.contains('.') => {
+                let tree = self.facts.member(Variable::parse(root)?, member)?;
+                Some(CowVal::Owned(tree.0))
+            }
+            Some(_) | None => None,
+        }
+    }
+}
+
+impl Expression {
+    /// What it says of these facts.
+    #[must_use]
+    pub fn evaluate(&self, memo: &Memo<'_>) -> Outcome {
+        memo.absent.store(false, Ordering::Relaxed);
+        let mut context = Context::with_env(Arc::clone(environment()));
+        context.set_variable_resolver(memo);
+        let outcome = Value::resolve_val(&self.tree, &context);
+        let is_true = outcome.as_ref().ok().and_then(|value| {
+            let value: &dyn Val = value.as_ref();
+            value.downcast_ref::<CelBool>().map(|value| *value.inner())
+        });
+        match is_true {
+            Some(true) => Outcome::True,
+            Some(false) => Outcome::False,
+            None if memo.absent.load(Ordering::Relaxed) => Outcome::Absent,
+            None => Outcome::Failed,
+        }
+    }
+}

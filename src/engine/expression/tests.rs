@@ -1,0 +1,192 @@
+use super::*;
+use serde_json::json;
+
+/// Facts out of JSON: `{"tool.name": "a", "arguments": {..}}`.
+struct Told(serde_json::Value);
+
+impl Facts for Told {
+    fn text(&self, variable: Variable) -> Option<&str> {
+        self.0.get(variable.as_str())?.as_str()
+    }
+
+    fn tree(&self, variable: Variable) -> Option<Tree> {
+        self.0.get(variable.as_str()).map(Tree::of_value)
+    }
+
+    fn member(&self, variable: Variable, name: &str) -> Option<Tree> {
+        self.0.get(variable.as_str())?.get(name).map(Tree::of_value)
+    }
+}
+
+fn outcome(text: &str, facts: serde_json::Value) -> Outcome {
+    let expression = Expression::compile(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+    let facts = Told(facts);
+    expression.evaluate(&Memo::new(&facts))
+}
+
+fn fault(text: &str) -> String {
+    match Expression::compile(text) {
+        Err(fault) => fault.to_string(),
+        Ok(_) => format!("{text} is taken"),
+    }
+}
+
+#[test]
+fn the_expressions_of_the_documentation_say_what_they_should() {
+    let call = json!({"method": "tools/call", "tool.name": "a_delete", "roles": ["user"], "arguments": {"amount": 101},
+        "tool.annotations": {"destructiveHint": true}, "claims": {"team": "red", "realm": {"roles": ["x"]}},
+        "headers": {"x-team": "red"}, "client.name": "cli", "resource.uri": "file:///a"});
+    for text in [
+        "tool.name.endsWith('_delete') && !('admin' in roles)",
+        "tool.name == 'a_delete' && arguments.amount > 100",
+        "tool.annotations.destructiveHint == true",
+        "claims.team == 'red' && 'x' in claims.realm.roles && claims['team'] == 'red'",
+        "headers['x-team'] == 'red'",
+        "has(claims.team) && !has(claims.other)",
+        "claims.?other.orValue('none') == 'none'",
+        "tool['name'] == tool.name && client.name == 'cli'",
+        "arguments.exists(key, key == 'amount')",
+        "size(arguments) == 1 ? true : false",
+    ] {
+        assert_eq!(outcome(text, call.clone()), Outcome::True, "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_absent_only_if_it_decides() {
+    let ping = json!({"method": "ping", "roles": []});
+    assert_eq!(outcome("tool.name == 'a'", ping.clone()), Outcome::Absent);
+    assert_eq!(outcome("!(tool.name == 'a')", ping.clone()), Outcome::Absent);
+    assert_eq!(outcome("!(tool.name in ['a'])", ping.clone()), Outcome::Absent);
+    assert_eq!(
+        outcome("method == 'ping' || tool.name == 'a'", ping.clone()),
+        Outcome::True
+    );
+    assert_eq!(
+        outcome("tool.name == 'a' || method == 'ping'", ping.clone()),
+        Outcome::True
+    );
+    assert_eq!(outcome("has(tool.annotations.readOnlyHint)", ping), Outcome::Absent);
+}
+
+#[test]
+fn what_cannot_be_told_fails() {
+    let call = json!({"tool.name": "a", "arguments": {"text": "1", "list": []}, "claims": {}});
+    for text in [
+        "arguments.amount > 100",
+        "arguments.text > 100",
+        "claims.team == 'red'",
+        "arguments.text",
+        "arguments.list[0] == 1",
+        "tool.name == 'a' && arguments.amount > 1",
+        "1 / 0 == 1",
+    ] {
+        assert_eq!(outcome(text, call.clone()), Outcome::Failed, "{text}");
+    }
+    assert_eq!(
+        outcome("tool.name == 'b' && arguments.amount > 1", call.clone()),
+        Outcome::False
+    );
+    assert_eq!(
+        outcome("arguments.amount > 1 && tool.name == 'b'", call),
+        Outcome::False
+    );
+}
+
+#[test]
+fn numbers_compare_as_numbers_whatever_their_size() {
+    let read = |arguments: &str, text: &str| {
+        struct Raw(String);
+        impl Facts for Raw {
+            fn text(&self, _: Variable) -> Option<&str> {
+                None
+            }
+            fn tree(&self, _: Variable) -> Option<Tree> {
+                Tree::read(&self.0).ok()
+            }
+            fn member(&self, _: Variable, _: &str) -> Option<Tree> {
+                None
+            }
+        }
+        let facts = Raw(arguments.to_owned());
+        Expression::compile(text).unwrap().evaluate(&Memo::new(&facts))
+    };
+    for (arguments, text) in [
+        (r#"{"n":9007199254740993}"#, "arguments.n > 9007199254740992"),
+        (r#"{"n":9007199254740993}"#, "arguments.n != 9007199254740992"),
+        (r#"{"n":100.5}"#, "arguments.n > 100"),
+        (r#"{"n":1e2}"#, "arguments.n == 100"),
+        (r#"{"n":100}"#, "arguments.n <= 100.0"),
+        (r#"{"n":18446744073709551615}"#, "arguments.n > 9223372036854775807"),
+        (r#"{"n":123456789012345678901234567890}"#, "arguments.n > 100"),
+        (r#"{"n":-9223372036854775808}"#, "arguments.n < 0"),
+        (r#"{"n":1e300}"#, "arguments.n > 100"),
+    ] {
+        assert_eq!(read(arguments, text), Outcome::True, "{arguments} {text}");
+    }
+}
+
+#[test]
+fn keys_are_unique_in_every_depth() {
+    let twice = |text: &str| Tree::read(text).err();
+    assert_eq!(
+        twice(r#"{"a":{"b":[{"c":1,"\u0063":2}]}}"#),
+        Some(TreeError::DuplicateKey("c".into()))
+    );
+    assert_eq!(
+        twice(r#"{"a at line 1":1,"a at line 1":2}"#),
+        Some(TreeError::DuplicateKey("a at line 1".into()))
+    );
+    assert_eq!(twice(r#"{"a":1,"b":1}"#), None);
+    assert_eq!(twice(r#"{"a":"\ud800"}"#), Some(TreeError::Unreadable));
+    assert_eq!(twice(r#"{"a":1e999}"#), Some(TreeError::Unreadable));
+}
+
+#[test]
+fn faults_tell_where_they_are() {
+    assert_eq!(
+        fault("tol.name == 'a'"),
+        r#"line 1, column 1: unknown variable "tol": did you mean "tool"?"#
+    );
+    assert!(fault("method == 'ping' && usr == 'a'").starts_with(r#"line 1, column 21: unknown variable "usr""#));
+    assert!(fault("true &&\n  tool.nam == 'a'").contains(r#"unknown member of tool: "nam": did you mean "name"?"#));
+    assert!(fault("true &&\n  tool.nam == 'a'").starts_with("line 2, column "));
+    assert!(
+        fault("tool.name == ").starts_with("line 1, column 14: "),
+        "{}",
+        fault("tool.name == ")
+    );
+    assert!(fault("tool.name.endWith('a')").contains(r#"unknown function "endWith": did you mean "endsWith"?"#));
+    assert!(fault("principal.name == 'a'").contains("principal is a text and has no member name"));
+    assert_eq!(fault("tool.name"), "line 1, column 5: is a text, not true or false");
+    assert!(fault("roles").contains("is a list"));
+    assert!(fault("'a' + 'b'").contains("is a value"));
+    assert!(fault("").starts_with("line 1, column 1: "));
+}
+
+#[test]
+fn what_is_read_is_known() {
+    let reads = |text: &str| Expression::compile(text).expect("good").reads().clone();
+    assert!(reads("tool.name == 'a' && arguments.amount > 1").is_of_call());
+    assert!(reads("'x' in headers").is_of_call());
+    assert!(!reads("tool.name == principal").is_of_call());
+    assert!(reads("tool == {}").has(Variable::ToolAnnotations));
+    let claims = reads("claims.team == claims['org'] && claims.realm.roles == []");
+    let members: Vec<&str> = claims.claims().expect("members").iter().map(AsRef::as_ref).collect();
+    assert_eq!(members, ["org", "realm", "team"]);
+    assert_eq!(reads("claims.team == 'a' || size(claims) == 1").claims(), None);
+    assert!(
+        !reads("['a'].exists(headers, headers == 'a')").is_of_call(),
+        "a name of the macro"
+    );
+}
+
+#[test]
+fn literals_that_are_demanded_are_known() {
+    let literals = |text: &str| Expression::compile(text).expect("good").literals().clone();
+    let found = literals("'a' == tool.name && (method in ['x', 'y'] && arguments.b > 1)");
+    assert_eq!(found.values(Subject::Tool), Some(&["a".into()][..]));
+    assert_eq!(found.values(Subject::Method), Some(&["x".into(), "y".into()][..]));
+    assert_eq!(literals("tool.name == 'a' || method == 'b'"), Literals::default());
+    assert_eq!(literals("!(tool.name == 'a')"), Literals::default());
+}
