@@ -4,6 +4,7 @@
 //! reason. What concerns one upstream only (an address that cannot be dialled, a header that cannot be sent) is no such
 //! thing: its status says so, and nobody else is harmed. Pure.
 
+use crate::edge::store::MemoryViews;
 use crate::engine::assignment::{self, Assignment};
 use crate::engine::config::{self, Config};
 use crate::engine::policy::Callers;
@@ -72,6 +73,7 @@ pub(super) fn of_file(config: &Arc<Config>, keys: Keys, route_key: &str, callers
             keys,
             route_key: route_key.into(),
             callers,
+            views: MemoryViews::make,
             config: Arc::clone(config),
         },
         upstreams: config.upstreams.iter().cloned().map(Arc::new).collect(),
@@ -162,6 +164,7 @@ impl Seen {
             keys: keys.ok_or_else(|| Refusal::NoSessionKey(id()))?,
             route_key: Arc::clone(&endpoint.route_key.0),
             callers: None,
+            views: MemoryViews::make,
             config: Arc::new(settings(endpoint, base)),
         })
     }

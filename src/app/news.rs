@@ -8,6 +8,7 @@ use crate::engine::session::EndpointHash;
 use crate::engine::snapshot::{Endpoint, Face, Prepared};
 use crate::engine::stream::Kinds;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// `known` and what this report says, as clients of the legacy and of the modern era see it: each sees what an upstream
 /// lists in its own era, else what it lists in the other.
@@ -46,10 +47,28 @@ impl News {
 
 /// What differs between an endpoint and what it has become.
 pub(super) fn between(before: &Endpoint, after: &Endpoint) -> News {
+    let ruled = ruled(before, after);
     News {
         endpoint: after.hash,
-        legacy: differ(&before.legacy, &after.legacy),
-        modern: differ(&before.modern, &after.modern),
+        legacy: differ(&before.legacy, &after.legacy).or(ruled),
+        modern: differ(&before.modern, &after.modern).or(ruled),
+    }
+}
+
+/// The lists that other rules may show otherwise: who sees what is not compared.
+fn ruled(before: &Endpoint, after: &Endpoint) -> Kinds {
+    let policy = |endpoint: &Endpoint| endpoint.guarded.as_ref().map(|guarded| Arc::clone(&guarded.policy));
+    let (before, after) = (policy(before), policy(after));
+    let same = match (&before, &after) {
+        (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    let hides = |kind| !same && [&before, &after].into_iter().flatten().any(|policy| policy.hides(kind));
+    Kinds {
+        tools: hides(Kind::Tools),
+        prompts: hides(Kind::Prompts),
+        resources: hides(Kind::Resources) || hides(Kind::Templates),
     }
 }
 

@@ -13,6 +13,8 @@ mod intern;
 mod journal;
 mod memory;
 mod record;
+mod views;
 
 pub use journal::JournalError;
 pub use memory::MemoryStore;
+pub use views::MemoryViews;

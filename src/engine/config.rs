@@ -13,6 +13,7 @@ pub mod glob;
 mod headers;
 mod ip_filter;
 mod network;
+mod policies;
 pub mod rate_limits;
 mod raw;
 mod scalar;
@@ -23,6 +24,7 @@ mod upstream;
 pub use authentication::{ApiKeys, Authentication, Issuer, Jwks, is_scope};
 pub use cors::Cors;
 pub use ip_filter::{IpFilter, Network};
+pub use policies::{Action, Policies, Rule, Stance};
 pub use rate_limits::RateLimit;
 pub use truth::{
     AccessLog, Audit, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls,

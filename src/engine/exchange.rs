@@ -36,6 +36,7 @@ mod intake;
 mod listen;
 mod odd;
 mod page;
+mod permit;
 mod plan;
 mod reject;
 mod relay;
@@ -157,6 +158,8 @@ enum Then {
     },
     /// Go on with this: it had to be counted.
     Admit(admit::Intent),
+    /// Go on with this, if the client may: its rules wanted to know what it calls itself.
+    Permit(Result<Plan, Reject>),
     /// Go on with a call: it needed its tie.
     Call(calls::Calls),
     /// Answer GET.
@@ -245,6 +248,7 @@ impl Exchange {
             Phase::AwaitBody(arrival) => arrival.intake.len(),
             Phase::Asking(_, Then::Call(calls)) => calls.held(),
             Phase::Asking(_, Then::Admit(intent)) => intent.held(),
+            Phase::Asking(_, Then::Permit(Ok(plan))) => plan.held(),
             Phase::Asking(_, Then::Told(message)) => message.len(),
             Phase::Calling(relay) => relay.held(),
             Phase::BridgingUp(up) => up.held(),

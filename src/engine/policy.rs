@@ -1,10 +1,22 @@
 //! Who calls, and what they may: identity, rules, verdicts.
 
+pub mod audience;
 pub mod callers;
 pub mod challenge;
+pub mod explain;
 pub mod identity;
+mod index;
 pub mod rate;
+pub mod rules;
+pub mod subject;
 
+pub use audience::Audience;
 pub use callers::{Callers, Claimed, Credentials, Unfit};
 pub use challenge::Challenge;
+pub use explain::{Explanation, Remark};
 pub use identity::{Claims, Identity};
+pub use rules::{Policy, Verdict};
+pub use subject::{Asked, Caller, Item, Lookup, NoHeaders, Tool};
+
+#[cfg(test)]
+mod tests;

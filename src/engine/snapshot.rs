@@ -9,6 +9,9 @@ mod part;
 pub(crate) mod testing;
 mod tools;
 mod upstream;
+pub mod view;
+
+pub use view::{Guarded, View, ViewKey, Views};
 
 pub use crate::engine::route::UpstreamIndex;
 
@@ -66,6 +69,8 @@ pub struct Endpoint {
     pub route_key: Bytes,
     /// What is asked of callers; `None`: nothing.
     pub callers: Option<Arc<Callers>>,
+    /// Who may do what; `None`: everybody everything.
+    pub guarded: Option<Guarded>,
     /// In the order of the configuration, disabled ones too.
     pub upstreams: Vec<Arc<Upstream>>,
     /// What legacy clients see.
@@ -173,6 +178,8 @@ pub struct Face {
     pub routes: crate::engine::route::Routes,
     /// Of the upstreams whose items are shown, by their index.
     pub(crate) listings: Vec<Option<Arc<Listing>>>,
+    /// What lists were made of, where callers may see different ones.
+    sides: Vec<Option<face::Side>>,
 }
 
 impl Face {

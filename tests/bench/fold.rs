@@ -62,6 +62,7 @@ fn mk_gateway() -> (EndpointSettings, Vec<UpstreamInput>) {
         keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
         route_key: "route-key".into(),
         callers: None,
+        views: || std::sync::Arc::new(mcp_manifold::engine::snapshot::view::NoViews),
         config: Arc::new(config),
     };
     (settings, inputs)

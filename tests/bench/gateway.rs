@@ -231,6 +231,7 @@ upstreams:
         keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
         route_key: "9f8e7d6c5b4a39281706f5e4d3c2b1a0".into(),
         callers: None,
+        views: || std::sync::Arc::new(mcp_manifold::engine::snapshot::view::NoViews),
         config: Arc::new(config),
     }
 }

@@ -176,6 +176,7 @@ fn settings(old: &Config, new: &Config) -> bool {
         security_headers: _,
         authentication,
         rate_limits,
+        policies,
         upstreams: _,
     } = new;
     // A default one differs where port 0 has become a real one.
@@ -187,6 +188,7 @@ fn settings(old: &Config, new: &Config) -> bool {
         || *lists != old.lists
         || *authentication != old.authentication
         || *rate_limits != old.rate_limits
+        || *policies != old.policies
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::file::{Findings, Sections};
 use super::scalar::{Count, Size, Span};
 use super::{
     AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, authentication,
-    cors, ip_filter, network, rate_limits, raw,
+    cors, ip_filter, network, policies, rate_limits, raw,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -52,6 +52,7 @@ pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Finding
         security_headers: sections.take("securityHeaders", findings).unwrap_or(false),
         authentication: authentication::read(sections, findings),
         rate_limits: rate_limits::limits(sections, findings),
+        policies: policies::read(sections, findings),
         listen,
         tls,
         path,

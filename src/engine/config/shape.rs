@@ -75,7 +75,23 @@ pub(super) const FILE: Shape = Keys(&[
     ("upstreams", List(&UPSTREAM)),
     ("transparent", Later),
     ("authentication", AUTHENTICATION),
-    ("policies", Later),
+    (
+        "policies",
+        Keys(&[
+            ("default", Leaf),
+            (
+                "rules",
+                List(&Keys(&[
+                    ("name", Leaf),
+                    ("allow", Leaf),
+                    ("deny", Leaf),
+                    ("require", Keys(&[("scopes", Leaf), ("roles", Leaf)])),
+                    ("when", Leaf),
+                    ("message", Leaf),
+                ])),
+            ),
+        ]),
+    ),
     ("rateLimits", List(&RATE_LIMIT)),
     ("rateLimitService", Later),
     (

@@ -48,6 +48,8 @@ pub struct Config {
     pub authentication: Option<super::Authentication>,
     /// How often who may do what.
     pub rate_limits: Vec<Arc<super::RateLimit>>,
+    /// Who may call what; `None`: everybody everything.
+    pub policies: Option<super::Policies>,
     /// In the order of the file.
     pub upstreams: Vec<Upstream>,
 }

@@ -6,6 +6,7 @@ use super::event::{Finding, Headers, Refusal, RequestHead};
 use super::guard::Caller;
 use super::intake::Intake;
 use super::modes::unserved;
+use super::permit::ClientName;
 use super::plan::{self, Plan, Sender};
 use super::reject::Reject;
 use super::step::{Addressee, Command, HeaderWork, Question, Reply, SessionRef, Step};
@@ -124,11 +125,7 @@ impl Exchange {
             sender,
             trailers,
         };
-        let intent = match plan {
-            Ok(plan) => Intent::Begin(plan),
-            Err(reject) => Intent::Refuse(reject),
-        };
-        let mut step = self.admit(Box::new(request), intent, now);
+        let mut step = self.permit(Box::new(request), plan, now);
         step.commands.insert(0, Command::Disarm);
         step
     }
@@ -214,7 +211,7 @@ impl Exchange {
     }
 
     /// The open question is answered.
-    pub(super) fn found(&mut self, request: Box<Request>, then: Then, finding: Finding, now: Timestamp) -> Step {
+    pub(super) fn found(&mut self, mut request: Box<Request>, then: Then, finding: Finding, now: Timestamp) -> Step {
         match (then, finding) {
             (_, Finding::Ended) => self.reject(&Reject::SessionNotFound("session_ended"), request.id()),
             (_, Finding::SessionsFull) => self.reject(&Reject::SessionsFull, request.id()),
@@ -230,7 +227,20 @@ impl Exchange {
                 self.admitted(request, intent, now)
             }
             (Then::Admit(intent), Finding::Exhausted(exhausted)) => self.exhausted(&request, &intent, exhausted),
-            (Then::Do(_) | Then::Told(_) | Then::Welcome { .. } | Then::Get | Then::Delete | Then::Admit(_), other) => {
+            (Then::Permit(plan), Finding::Introduced(client, _)) => {
+                request.sender.client = Some(ClientName::read(&client.info));
+                self.permit(request, plan, now)
+            }
+            (
+                Then::Do(_)
+                | Then::Permit(_)
+                | Then::Admit(_)
+                | Then::Told(_)
+                | Then::Welcome { .. }
+                | Then::Get
+                | Then::Delete,
+                other,
+            ) => {
                 debug_assert!(false, "finding {other:?} answers no question of this exchange");
                 self.reject(&Reject::Refused(Refusal::Draining), request.id())
             }

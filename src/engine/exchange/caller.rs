@@ -16,6 +16,7 @@ use crate::engine::session::{IdError, Timestamp};
 use crate::engine::snapshot::Endpoint;
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// The era that a message belongs to.
@@ -112,6 +113,14 @@ pub(super) fn modern_request(headers: &Headers, envelope: &Envelope<'_>, method:
         Some(_) => Err(Reject::HeaderMismatch("Mcp-Method and the body's method disagree")),
         None => Err(Reject::HeaderMismatch("Mcp-Method is missing")),
     }
+}
+
+/// What a client says of itself in this request: with each in the modern era, in initialize only before.
+pub(super) fn client_info<'a>(envelope: &Envelope<'a>, method: Option<Method>) -> Option<&'a str> {
+    if method == Some(Method::Initialize) {
+        return envelope.params.raw("clientInfo");
+    }
+    envelope.meta.as_ref().and_then(|meta| meta.raw(META_CLIENT))
 }
 
 /// What a modern client declares with its request.

@@ -67,10 +67,9 @@ pub(super) const fn refused(challenge: Challenge) -> Reject {
 }
 
 /// What a caller is told who lacks scopes; all that are needed are named at once.
-#[allow(dead_code, reason = "policies say what else needs scopes")]
 pub(super) fn insufficient_scope(endpoint: &Endpoint, needed: &[Arc<str>]) -> Reject {
     let callers = endpoint.callers.as_ref();
-    Reject::Scopes(callers.map_or_else(Challenge::default, |callers| callers.insufficient(needed)))
+    Reject::Scopes(callers.map_or_else(|| Challenge::lacking(needed), |callers| callers.insufficient(needed)))
 }
 
 /// What a request shows besides a token that Envoy has verified.

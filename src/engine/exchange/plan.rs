@@ -3,6 +3,7 @@
 use super::call::{self, Routed};
 use super::caller;
 use super::event::Headers;
+use super::permit::{ClientName, Petition};
 use super::reject::Reject;
 use super::step::SessionRef;
 use super::task;
@@ -36,6 +37,10 @@ pub(super) struct Sender {
     pub(super) version: Option<Version>,
     /// Upstreams may send this client requests (modern: ask it for input).
     pub(super) takes_requests: bool,
+    /// What rules look at.
+    pub(super) petition: Petition,
+    /// What it calls itself; `None`: not known, or nobody wants to know.
+    pub(super) client: Option<ClientName>,
 }
 
 /// Where a message comes from, besides its body.
@@ -135,6 +140,12 @@ pub(super) fn plan(
     });
     let era = caller::era(from.headers, method, envelope.meta.as_ref());
     sender.era = Some(era);
+    if let (Some(guarded), Shape::Request { .. }) = (&endpoint.guarded, &envelope.shape) {
+        sender.petition = Petition::read(sender.known, era, &envelope, from.headers, body);
+        if guarded.policy.reads_client() {
+            sender.client = caller::client_info(&envelope, sender.known).map(ClientName::read);
+        }
+    }
     match (era, &envelope.shape) {
         (Era::Legacy, Shape::Request { .. }) => legacy(endpoint, from, &envelope, body, sender, now),
         (Era::Modern, Shape::Request { method, .. }) => {

@@ -78,6 +78,8 @@ pub(super) enum Reject {
     UnknownTask(Box<str>),
     /// No such resource.
     UnknownResource(Era, Box<str>),
+    /// A rule is against it: what its caller reads, and what was asked for.
+    Denied(Arc<str>, Option<Arc<str>>),
     /// The upstream cannot be used.
     Upstream(Trouble, Arc<str>),
     /// The upstream asks for the client's input, and that cannot be had.
@@ -157,6 +159,7 @@ impl Reject {
             Self::UnknownPrompt(_) => "unknown_prompt",
             Self::UnknownTask(_) => "unknown_task",
             Self::UnknownResource(..) => "unknown_resource",
+            Self::Denied(..) => "denied",
             Self::Upstream(trouble, _) => trouble.reason(),
             Self::Input(input) => input.reason(),
             Self::RateLimited(_) => "rate_limited",
@@ -185,6 +188,7 @@ impl Reject {
             | Self::UnknownPrompt(_)
             | Self::UnknownTask(_)
             | Self::UnknownResource(..)
+            | Self::Denied(..)
             | Self::Upstream(..)
             | Self::Input(_) => 200,
             Self::BodyTooLarge(_) => 413,
@@ -237,7 +241,7 @@ impl Reject {
             Self::HeaderMismatch(_) => Code::HEADER_MISMATCH,
             Self::TasksUndeclared => Code::MISSING_CAPABILITY,
             Self::UnknownMethod(_) => Code::METHOD_NOT_FOUND,
-            Self::Scopes(_) => Code::DENIED,
+            Self::Denied(..) | Self::Scopes(_) => Code::DENIED,
             Self::Attempts(_) => Code::RATE_LIMITED,
             Self::RateLimited(_) => Code::RATE_LIMITED,
             Self::Upstream(trouble, _) => trouble.code(),
@@ -277,6 +281,7 @@ impl Reject {
             Self::UnknownPrompt(name) => format!("Unknown prompt: {name}"),
             Self::UnknownTask(id) => format!("Task not found: {id}"),
             Self::UnknownResource(_, uri) => format!("Resource not found: {uri}"),
+            Self::Denied(message, _) => message.to_string(),
             Self::Upstream(Trouble::Status(status), upstream) => {
                 format!("upstream {upstream} answered with HTTP status {status}")
             }
@@ -301,6 +306,7 @@ impl Reject {
             | Self::UnknownPrompt(name)
             | Self::UnknownTask(name)
             | Self::UnknownResource(_, name) => Some(name[..name.floor_char_boundary(NAMED)].into()),
+            Self::Denied(_, name) => name.as_ref().map(|name| name[..name.floor_char_boundary(NAMED)].into()),
             Self::Envelope(_)
             | Self::Params(_)
             | Self::RequestState(_)
@@ -378,6 +384,7 @@ impl Reject {
             | Self::UnknownTool(_)
             | Self::UnknownPrompt(_)
             | Self::UnknownTask(_)
+            | Self::Denied(..)
             | Self::Input(_)
             | Self::SessionsFull
             | Self::NotWritten

@@ -37,10 +37,11 @@ impl Exchange {
     /// Lists are one page: in one piece, or streamed where that would be too large, or paged where the wiring does not
     /// stream.
     fn say_list(&mut self, request: &Request, kind: Kind, cursor: Option<&str>) -> Step {
+        let takes_requests = request.sender.takes_requests;
         let list = request
             .endpoint
-            .face(request.era())
-            .list_for(request.sender.takes_requests, kind);
+            .view(request.era(), kind, takes_requests, &self.caller(request));
+        let list = &*list;
         match (list.len > answer::LARGE, self.modes.request, cursor) {
             (true, BodyMode::FullDuplex, None) => self.stream_list(request, list),
             (false, _, None) => self.answer(request, answer::result(request.id(), &list.segments)),

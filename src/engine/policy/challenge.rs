@@ -32,6 +32,14 @@ struct Document {
     body: Bytes,
 }
 
+impl Challenge {
+    /// To those who lack these scopes, where nobody says how they are to be had.
+    #[must_use]
+    pub fn lacking(needed: &[Arc<str>]) -> Self {
+        Challenges::default().insufficient(&[], needed)
+    }
+}
+
 impl Challenges {
     /// For what is known as `public_url`.
     #[must_use]

@@ -100,6 +100,16 @@ impl Index {
         Some(&entry.target)
     }
 
+    /// The target of exactly this name, and where it stands: part, and place in it.
+    pub(crate) fn locate(&self, exposed: &str) -> Option<(&Target, usize, usize)> {
+        let found = |slot: &Slot| Some((entry_at(&self.parts, *slot)?, slot.part as usize, slot.item as usize));
+        let (entry, part, item) = match found(self.slots.get(&hash(exposed))?) {
+            Some(found) if *found.0.exposed == *exposed => found,
+            Some(_) | None => found(self.clashes.get(exposed)?)?,
+        };
+        Some((&entry.target, part, item))
+    }
+
     /// The entries of one upstream that own their names.
     pub(crate) fn owned(&self, part: usize) -> impl Iterator<Item = (usize, &Entry)> {
         let entries = self.parts.get(part).map_or(&[][..], |entries| entries);

@@ -33,11 +33,11 @@ pub(super) struct Side {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rendered {
     /// What the bytes leave out; `None`: not rendered yet.
-    hidden: Option<Vec<u32>>,
+    pub(super) hidden: Option<Vec<u32>>,
     /// Each item behind a comma.
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
     /// The same without what is reserved; `None`: nothing is.
-    plain: Option<Bytes>,
+    pub(super) plain: Option<Bytes>,
 }
 
 /// The merged names of one era, kept for the next fold.
@@ -196,6 +196,7 @@ pub(super) fn face(era: Era, sides: &[Option<Side>], freshness: Freshness, route
         templates: list(3, Kind::Templates),
         routes,
         listings: sides.iter().map(listing).collect(),
+        sides: Vec::new(),
     }
 }
 
@@ -220,16 +221,23 @@ pub(super) fn modern_members(freshness: Freshness) -> String {
 }
 
 fn prepared<'a>(head: String, segments: impl Iterator<Item = &'a Bytes>, tail: String) -> Prepared {
-    let mut all = vec![Bytes::from(head)];
-    all.extend(segments.filter(|segment| !segment.is_empty()).cloned());
-    // The first item has no comma before it.
-    if let Some(first) = all.get_mut(1) {
-        *first = first.slice(1..);
-    }
-    all.push(tail.into());
-    Prepared {
-        len: all.iter().map(Bytes::len).sum(),
-        segments: all,
+    Prepared::of(head.into(), segments, tail.into())
+}
+
+impl Prepared {
+    /// `segments`: items, each behind a comma.
+    pub(super) fn of<'a>(head: Bytes, segments: impl Iterator<Item = &'a Bytes>, tail: Bytes) -> Self {
+        let mut all = vec![head];
+        all.extend(segments.filter(|segment| !segment.is_empty()).cloned());
+        // The first item has no comma before it.
+        if let Some(first) = all.get_mut(1) {
+            *first = first.slice(1..);
+        }
+        all.push(tail);
+        Self {
+            len: all.iter().map(Bytes::len).sum(),
+            segments: all,
+        }
     }
 }
 

@@ -16,11 +16,13 @@ use super::face::{Freshness, Merged, Side, face};
 use super::hello::{self, Chorus, Voice};
 use super::part::{Naming, Part};
 use super::upstream::Made;
+use super::view::{Guarded, NewViews};
 use super::{Endpoint, Face, Routing, UpstreamIndex};
 use crate::engine::catalog::{Catalog, Kind};
 use crate::engine::config;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::policy::Callers;
+use crate::engine::policy::Policy;
 use crate::engine::session::{EndpointHash, Keys};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -44,6 +46,8 @@ pub struct EndpointSettings {
     pub routing: Routing,
     /// What is asked of callers; `None`: nothing.
     pub callers: Option<Arc<Callers>>,
+    /// Where views of lists are kept.
+    pub views: NewViews,
     /// Everything else.
     pub config: Arc<config::Config>,
 }
@@ -63,6 +67,8 @@ pub struct UpstreamInput {
 #[derive(Debug, Default)]
 pub struct Folder {
     upstreams: HashMap<Arc<str>, Memory>,
+    /// The rules, and what they were made of.
+    policy: Option<(config::Policies, Arc<Policy>)>,
     legacy: Merged,
     modern: Merged,
 }
@@ -102,6 +108,14 @@ impl Folder {
                 side.render(&self.modern, place, legacy.as_ref());
             }
         }
+        self.policy = settings
+            .config
+            .policies
+            .as_ref()
+            .map(|config| match self.policy.take() {
+                Some((old, policy)) if old == *config => (old, policy),
+                Some(_) | None => (config.clone(), Arc::new(Policy::new(config))),
+            });
         let endpoint = self.endpoint(settings, upstreams, &rows);
         let warnings = self.warnings(&rows);
         self.remember(rows);
@@ -138,7 +152,9 @@ impl Folder {
         let legacy_voices = voices(rows, &rows.legacy);
         let modern_voices = voices(rows, &rows.modern);
         let (legacy, modern) = (chorus(upstreams, &legacy_voices), chorus(upstreams, &modern_voices));
-        let freshness = freshness(upstreams, &modern_voices);
+        let mut freshness = freshness(upstreams, &modern_voices);
+        let policy = self.policy.as_ref().map(|(_, policy)| policy);
+        freshness.public &= !policy.is_some_and(|policy| policy.differs());
         let [v1, v2, v3, v4, _] = Version::ALL;
         let public = url::Url::parse(&config.public_url).ok();
         let public_host = public.as_ref().and_then(|url| url.host_str()).map(str::to_lowercase);
@@ -167,6 +183,10 @@ impl Folder {
             rate_limits: rate_limits(settings),
             route_key: Bytes::copy_from_slice(settings.route_key.as_bytes()),
             callers: settings.callers.clone(),
+            guarded: policy.map(|policy| Guarded {
+                policy: Arc::clone(policy),
+                views: (settings.views)(),
+            }),
             upstreams: rows.made.iter().map(|made| Arc::clone(&made.upstream)).collect(),
             legacy: self.face(Era::Legacy, upstreams, &rows.legacy, freshness),
             modern: self.face(Era::Modern, upstreams, &rows.modern, freshness),
@@ -180,12 +200,14 @@ impl Folder {
             Era::Legacy => &self.legacy,
             Era::Modern => &self.modern,
         };
-        face(
-            era,
-            sides,
-            freshness,
-            merged.routes(rewriting(upstreams), ask(upstreams), unlisted(upstreams)),
-        )
+        let routes = merged.routes(rewriting(upstreams), ask(upstreams), unlisted(upstreams));
+        let mut face = face(era, sides, freshness, routes);
+        if let Some((_, policy)) = &self.policy
+            && Kind::ALL.into_iter().any(|kind| policy.hides(kind))
+        {
+            face.sides = sides.to_vec();
+        }
+        face
     }
 
     fn warnings(&self, rows: &Rows) -> Vec<(String, String)> {

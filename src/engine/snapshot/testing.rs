@@ -61,6 +61,7 @@ pub(crate) fn mk_settings() -> EndpointSettings {
         keys: Keys::derive(&[b"a secret of the tests".to_vec()]).expect("there is one secret"),
         route_key: "route-key".into(),
         callers: None,
+        views: || Arc::new(super::view::NoViews),
         config: Arc::new(mk_config()),
     }
 }
@@ -111,6 +112,7 @@ pub(crate) fn mk_config() -> Config {
         security_headers: false,
         authentication: None,
         rate_limits: vec![],
+        policies: None,
         upstreams: vec![],
     }
 }

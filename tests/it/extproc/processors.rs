@@ -188,6 +188,7 @@ fn snapshot() -> Arc<Snapshot> {
         keys: Keys::derive(&[b"a secret of the tests".to_vec()]).expect("one secret"),
         route_key: "key".into(),
         callers: None,
+        views: || std::sync::Arc::new(mcp_manifold::engine::snapshot::view::NoViews),
         config: Arc::new(config),
     };
     let (endpoint, _) = Folder::default().fold(&settings, &[upstream]);
