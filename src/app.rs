@@ -16,6 +16,7 @@ mod controller;
 mod course;
 mod desk;
 mod endpoints;
+mod explain;
 mod folder;
 mod follow;
 mod guide;

@@ -50,6 +50,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Render(Render::Crds) => print(&crate::edge::kube::resources::definitions()),
         Command::Status(ask) => ask::status(&ask),
         Command::Tools(ask) => ask::tools(&ask),
+        Command::Explain(explain) => ask::explain(&explain),
         Command::Completions { shell } => print(&completions(shell)),
     }
 }

@@ -1,9 +1,11 @@
 //! What the admin port shows, gathered from the parts.
 
 use super::desk::Desk;
+use super::explain;
 use super::status::Board;
 use crate::edge::admin::Gateway;
 use crate::edge::extproc::{Backroom, Health};
+use crate::engine::policy::{Explained, Question};
 use crate::engine::session::SessionStore;
 use crate::engine::status::{GatewayStatus, ToolList};
 use std::sync::Arc;
@@ -47,6 +49,10 @@ impl Gateway for Panel {
                 .flat_map(|endpoint| endpoint.tools())
                 .collect(),
         }
+    }
+
+    fn explain(&self, question: &Question) -> Result<Explained, String> {
+        explain::explain(&self.desk.snapshot(), question)
     }
 
     fn metrics(&self) -> String {

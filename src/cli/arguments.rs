@@ -121,6 +121,16 @@ A token, where the admin port needs one, comes from FILE's adminToken or $MCP_MA
 
 A token, where the admin port needs one, comes from FILE's adminToken or $MCP_MANIFOLD_ADMIN_TOKEN.")]
     Tools(AskArguments),
+    /// Say which rule decides whether a caller may do something, and why
+    ///
+    /// Asks a running gateway, which knows the tools, their upstreams and their annotations.
+    #[command(after_help = "Examples:
+  mcp-manifold explain --user '{\"sub\":\"ann\",\"roles\":[\"admin\"],\"scope\":\"mcp:tools\"}' --tool github_delete
+  mcp-manifold explain --user ann --tool bank_pay --arguments '{\"amount\":500}'
+  mcp-manifold explain --method ping --json
+
+A token, where the admin port needs one, comes from FILE's adminToken or $MCP_MANIFOLD_ADMIN_TOKEN.")]
+    Explain(ExplainArguments),
     /// Print a completion script for a shell
     #[command(after_help = "Example:
   mcp-manifold completions bash > ~/.local/share/bash-completion/completions/mcp-manifold")]
@@ -251,6 +261,37 @@ pub(super) struct AskArguments {
     /// Print JSON as the admin port gives it
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// `explain`
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// Claims of a token as a JSON object (sub, roles, scope, ...), or a name; default: nobody
+    #[arg(long, value_name = "CLAIMS", default_value = "", hide_default_value = true)]
+    pub(super) user: String,
+    /// Name of the tool, as clients see it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["prompt", "resource"])]
+    pub(super) tool: Option<String>,
+    /// Name of the prompt, as clients see it
+    #[arg(long, value_name = "NAME", conflicts_with = "resource")]
+    pub(super) prompt: Option<String>,
+    /// URI of the resource
+    #[arg(long, value_name = "URI")]
+    pub(super) resource: Option<String>,
+    /// MCP method; default: the one that uses what is named
+    #[arg(long, value_name = "METHOD", required_unless_present_any = ["tool", "prompt", "resource"])]
+    pub(super) method: Option<String>,
+    /// Arguments of the call, JSON
+    #[arg(long, value_name = "JSON")]
+    pub(super) arguments: Option<String>,
+    /// What the client calls itself
+    #[arg(long, value_name = "NAME")]
+    pub(super) client: Option<String>,
+    /// Headers of the request: a JSON object, names in lower case
+    #[arg(long, value_name = "JSON")]
+    pub(super) headers: Option<String>,
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
 }
 
 // === what app gets ===

@@ -1,11 +1,12 @@
 //! `status` and `tools`: questions to a running gateway, shown as tables or as the JSON that came back.
 
-use super::arguments::AskArguments;
+use super::arguments::{AskArguments, ExplainArguments};
 use super::table::{Cell, Look, Table};
 use crate::edge::ask::AdminClient;
 use crate::edge::config_file::ConfigSource;
 use crate::edge::secrets;
 use crate::engine::mcp::Era;
+use crate::engine::policy::Explained;
 use crate::engine::status::{GatewayStatus, Tool, ToolList, UpstreamStatus};
 use anyhow::Context;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,6 +29,65 @@ pub(super) fn tools(arguments: &AskArguments) -> anyhow::Result<()> {
     }
     let list: ToolList = serde_json::from_str(&body).context("the answer is not a list of tools")?;
     super::print(&tools_text(&list.tools, Look::of_stdout()))
+}
+
+pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<()> {
+    let body = get(&arguments.ask, &question(arguments))?;
+    if arguments.ask.json {
+        return super::print(&with_line_end(body));
+    }
+    let explained: Explained = serde_json::from_str(&body).context("the answer is not an explanation")?;
+    super::print(&explained_text(&explained, Look::of_stdout()))
+}
+
+/// Path and query of the question.
+fn question(arguments: &ExplainArguments) -> String {
+    let mut query = url::form_urlencoded::Serializer::new("/explain?".to_owned());
+    let given = [
+        ("user", Some(&arguments.user)),
+        ("tool", arguments.tool.as_ref()),
+        ("prompt", arguments.prompt.as_ref()),
+        ("resource", arguments.resource.as_ref()),
+        ("method", arguments.method.as_ref()),
+        ("arguments", arguments.arguments.as_ref()),
+        ("client", arguments.client.as_ref()),
+        ("headers", arguments.headers.as_ref()),
+    ];
+    for (key, value) in given {
+        if let Some(value) = value {
+            query.append_pair(key, value);
+        }
+    }
+    query.finish()
+}
+
+pub(super) fn explained_text(explained: &Explained, look: Look) -> String {
+    let mut table = Table::new("RULE ACTION OUTCOME EXPRESSION", look);
+    for step in &explained.steps {
+        table.row(vec![
+            Cell::plain(&step.rule),
+            Cell::plain(&step.action),
+            Cell::plain(&step.outcome),
+            Cell::plain(&step.expression),
+        ]);
+    }
+    let mut text = if explained.steps.is_empty() {
+        String::new()
+    } else {
+        table.render() + "\n"
+    };
+    let rule = explained.rule.as_deref().map_or("no rule", |rule| rule);
+    let verdict = match explained.verdict.as_str() {
+        "scopes" => "more scopes are needed",
+        "hidden" => "hidden: as if it were not there",
+        verdict => verdict,
+    };
+    text.push_str(&format!("{verdict} ({})", super::table::plain(rule)));
+    if let Some(message) = &explained.message {
+        text.push_str(&format!(": {}", super::table::plain(message)));
+    }
+    text.push('\n');
+    text
 }
 
 fn get(arguments: &AskArguments, path: &str) -> anyhow::Result<String> {

@@ -8,8 +8,9 @@ mod probes;
 
 pub use probes::{Probes, run_probes};
 
+use crate::engine::policy::{Explained, Question};
 use crate::engine::status::{GatewayStatus, ToolList};
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -33,6 +34,11 @@ pub trait Gateway: Send + Sync + 'static {
     fn status(&self) -> GatewayStatus;
     /// The merged tools.
     fn tools(&self) -> ToolList;
+    /// What rules say of a request.
+    ///
+    /// # Errors
+    /// Why the question makes no sense, in one line.
+    fn explain(&self, question: &Question) -> Result<Explained, String>;
     /// The metrics in OpenMetrics form.
     fn metrics(&self) -> String;
 }
@@ -70,6 +76,7 @@ fn router(gateway: Arc<dyn Gateway>, guard: Guard) -> Router {
         .route("/", get(show_page))
         .route("/status", get(show_status))
         .route("/tools", get(show_tools))
+        .route("/explain", get(show_explanation))
         .route("/metrics", get(show_metrics))
         .route("/readyz", get(show_ready))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -98,6 +105,13 @@ async fn show_status(State(gateway): Shown) -> Json<GatewayStatus> {
 
 async fn show_tools(State(gateway): Shown) -> Json<ToolList> {
     Json(gateway.tools())
+}
+
+async fn show_explanation(State(gateway): Shown, Query(question): Query<Question>) -> Response {
+    match gateway.explain(&question) {
+        Ok(explained) => Json(explained).into_response(),
+        Err(message) => (StatusCode::BAD_REQUEST, message + "\n").into_response(),
+    }
 }
 
 async fn show_metrics(State(gateway): Shown) -> impl IntoResponse {

@@ -13,7 +13,7 @@ pub mod subject;
 pub use audience::Audience;
 pub use callers::{Callers, Claimed, Credentials, Unfit};
 pub use challenge::Challenge;
-pub use explain::{Explanation, Remark};
+pub use explain::{Explained, Explanation, Question, Remark};
 pub use identity::{Claims, Identity};
 pub use rules::{Policy, Verdict};
 pub use subject::{Asked, Caller, Item, Lookup, NoHeaders, Tool};

@@ -2,6 +2,7 @@
 
 use mcp_manifold::edge::admin::{Gateway, run};
 use mcp_manifold::engine::mcp::Era;
+use mcp_manifold::engine::policy::{Explained, Question};
 use mcp_manifold::engine::status::{GatewayStatus, Reason, Tool, ToolList, UpstreamStatus};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +40,18 @@ impl Gateway for Scripted {
             description: None,
         };
         ToolList { tools: vec![tool] }
+    }
+
+    fn explain(&self, question: &Question) -> Result<Explained, String> {
+        match question.tool.as_deref() {
+            Some("github_search") => Ok(Explained {
+                verdict: "allowed".into(),
+                rule: None,
+                message: None,
+                steps: Vec::new(),
+            }),
+            Some(_) | None => Err("no such tool".into()),
+        }
     }
 
     fn metrics(&self) -> String {

@@ -200,6 +200,25 @@ impl Callers {
     }
 }
 
+impl Identity {
+    /// The caller that these claims would be of, if their token were good: for explanations only.
+    #[must_use]
+    pub fn supposed(claims: Claims) -> Self {
+        let text = |key: &str| claims.get(key).and_then(Value::as_str);
+        let principal = match (text("iss"), text("sub")) {
+            (Some(issuer), Some(subject)) => Some(format!("{issuer}|{subject}")),
+            (None, subject) => subject.map(str::to_owned),
+            (Some(_), None) => None,
+        };
+        Self {
+            principal: principal.map(Arc::from),
+            roles: roles(&claims),
+            scopes: scopes(&claims),
+            claims,
+        }
+    }
+}
+
 impl Trusted {
     /// `aud` is one text or several (RFC 7519, 4.1.3).
     fn is_meant_by(&self, audience: Option<&Value>) -> bool {

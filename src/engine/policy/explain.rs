@@ -5,6 +5,8 @@ use super::rules::{Policy, Scope, Verdict};
 use super::subject::{Asked, Known, NoHeaders};
 use crate::engine::config::{Action, Rule};
 use crate::engine::expression::{Memo, Outcome};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A verdict and how it came about.
@@ -17,16 +19,69 @@ pub struct Explanation {
 }
 
 /// What one rule says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Remark {
     /// Its name.
     pub rule: Arc<str>,
     /// `allow`, `deny` or `require`.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     /// As it was written.
     pub expression: Arc<str>,
     /// In a few words.
-    pub outcome: &'static str,
+    pub outcome: Cow<'static, str>,
+}
+
+/// `/explain` of the admin port: what would be asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Question {
+    /// The claims of a token as JSON, or a name; empty: anonymous.
+    pub user: String,
+    /// Exposed name.
+    pub tool: Option<String>,
+    /// Exposed name.
+    pub prompt: Option<String>,
+    /// URI.
+    pub resource: Option<String>,
+    /// Default: the one that uses what is named.
+    pub method: Option<String>,
+    /// JSON.
+    pub arguments: Option<String>,
+    /// What the client calls itself.
+    pub client: Option<String>,
+    /// A JSON object, names in lower case.
+    pub headers: Option<String>,
+}
+
+/// `/explain` of the admin port: the answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explained {
+    /// `allowed`, `hidden`, `denied`, `scopes` or `unreadable`.
+    pub verdict: String,
+    /// The rule that decides, or `default`; null where nothing is against it.
+    pub rule: Option<Arc<str>>,
+    /// What the caller reads, or lacks.
+    pub message: Option<String>,
+    /// Each rule up to the one that decides.
+    pub steps: Vec<Remark>,
+}
+
+impl From<Explanation> for Explained {
+    fn from(explanation: Explanation) -> Self {
+        let (verdict, rule, message) = match explanation.verdict {
+            Verdict::Allowed { rule } => ("allowed", rule, None),
+            Verdict::Hidden { rule } => ("hidden", Some(rule), None),
+            Verdict::Denied { rule, message } => ("denied", Some(rule), message.map(|text| text.to_string())),
+            Verdict::Scopes { rule, needed } => ("scopes", Some(rule), Some(needed.join(" "))),
+            Verdict::Unreadable(error) => ("unreadable", None, Some(error.to_string())),
+        };
+        Self {
+            verdict: verdict.to_owned(),
+            rule,
+            message,
+            steps: explanation.steps,
+        }
+    }
 }
 
 impl Policy {
@@ -52,13 +107,13 @@ impl Policy {
             let (outcome, decides) = word(rule, scope, &known, &memo);
             steps.push(Remark {
                 rule: Arc::clone(&rule.name),
-                action: match rule.action {
+                action: Cow::Borrowed(match rule.action {
                     Action::Allow => "allow",
                     Action::Deny => "deny",
                     Action::Require { .. } => "require",
-                },
+                }),
                 expression: rule.when.text().into(),
-                outcome,
+                outcome: Cow::Borrowed(outcome),
             });
             if decides {
                 break;

@@ -228,7 +228,7 @@ fn an_explanation_ends_with_the_rule_that_decides() {
     let steps: Vec<_> = explanation
         .steps
         .iter()
-        .map(|step| (&*step.rule, step.outcome))
+        .map(|step| (&*step.rule, &*step.outcome))
         .collect();
     assert_eq!(steps, [("no-deletes", "does not match"), ("small-payments", "denies")]);
     assert_eq!(word(&explanation.verdict), "denied by small-payments");

@@ -96,3 +96,23 @@ async fn hidden_prompts_are_unknown() {
         .await;
     refused("completion", &response, 200, -32602, "4");
 }
+
+#[tokio::test]
+async fn a_hidden_resource_is_hidden_by_each_of_its_names() {
+    let (_upstream, url) = fixture().await;
+    let rules = r#"policies: { rules: [ { name: r, deny: "resource.uri == 'test://one/static-text'" } ] }"#;
+    let gateway = Setup::new()
+        .with(rules)
+        .upstream_with("one", &url, "resources: { rewrite: true }")
+        .up()
+        .await;
+    let client = gateway.client().await;
+    for uri in ["test://one/static-text", "test://static-text"] {
+        let params = json!({"uri": uri});
+        let response = client
+            .request(rpc(3, "resources/read", &params))
+            .send(gateway.address)
+            .await;
+        refused(uri, &response, 200, -32002, "3");
+    }
+}
