@@ -8,7 +8,7 @@ export MCP_MANIFOLD_TOOLS="${MCP_MANIFOLD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}
 echo "building with optimisation (5 minutes the first time)" >&2
 cargo build --locked --quiet --release --bin mcp-manifold --example noop --example stub --example count --example sessions
 if [ $# -eq 0 ]; then
-    cargo bench --locked --quiet --bench engine --bench fold -- --noplot --warm-up-time 1 --measurement-time 2
+    cargo bench --locked --quiet --bench engine --bench fold --bench policy -- --noplot --warm-up-time 1 --measurement-time 2
     if command -v valgrind >/dev/null; then
         python3 -B tests/bench/instructions.py
     else

@@ -2,10 +2,11 @@
 
 use super::{code, connect, modern_as, modern_tools};
 use crate::e2e::harness::check::{answered, refused};
-use crate::e2e::harness::client::rpc;
+use crate::e2e::harness::client::{Request, modern, names, rpc};
 use crate::e2e::harness::gateway::Setup;
 use crate::e2e::harness::puppet::Puppet;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 const ALL: [&str; 5] = ["one_alpha", "one_beta", "one_beta_delete", "two_alpha", "two_gamma"];
 
@@ -151,10 +152,58 @@ async fn methods_can_be_denied_and_are_told_by_the_rule() {
     assert!(text.contains("logging/setLevel") && text.contains("no-level"), "{text}");
     let evil =
         json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "evil", "version": "1"}});
-    let response = crate::e2e::harness::client::Request::post(rpc(0, "initialize", &evil))
-        .send(gateway.address)
-        .await;
+    let response = Request::post(rpc(0, "initialize", &evil)).send(gateway.address).await;
     assert_eq!((response.status, code(&response)), (200, -31011));
     assert!(response.header("mcp-session-id").is_none());
     assert_eq!(client.tools().await, ALL);
+}
+
+#[tokio::test]
+async fn roles_decide_what_holders_of_keys_list_and_call() {
+    let puppet = Puppet::start(&["read", "delete"]).await;
+    let rules = r#"
+authentication: { required: false, apiKeys: { header: x-api-key, file: keys.yaml } }
+policies: { rules: [ { name: r, deny: "tool.name.endsWith('_delete') && !('admin' in roles)" }, { name: s, deny: "principal == 'eve'" } ] }
+"#;
+    let setup = Setup::new().with(rules).puppet("up", &puppet);
+    let key = |name: &str, roles: &str| {
+        let digest = Sha256::digest(format!("key of {name}").as_bytes());
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("- {{ name: {name}, sha256: {digest}, roles: [{roles}] }}\n")
+    };
+    let keys = [key("ann", "admin"), key("bob", ""), key("eve", "admin")].concat();
+    std::fs::write(setup.folder.path().join("keys.yaml"), keys).expect("written");
+    let gateway = setup.up().await;
+    for (name, expected) in [
+        ("ann", &["up_read", "up_delete"][..]),
+        ("bob", &["up_read"]),
+        ("eve", &[]),
+        ("", &["up_read"]),
+    ] {
+        let with_key = |request: Request| match name {
+            "" => request,
+            name => request.with("x-api-key", &format!("key of {name}")),
+        };
+        let list = with_key(modern(1, "tools/list", &json!({})))
+            .send(gateway.address)
+            .await;
+        assert_eq!(names(&list.message()["result"]["tools"]), expected, "{name}");
+        assert_eq!(list.message()["result"]["cacheScope"], "private");
+        let legacy = with_key(Request::post(rpc(2, "tools/list", &json!({}))))
+            .send(gateway.address)
+            .await;
+        assert_eq!(
+            names(&legacy.message()["result"]["tools"]),
+            expected,
+            "{name}, without a session"
+        );
+        for tool in ["up_read", "up_delete"] {
+            let call = with_key(modern(3, "tools/call", &json!({"name": tool, "arguments": {}})));
+            let response = call.send(gateway.address).await;
+            match expected.contains(&tool) {
+                true => answered(tool, &response, "3"),
+                false => refused(tool, &response, 200, -32602, "3"),
+            };
+        }
+    }
 }

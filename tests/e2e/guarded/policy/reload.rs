@@ -49,8 +49,6 @@ async fn a_running_call_ends_under_its_own_rules_and_clients_hear_of_other_lists
         response.text()
     );
 
-    let broken = denied.with("policies: { rules: [ { name: r, deny: \"tool.nme == 'up_slow'\" } ] }");
-    drop(broken);
     gateway.setup.write();
     eventually("everything is listed again", async || {
         client.tools().await == ["up_slow", "up_fast"]
