@@ -49,7 +49,7 @@ impl Report {
             .into_iter()
             .filter_map(|era| catalog.listing(era))
             .collect();
-        let most = |kind| listings.iter().map(|listing| listing.items(kind).len()).max();
+        let most = |kind| listings.iter().map(|listing| shown(listing, kind)).max();
         Self {
             upstream,
             ready: reason == Reason::Ready,
@@ -70,5 +70,35 @@ impl Report {
             changed_modern: Kinds::default(),
             catalog,
         }
+    }
+}
+
+/// How many of these items its own era's clients see: they must not see a tool whose `x-mcp-header` annotations break a
+/// rule (SEP-2243).
+fn shown(listing: &Listing, kind: Kind) -> usize {
+    let items = listing.items(kind).iter();
+    match listing.version.era() {
+        Era::Legacy => items.count(),
+        Era::Modern => items.filter(|item| item.params.is_ok()).count(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::catalog::Item;
+    use crate::engine::snapshot::testing::mk_modern;
+
+    #[test]
+    fn a_tool_that_is_left_out_is_not_counted() {
+        let broken = r#"{"name":"b","inputSchema":{"properties":{"x":{"type":"object","x-mcp-header":"X"}}}}"#;
+        let broken = Item::read(Kind::Tools, broken).expect("an item");
+        assert!(broken.params.is_err(), "nobody may call it");
+        let listing = mk_modern(&["a"]).with(|listing| listing.tools.push(broken));
+        let catalog = Catalog {
+            legacy: None,
+            modern: Some(listing.into()),
+        };
+        assert_eq!(Report::of("up".into(), catalog, Reason::Ready).tools, 1);
     }
 }
