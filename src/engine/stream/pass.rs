@@ -10,7 +10,7 @@ use crate::engine::call::message::object;
 use crate::engine::call::{Kind, Message, Outcome};
 use crate::engine::jsonrpc::Splice;
 use crate::engine::jsonrpc::members::Members;
-use crate::engine::sse::{Framed, SseEvent, encode};
+use crate::engine::sse::{Framed, SseEvent, encode, with_id_prefix};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -81,19 +81,13 @@ impl Names<'_> {
 #[must_use]
 pub fn to_session(names: Names<'_>, frame: &Framed, event: &SseEvent, message: Option<&Message<'_>>) -> Bytes {
     let outcome = message.map_or(Outcome::Pass, |message| names.seen(message));
-    let id = event.id.as_deref().filter(|id| !names.alone && !id.is_empty());
-    match (outcome, id) {
-        (Outcome::Pass, None) => frame.raw.clone(),
-        (Outcome::Replace(data), None) => frame.with_data(&data),
-        (outcome, Some(id)) => encode(&SseEvent {
-            id: Some(event_id::expose(names.upstream, id)),
-            data: match outcome {
-                Outcome::Pass => event.data.clone(),
-                Outcome::Replace(data) => data,
-            },
-            ..event.clone()
-        }),
-    }
+    let wire = match outcome {
+        Outcome::Pass => frame.raw.clone(),
+        Outcome::Replace(data) => frame.with_data(&data),
+    };
+    let is_named = event.id.as_deref().is_some_and(|id| !names.alone && !id.is_empty());
+    let named = is_named.then(|| with_id_prefix(&wire, event_id::expose(names.upstream, "").as_bytes()));
+    named.flatten().unwrap_or(wire)
 }
 
 /// A notification for a modern client's listen: tagged with the raw JSON id of that. Event ids stay behind: there is
@@ -213,8 +207,8 @@ mod tests {
         assert_eq!(passed(HERE, status), status.replace("\"t\"", "\"mt:up:t\""));
         assert_eq!(passed(ALONE, status), status);
         assert_eq!(
-            passed(HERE, "id: 7\nretry: 10\ndata:\n\n"),
-            "id: me:up:7\nretry: 10\ndata: \n\n"
+            passed(HERE, "id:7\r\nretry: 10\r\n: c\r\ndata:\r\n\r\n"),
+            "id:me:up:7\r\nretry: 10\r\n: c\r\ndata:\r\n\r\n"
         );
     }
 
