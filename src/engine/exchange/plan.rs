@@ -158,7 +158,7 @@ pub(super) fn plan(
         (Era::Legacy, Shape::Notification { .. } | Shape::Response { .. }) => {
             admit_legacy(endpoint, from, sender, now)?;
             match sender.session {
-                Some(_) => Ok(tell::plan(endpoint, &envelope, body)),
+                Some(session) => Ok(tell::plan(endpoint, session, &envelope, body)),
                 // Its upstream session, if it has one, is for one call only.
                 None => Ok(Plan::Absorb),
             }

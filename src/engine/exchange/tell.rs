@@ -1,11 +1,11 @@
 //! What a client says without asking: responses to requests of upstreams, and notifications. Decides who hears it.
 //!
 //! A response names its upstream by its id (`call::id`). One whose id is not ours answers a request that went to the client
-//! untouched, on a session whose client takes none but `ping`: it is believed where only one upstream can have asked.
+//! untouched, on a session whose client takes none but `ping`: whoever may have asked hears it.
 //! Whatever becomes of it, the client gets 202: it has no way to hear of a failure.
 
 use super::plan::Plan;
-use super::step::Addressee;
+use super::step::{Addressee, SessionRef};
 use crate::engine::call::id::reveal;
 use crate::engine::call::{Message, task};
 use crate::engine::jsonrpc::{Envelope, Shape, Splice};
@@ -22,17 +22,23 @@ pub(super) struct Errand {
     pub(super) message: Bytes,
 }
 
-/// What to do with a legacy notification or response of a client that has a session.
-pub(super) fn plan(endpoint: &Endpoint, envelope: &Envelope<'_>, body: &Bytes) -> Plan {
+/// What to do with a legacy notification or response of a client in its session.
+pub(super) fn plan(endpoint: &Endpoint, session: SessionRef, envelope: &Envelope<'_>, body: &Bytes) -> Plan {
     let errand = match &envelope.shape {
         Shape::Notification { method } => notification(endpoint, envelope, method, body),
-        Shape::Response { id } => response(endpoint, envelope, id.0, body),
+        Shape::Response { id } => response(endpoint, session, envelope, id.0, body),
         Shape::Request { .. } => None,
     };
     errand.map_or(Plan::Absorb, Plan::Tell)
 }
 
-fn response(endpoint: &Endpoint, envelope: &Envelope<'_>, id: &str, body: &Bytes) -> Option<Errand> {
+fn response(
+    endpoint: &Endpoint,
+    session: SessionRef,
+    envelope: &Envelope<'_>,
+    id: &str,
+    body: &Bytes,
+) -> Option<Errand> {
     // Answers a request of the gateway itself.
     if id.starts_with("\"mg:") {
         let to = Addressee::Exchange(id.into());
@@ -41,6 +47,10 @@ fn response(endpoint: &Endpoint, envelope: &Envelope<'_>, id: &str, body: &Bytes
     }
     let Some((upstream, raw)) = reveal(id) else {
         let to = only(endpoint);
+        // Such a client can be sent nothing but `ping`, on a stream that nobody looks at: every answer is `{}`, and who has
+        // not asked ignores it.
+        let anybodys = to == Addressee::Only && !session.flags.any();
+        let to = if anybodys { Addressee::All } else { to };
         let message = body.clone();
         return Some(Errand { to, message });
     };

@@ -51,6 +51,42 @@ async fn two_upstreams_ask_at_once_under_one_id() {
 }
 
 #[tokio::test]
+async fn three_upstreams_ask_at_once_under_one_id_each_on_its_own_road() {
+    let (a, b, c) = (
+        Asker::start(ELICIT).await,
+        Asker::start(ELICIT).await,
+        Asker::start(ELICIT).await,
+    );
+    let gateway = Setup::new()
+        .upstream_with("a", &a.puppet.url(), "via: envoy")
+        .upstream_with("b", &b.puppet.url(), "via: direct")
+        .upstream_with("c", &c.puppet.url(), "via: envoy")
+        .up()
+        .await;
+    let client = client(&gateway).await;
+    let mut streams = [
+        open(&client, 1, "a_ask").await,
+        open(&client, 2, "b_ask").await,
+        open(&client, 3, "c_ask").await,
+    ];
+    let mut ids = Vec::new();
+    for stream in &mut streams {
+        ids.push(stream.message().await["id"].clone());
+    }
+    assert_eq!(ids, ["mm:a:0", "mm:b:0", "mm:c:0"]);
+    for (at, id) in ids.iter().enumerate().rev() {
+        let answer = json!({"jsonrpc": "2.0", "id": id, "result": {"action": "accept", "content": {"at": at}}});
+        assert_eq!(say(&client, &answer.to_string()).await, 202);
+        assert_eq!(streams[at].message().await["id"], at + 1);
+    }
+    for (at, asker) in [&a, &b, &c].into_iter().enumerate() {
+        let told = asker.until_told().await.json();
+        assert_eq!((&told["id"], &told["result"]["content"]["at"]), (&json!(0), &json!(at)));
+        assert_eq!(asker.told().len(), 1, "nobody hears what others are told");
+    }
+}
+
+#[tokio::test]
 async fn progress_and_cancellation_reach_the_one_who_asked() {
     reported_and_cancelled("via: envoy").await;
 }
@@ -138,6 +174,27 @@ async fn a_ping_on_a_plain_session_is_answered_by_its_client() {
     assert_eq!(say(&client, pong).await, 202);
     assert_eq!(asker.until_told().await.text(), pong);
     assert_eq!(stream.message().await["id"], 1);
+}
+
+#[tokio::test]
+async fn a_ping_of_one_of_several_on_a_plain_session_is_answered() {
+    const PING: &str = r#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#;
+    let (a, b, gateway) = two(PING, "").await;
+    let client = gateway.client().await;
+    let (mut first, mut second) = (open(&client, 1, "a_ask").await, open(&client, 2, "b_ask").await);
+    assert_eq!(
+        (&first.message().await["id"], &second.message().await["id"]),
+        (&json!(5), &json!(5))
+    );
+    let pong = r#"{"jsonrpc":"2.0","id":5,"result":{}}"#;
+    assert_eq!(say(&client, pong).await, 202);
+    for asker in [&a, &b] {
+        assert_eq!(asker.until_told().await.text(), pong);
+    }
+    assert_eq!(
+        (&first.message().await["id"], &second.message().await["id"]),
+        (&json!(1), &json!(2))
+    );
 }
 
 #[tokio::test]
