@@ -205,6 +205,8 @@ impl Exchange {
             (Phase::AwaitBody(_), Event::NoRoom) => self.reject(&Reject::NoRoom, None),
             (Phase::Asking(request, _), Event::NoRoom) => self.reject(&Reject::NoRoom, request.id()),
             (Phase::Calling(relay), Event::NoRoom) => self.relay_crowded(&relay),
+            (Phase::Inspecting(_), Event::NoRoom) => self.inspection_crowded(),
+            (Phase::Replaying(replay), Event::NoRoom) => self.replay_crowded(&replay),
             (Phase::BridgingDown(down), Event::NoRoom) => self.down_crowded(down),
             (Phase::Asking(request, then), Event::Finding(finding)) => self.found(request, then, finding, now),
             (Phase::Calling(relay), Event::Call(event)) => self.relayed(relay, event),
@@ -240,7 +242,7 @@ impl Exchange {
         }
     }
 
-    /// Bytes of request body held, for decision or replay.
+    /// Bytes held: of the request body, for decision or replay, and of an answer that cannot go on yet.
     #[must_use]
     pub fn held(&self) -> usize {
         match &self.phase {
@@ -256,16 +258,12 @@ impl Exchange {
             Phase::Forwarded(forward) => forward.held(),
             Phase::Recovering(suspicion) => suspicion.forward.held(),
             Phase::Replaying(replay) => replay.held(),
-            Phase::AwaitHead
-            | Phase::Asking(..)
-            | Phase::Streaming(_)
-            | Phase::Passing
-            | Phase::Inspecting(_)
-            | Phase::Done => 0,
+            Phase::Inspecting(inspector) => inspector.held(),
+            Phase::AwaitHead | Phase::Asking(..) | Phase::Streaming(_) | Phase::Passing | Phase::Done => 0,
         }
     }
 
-    /// True once the body is held only for a replay: it then counts against `limits.replay`.
+    /// True while what is held is a body kept for a replay alone: it counts against `limits.replay` then.
     #[must_use]
     pub const fn decided(&self) -> bool {
         match &self.phase {
@@ -275,14 +273,10 @@ impl Exchange {
             | Phase::Asking(..)
             | Phase::Calling(_)
             | Phase::BridgingUp(_)
-            | Phase::BridgingDown(_) => false,
-            Phase::Forwarded(_)
-            | Phase::Recovering(_)
-            | Phase::Replaying(_)
-            | Phase::Streaming(_)
-            | Phase::Passing
-            | Phase::Inspecting(_)
-            | Phase::Done => true,
+            | Phase::BridgingDown(_)
+            | Phase::Inspecting(_) => false,
+            Phase::Replaying(replay) => replay.waits(),
+            Phase::Forwarded(_) | Phase::Recovering(_) | Phase::Streaming(_) | Phase::Passing | Phase::Done => true,
         }
     }
 

@@ -79,8 +79,14 @@ impl Decoder {
         Ok(events)
     }
 
+    /// Bytes kept of what is not complete yet.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.line.len() + self.open.len()
+    }
+
     fn check(&self, more: &[u8], limit: usize) -> Result<(), EventTooLarge> {
-        if self.line.len() + more.len() + self.open.len() > limit {
+        if self.held() + more.len() > limit {
             Err(EventTooLarge(limit))
         } else {
             Ok(())

@@ -120,6 +120,12 @@ impl Inspector {
         self.framer.take_rest()
     }
 
+    /// Bytes kept of an event that is not whole yet.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.framer.kept().len()
+    }
+
     /// True between two events: a comment may be put in.
     #[must_use]
     pub const fn is_between(&self) -> bool {

@@ -15,6 +15,7 @@ mod replay;
 pub(super) use replay::Replay;
 
 use super::event::{Message, ResponseHead};
+use super::reject::Reject;
 use super::step::{Command, End, Reply, Step};
 use super::verdict::Media;
 use super::{BodyMode, Exchange, Phase, Request, heading};
@@ -81,6 +82,18 @@ impl Exchange {
             replies: vec![Reply::ResponseHeaders(headers)],
             commands: vec![Command::Disarm],
             end: End::Open,
+        }
+    }
+
+    /// No room is left for an event that is not whole yet (`limits.bodies`). What was begun cannot be mended, and unread it
+    /// may not pass: a request in it would reach the client under an id that is not ours.
+    pub(super) fn inspection_crowded(&mut self) -> Step {
+        let reject = Reject::NoRoom;
+        self.record.code = Some(reject.code().0);
+        self.record.reason = Some(reject.reason());
+        Step {
+            end: End::Abort,
+            ..Step::default()
         }
     }
 

@@ -119,7 +119,12 @@ impl Head {
 
 impl Relay {
     pub(super) fn held(&self) -> usize {
-        self.call.body.len() + self.collected()
+        let unfinished = self.inspector.as_ref().map_or(0, |inspector| inspector.held());
+        let listened = match &self.stage {
+            Stage::Collect(collected) => collected.listener.as_ref().map_or(0, Decoder::held),
+            Stage::AwaitHead | Stage::Stream(_) => 0,
+        };
+        self.call.body.len() + self.collected() + unfinished + listened
     }
 
     /// What has to be closed when the relay ends.

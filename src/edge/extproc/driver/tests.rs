@@ -153,6 +153,29 @@ async fn a_collected_answer_counts_and_one_without_room_is_refused() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_not_whole_counts_and_without_room_its_stream_is_cut() {
+    let snapshot = testing::two_upstreams();
+    let mut stage = Stage::with(Arc::clone(&snapshot));
+    let version = Version::V2025_11_25;
+    stage.backroom.will_find(Finding::Bound(Binding::stateless(version)));
+    let mut first = head_in_session(&snapshot);
+    first.protocol_config = Some(modes(4, 4));
+    stage.say(first);
+    stage.say(body(SEARCH, true));
+    assert_eq!(stage.replies(), ["request headers", "request body, end"]);
+    stage.say(event_stream_head());
+    assert_eq!(stage.replies(), ["response headers"]);
+    let half = "x".repeat(1 << 19);
+    let asks = format!(r#"data: {{"id":0,"method":"sampling/createMessage","params":{{"a":"{half}"#);
+    stage.say(response_body(&asks, false));
+    assert!(stage.poll().is_pending(), "it is not whole");
+    assert_eq!(stage.backroom.bodies.used(), asks.len());
+    stage.say(response_body(&asks, false));
+    assert_eq!(stage.ending(), Some(Err(tonic::Code::Aborted)));
+    assert_eq!(stage.backroom.bodies.used(), 0);
+}
+
+#[tokio::test]
 async fn what_a_later_question_has_replaced_is_not_answered_any_more() {
     let snapshot = testing::mk_snapshot(&[testing::mk_tasks("a"), testing::mk_tasks("b")]);
     let tied = |id: &str| Binding {

@@ -38,7 +38,16 @@ enum Stage {
 
 impl Replay {
     pub(in crate::engine::exchange) fn held(&self) -> usize {
-        self.call.body.len()
+        let answer = match &self.stage {
+            Stage::AwaitHead | Stage::Json => 0,
+            Stage::Events(inspector) => inspector.held(),
+        };
+        self.call.body.len() + answer
+    }
+
+    /// Its answer has not begun.
+    pub(in crate::engine::exchange) const fn waits(&self) -> bool {
+        matches!(self.stage, Stage::AwaitHead)
     }
 
     fn name(&self) -> Arc<str> {
@@ -105,18 +114,29 @@ impl Exchange {
                 }
             }
             (Stage::Events(_), CallEvent::Failed(failure)) => {
-                let reject = Reject::Upstream(Trouble::Failed(failure), replay.name());
-                self.record.code = Some(reject.code().0);
-                self.record.reason = Some(reject.reason());
-                let data = reject.body(replay.request.id());
-                let event = sse::encode(&sse::SseEvent {
-                    data,
-                    ..sse::SseEvent::default()
-                });
-                // Whatever was begun ends here.
-                replay_done([b"\n\n", event.as_ref()].concat().into())
+                self.replay_breaks_off(&replay, &Reject::Upstream(Trouble::Failed(failure), replay.name()))
             }
         }
+    }
+
+    /// No room is left for an event that is not whole yet (`limits.bodies`).
+    pub(in crate::engine::exchange) fn replay_crowded(&mut self, replay: &Replay) -> Step {
+        match replay.stage {
+            Stage::AwaitHead | Stage::Json => self.reject(&Reject::NoRoom, replay.request.id()),
+            Stage::Events(_) => self.replay_breaks_off(replay, &Reject::NoRoom),
+        }
+    }
+
+    fn replay_breaks_off(&mut self, replay: &Replay, reject: &Reject) -> Step {
+        self.record.code = Some(reject.code().0);
+        self.record.reason = Some(reject.reason());
+        let data = reject.body(replay.request.id());
+        let event = sse::encode(&sse::SseEvent {
+            data,
+            ..sse::SseEvent::default()
+        });
+        // Whatever was begun ends here.
+        replay_done([b"\n\n", event.as_ref()].concat().into())
     }
 
     fn replay_head(&mut self, mut replay: Box<Replay>, head: &ResponseHead) -> Step {

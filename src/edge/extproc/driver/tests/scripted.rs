@@ -412,6 +412,12 @@ pub(super) fn response_head(status: u16) -> ProcessingRequest {
     message(Request::ResponseHeaders(headers(&pairs, false)))
 }
 
+/// The head of an answer that is an event stream.
+pub(super) fn event_stream_head() -> ProcessingRequest {
+    let pairs = [(":status", "200"), ("content-type", "text/event-stream")];
+    message(Request::ResponseHeaders(headers(&pairs, false)))
+}
+
 pub(super) fn response_body(text: &str, end: bool) -> ProcessingRequest {
     message(Request::ResponseBody(http_body(text, end)))
 }

@@ -185,7 +185,8 @@ impl Open {
     pub(super) fn held(&self) -> usize {
         let collected = match &self.reading {
             Reading::Json(collected) => collected.len,
-            Reading::AwaitHead | Reading::Events(_) | Reading::Over => 0,
+            Reading::Events(decoder) => decoder.held(),
+            Reading::AwaitHead | Reading::Over => 0,
         };
         let messages: usize = self.messages.iter().map(Bytes::len).sum();
         self.body.len() + collected + messages + self.inputs.held()
