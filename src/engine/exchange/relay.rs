@@ -213,6 +213,14 @@ impl Relay {
         }
     }
 
+    /// For how long the upstream may be silent within an answer that must be whole: event streams need not end. `None`: the
+    /// answer goes out as it comes, or a deadline for all of it is running, or it takes as long as a task does.
+    fn patience(&self) -> Option<Duration> {
+        let collecting = matches!(&self.stage, Stage::Collect(collected) if collected.doubt.is_none());
+        let waits = collecting && self.streamable && !self.may_stream();
+        self.call.deadline().filter(|_| waits)
+    }
+
     /// The answer that is being collected may leave before it is complete.
     fn may_stream(&self) -> bool {
         let readable = match &self.stage {

@@ -2,9 +2,9 @@
 
 use super::{Both, EVENTS, WAYS, both, call, chunk, sent};
 use crate::e2e::harness::check::refused;
-use crate::e2e::harness::client::Client;
-use crate::e2e::harness::gateway::Wiring;
-use crate::e2e::harness::puppet::Act;
+use crate::e2e::harness::client::{Client, rpc};
+use crate::e2e::harness::gateway::{Setup, Wiring};
+use crate::e2e::harness::puppet::{Act, Puppet};
 use crate::e2e::harness::{PATIENCE, http};
 use serde_json::json;
 use std::sync::Arc;
@@ -177,4 +177,35 @@ async fn under_buffered_a_relayed_call_that_asks_its_client_is_refused() {
     assert!(words.contains("request_body_mode"), "it names the setting: {words}");
     until(told, "the call is dropped").await;
     cancelled(&both, "direct").await;
+}
+
+/// An event stream that stays open behind these events.
+fn endless(events: &str) -> Act {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    Act::Say(format!("{head}{events}").into_bytes())
+}
+
+#[tokio::test]
+async fn a_client_that_reads_only_json_does_not_wait_for_the_end_of_an_endless_stream() {
+    let puppet = Puppet::start(&["tool"]).await;
+    let more = "timeout: { call: 1s }";
+    let gateway = Setup::new().upstream_with("up", &puppet.url(), more).up().await;
+    let client = gateway.client().await;
+    let call = rpc(7, "tools/call", &json!({"name": "up_tool", "arguments": {}}));
+    let request = client.request(call).with("accept", "application/json");
+    let log = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#;
+
+    puppet.play_for("tools/call", endless(&format!("data: {log}\n\n")));
+    let silent = request.send(gateway.address).await.message();
+    assert_eq!(
+        (&silent["id"], &silent["error"]["code"]),
+        (&json!(7), &json!(-31013)),
+        "{silent}"
+    );
+
+    let answered = r#"data: {"jsonrpc":"2.0","id":7,"result":{"content":[]}}"#;
+    puppet.play_for("tools/call", endless(&format!("data: {log}\n\n{answered}\n\n")));
+    let response = request.send(gateway.address).await;
+    assert_eq!(response.media(), "application/json");
+    assert_eq!(response.message()["result"], json!({"content": []}));
 }

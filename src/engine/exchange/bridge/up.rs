@@ -208,8 +208,37 @@ impl Exchange {
                 step
             }
             (_, Finding::Ended) => self.reject(&Reject::SessionNotFound("session_ended"), up.request.id()),
-            (_, _) => self.stay(Phase::BridgingUp(up)),
+            (
+                Stage::Introducing
+                | Stage::AwaitHead
+                | Stage::Collect { .. }
+                | Stage::Events(_)
+                | Stage::Asking(_)
+                | Stage::Closing(_),
+                Finding::Live
+                | Finding::SessionsFull
+                | Finding::Introduced(..)
+                | Finding::Bound(_)
+                | Finding::Reopened(_)
+                | Finding::StillThere
+                | Finding::Unbindable(_)
+                | Finding::EndWritten(_)
+                | Finding::Told(_)
+                | Finding::Resumed(_)
+                | Finding::Compared(_)
+                | Finding::Admitted(_)
+                | Finding::Exhausted(_)
+                | Finding::NotParked,
+            ) => self.stay(Phase::BridgingUp(up)),
         }
+    }
+
+    /// For how long the upstream may be silent within an answer of which nothing went out yet: event streams need not end.
+    /// Under BUFFERED a deadline for all of it is running.
+    fn up_patience_within(&self, up: &Up) -> Option<Command> {
+        let within = matches!(up.stage, Stage::Collect { .. } | Stage::Events(_));
+        let waits = within && !up.out.is_open() && self.modes.request == BodyMode::FullDuplex;
+        up.call.deadline().filter(|_| waits).map(Command::Arm)
     }
 
     /// Makes the call, for the first time or with what the client said.
@@ -223,6 +252,9 @@ impl Exchange {
         } else if self.modes.request != BodyMode::FullDuplex {
             // Envoy waits no longer than its message_timeout.
             commands.push(Command::Arm(up.call.upstream.call_timeout.saturating_add(WHOLE)));
+        } else if retry.is_some() {
+            // What was armed was for the round before.
+            commands.push(Command::Disarm);
         }
         up.stage = Stage::AwaitHead;
         self.phase = Phase::BridgingUp(up);

@@ -1,11 +1,19 @@
 //! What a collected answer says.
 
-use super::COLLECT_MAX;
+use super::{COLLECT_MAX, Collected};
 use crate::engine::call::inspect::begins_response;
 use crate::engine::call::{Kind, Message};
+use crate::engine::exchange::verdict::Media;
 use crate::engine::jsonrpc::{Envelope, Shape};
 use crate::engine::sse;
 use bytes::Bytes;
+
+impl Collected {
+    /// What there is of an event stream holds the response.
+    pub(super) fn has_response(&self) -> bool {
+        self.doubt.is_none() && self.head.media == Media::EventStream && response_in(&self.pieces).is_some()
+    }
+}
 
 /// The JSON-RPC response within a collected event stream.
 pub(super) fn response_in(pieces: &[Bytes]) -> Option<Bytes> {

@@ -69,6 +69,7 @@ impl Exchange {
             Some(question) => step.commands.push(Command::Ask(question)),
             None => self.perhaps_stream(&mut relay, &mut step),
         }
+        step.commands.extend(relay.patience().map(Command::Arm));
         self.phase = Phase::Calling(relay);
         step
     }
@@ -76,6 +77,7 @@ impl Exchange {
     fn relay_chunk(&mut self, mut relay: Box<Relay>, chunk: Bytes) -> Step {
         let mut step = Step::default();
         let chunk = relay.inspect(chunk);
+        step.commands.extend(relay.patience().map(Command::Arm));
         if chunk.is_empty() {
             self.phase = Phase::Calling(relay);
             return step;
@@ -151,6 +153,8 @@ impl Exchange {
             Stage::Collect(collected) if collected.doubt.is_none() && relay.may_stream() => {
                 self.stream(&mut relay, &mut step);
             }
+            // The response came, and the stream after it does not end.
+            Stage::Collect(collected) if collected.has_response() => return self.relay_whole(relay),
             Stage::AwaitHead | Stage::Collect(_) => {
                 return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::TimedOut));
             }
@@ -204,6 +208,7 @@ impl Exchange {
                 Some(Settled::Pass(_)) | None => self.perhaps_stream(&mut relay, &mut step),
             }
         }
+        step.commands.extend(relay.patience().map(Command::Arm));
         self.phase = Phase::Calling(relay);
         step
     }

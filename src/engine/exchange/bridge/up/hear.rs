@@ -56,6 +56,7 @@ impl Exchange {
                 }
             }
         }
+        step.commands.extend(self.up_patience_within(&up));
         self.phase = Phase::BridgingUp(up);
         step
     }
@@ -68,7 +69,12 @@ impl Exchange {
                 if *len > LIMIT {
                     return self.up_trouble(up, Trouble::Failed(UpstreamFailure::Garbage));
                 }
-                self.stay(Phase::BridgingUp(up))
+                let commands = self.up_patience_within(&up).into_iter().collect();
+                self.phase = Phase::BridgingUp(up);
+                Step {
+                    commands,
+                    ..Step::default()
+                }
             }
             Stage::Events(framer) => match framer.feed(chunk, LIMIT) {
                 Ok(frames) => self.up_frames(up, frames, now),
@@ -96,6 +102,7 @@ impl Exchange {
         if !step.replies.is_empty() {
             step.commands.push(Command::Arm(KEEP_ALIVE));
         }
+        step.commands.extend(self.up_patience_within(&up));
         self.phase = Phase::BridgingUp(up);
         step
     }
