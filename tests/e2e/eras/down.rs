@@ -1,6 +1,7 @@
 //! Modern clients before upstreams that are only legacy.
 
 mod asking;
+mod elsewhere;
 mod sessions;
 
 use crate::e2e::clients::Client;
