@@ -2,4 +2,5 @@
 
 mod front;
 mod policy;
+mod identity;
 mod throttle;

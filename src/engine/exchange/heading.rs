@@ -65,7 +65,9 @@ pub(super) fn request_headers(
     }
     set.extend(endpoint_header(binding));
     set.extend_from_slice(&call.upstream.headers);
-    for (name, _) in client.select(|name| TO_UPSTREAM_NEVER.contains(&name) || name.starts_with(b"x-mcp-")) {
+    let never =
+        |name: &[u8]| TO_UPSTREAM_NEVER.contains(&name) || name.starts_with(b"x-mcp-") || is_key_header(endpoint, name);
+    for (name, _) in client.select(never) {
         if !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
             remove.push(name.to_owned().into());
         }
@@ -76,6 +78,12 @@ pub(super) fn request_headers(
         clear_route: true,
         metadata: None,
     }
+}
+
+/// The callers' keys stay here.
+fn is_key_header(endpoint: &Endpoint, name: &[u8]) -> bool {
+    let header = endpoint.callers.as_ref().and_then(|callers| callers.key_header());
+    header.is_some_and(|header| header.as_bytes() == name)
 }
 
 /// Who of several at the same URL holds the session: read by Envoy's load balancer, and by our own connections.
@@ -132,13 +140,19 @@ pub(super) fn own_headers(call: &Outgoing, era: Era, binding: &Binding) -> Vec<(
 }
 
 /// The client's headers that go on with a call of the processor, as they would with a forward; `own`: those it has already.
-pub(super) fn client_headers(call: &Outgoing, own: &[(HeaderName, Bytes)], client: &Headers) -> Headers {
+pub(super) fn client_headers(
+    endpoint: &Endpoint,
+    call: &Outgoing,
+    own: &[(HeaderName, Bytes)],
+    client: &Headers,
+) -> Headers {
     client.filtered(|name| {
         let never = name.first() == Some(&b':')
             || OF_THE_CONNECTION.contains(&name)
             || OF_THE_GATEWAY.contains(&name)
             || TO_UPSTREAM_NEVER.contains(&name)
             || name.starts_with(b"x-mcp-")
+            || is_key_header(endpoint, name)
             || name == headers::SESSION_ID.as_bytes();
         let taken = |set: &[(HeaderName, Bytes)]| set.iter().any(|(other, _)| other.as_bytes() == name);
         !never && !taken(own) && !taken(&call.upstream.headers)

@@ -152,6 +152,7 @@ impl Exchange {
             upstream: self.record.upstream.clone(),
             session: self.record.session.clone(),
             era: self.record.era.map(Era::as_str),
+            principal: self.record.principal.clone(),
             answered,
         }
     }

@@ -133,6 +133,8 @@ pub struct Metadata {
     pub session: Option<Arc<str>>,
     /// `legacy` or `modern`.
     pub era: Option<&'static str>,
+    /// Who calls; `None`: anonymous.
+    pub principal: Option<Arc<str>>,
     /// We answered ourselves: Envoy's local reply mappers must leave it alone.
     pub answered: bool,
 }

@@ -12,7 +12,7 @@ const NAMESPACE: &[u8] = b"mcp.manifold";
 const SAFE: u64 = (1 << 53) - 1;
 
 /// What there is to say.
-pub(super) struct Facts<'a>([Option<(&'static str, Said<'a>)>; 7]);
+pub(super) struct Facts<'a>([Option<(&'static str, Said<'a>)>; 8]);
 
 /// A `google.protobuf.Value`.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,7 @@ impl<'a> Facts<'a> {
             text("upstream", facts.upstream.as_deref()),
             text("session", facts.session.as_deref()),
             text("era", facts.era),
+            text("principal", facts.principal.as_deref()),
             text("answered", facts.answered.then_some("yes")),
             facts.id.as_deref().and_then(id).map(|id| ("id", id)),
         ])

@@ -118,7 +118,7 @@ impl Up {
         let body = modern::request::introduce(&self.call.body, &sender, retry)?;
         let mut headers = vec![("accept".into(), Bytes::from_static(heading::BOTH_TYPES))];
         headers.extend(modern::headers::of(&body, self.method, self.version, &self.call.params));
-        let passed = heading::client_headers(&self.call, &headers, &self.request.headers);
+        let passed = heading::client_headers(&self.request.endpoint, &self.call, &headers, &self.request.headers);
         Some(Command::Call(Call {
             upstream: self.upstream(),
             // What a legacy client says in the headers of the modern era is not checked, so it does not count.
