@@ -68,6 +68,11 @@ impl Client {
     }
 }
 
+/// The TypeScript SDK 1.x, which is refused and fetches itself a token first; see `authorized.mjs`.
+pub(crate) async fn authorized(url: &str, tool: &str, arguments: &Value) -> Visit {
+    script(node("authorized.mjs"), url, tool, arguments, "").await
+}
+
 fn node(file: &str) -> Command {
     let mut command = Command::new(tools::node());
     command.arg(tools::source(&format!("tests/clients/{file}")));

@@ -4,6 +4,7 @@ mod callers;
 mod documents;
 mod issuer;
 mod keysets;
+mod provider;
 mod tokens;
 
 use crate::e2e::harness::client::{Request, initialize, rpc};

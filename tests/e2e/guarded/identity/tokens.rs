@@ -102,7 +102,7 @@ async fn only_a_good_token_for_this_gateway_lets_in() {
 #[tokio::test]
 async fn the_token_stays_here_and_its_bearer_is_named() {
     let (issuer, puppet) = (Issuer::start().await, Puppet::start(&["echo"]).await);
-    let mut gateway = guarded(&issuer, "").puppet("up", &puppet).up().await;
+    let gateway = guarded(&issuer, "").puppet("up", &puppet).up().await;
     let (alice, bob) = (issuer.token("alice"), issuer.token("bob"));
     until_keys(&gateway, &alice).await;
     let begun = bearer(&alice).send(gateway.address).await;
