@@ -38,7 +38,7 @@ use crate::edge::extproc::{Budget, Gate, Health, Listener, Processor, Server};
 use crate::edge::http::Targets;
 use crate::edge::identity::Passwords;
 use crate::edge::relay::{Outliving, ParkingLot, Relay};
-use crate::edge::store::MemoryStore;
+use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::{AuditLog, Metrics, Telemetry};
 use crate::edge::throttle::Throttle;
 use crate::edge::upstream::{Binder, Notices, Shelf};
@@ -48,7 +48,7 @@ use crate::engine::session::SessionStore;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use course::Course;
-use desk::Desk;
+use desk::{Desk, Room};
 use endpoints::Draft;
 use guide::Guide;
 use options::{ControllerOptions, ServeOptions, UpOptions};
@@ -143,6 +143,11 @@ impl Gateway {
             bodies: Budget::new(config.limits.bodies),
             replay: Budget::new(config.limits.replay),
             passwords: Passwords::new(Handle::current()),
+            principals: Principals::default(),
+            room: ArcSwap::from_pointee(Room {
+                sessions: config.limits.sessions_per_principal,
+                idle: config.session.idle,
+            }),
             throttle,
             telemetry: Arc::new(Telemetry::new(
                 AuditLog::start(&config.audit).context("audit: the file cannot be opened")?,

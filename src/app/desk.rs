@@ -4,7 +4,7 @@ use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate,
 use crate::edge::identity::Passwords;
 use crate::edge::identity::passwords::Look;
 use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
-use crate::edge::store::MemoryStore;
+use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::Telemetry;
 use crate::edge::throttle::Throttle;
 use crate::edge::upstream::{Binder, Hub};
@@ -35,11 +35,25 @@ pub(super) struct Desk {
     pub(super) throttle: Throttle,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) passwords: Passwords,
+    pub(super) principals: Principals,
+    pub(super) room: ArcSwap<Room>,
+}
+
+/// For sessions of one principal.
+pub(super) struct Room {
+    /// `limits.sessionsPerPrincipal`
+    pub(super) sessions: usize,
+    /// One that was not used for so long does not count.
+    pub(super) idle: Duration,
 }
 
 impl Desk {
     /// Limits of another configuration; what is under way stays.
-    pub(super) fn set_limits(&self, limits: &Limits) {
+    pub(super) fn set_limits(&self, limits: &Limits, idle: Duration) {
+        self.room.store(Arc::new(Room {
+            sessions: limits.sessions_per_principal,
+            idle,
+        }));
         self.gate.set_limit(limits.streams);
         self.bodies.set_limit(limits.bodies);
         self.replay.set_limit(limits.replay);
@@ -48,6 +62,15 @@ impl Desk {
 }
 
 impl Desk {
+    /// Whether the principal may begin another session.
+    fn may_begin(&self, principal: u64, session: SessionKey) -> bool {
+        let room = self.room.load();
+        let idle = u64::try_from(room.idle.as_millis()).unwrap_or(u64::MAX);
+        let before = Timestamp(now().0.saturating_sub(idle));
+        self.principals
+            .begin(principal, session, room.sessions, before, &self.store)
+    }
+
     /// Nobody has come back for this call.
     pub(super) fn give_up(&self, parked: Parked) {
         for notice in parked.given_up() {
@@ -155,7 +178,14 @@ impl Backroom for Desk {
                 }
                 Recall::Ended => Finding::Ended,
             }),
-            Question::Start { session, client } => {
+            Question::Start {
+                session,
+                principal,
+                client,
+            } => {
+                if !self.may_begin(principal, session.key) {
+                    return Asked::Now(Finding::SessionsFull);
+                }
                 Asked::Now(match self.store.start(session.key, session.expires, client) {
                     Ok(()) => Finding::Live,
                     Err(_full) => Finding::SessionsFull,

@@ -15,7 +15,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use tracing::{error, warn};
+use tracing::warn;
 
 /// Makes the folder if it is not there.
 pub(super) fn make(config: &Config) -> anyhow::Result<()> {
@@ -46,13 +46,11 @@ pub(super) fn session_keys(config: &Config) -> anyhow::Result<Keys> {
     Keys::derive(&secrets).context("session.keys: no key")
 }
 
-/// Who may call. A file that cannot be read stops nothing: those who rely on it stay outside until it can be.
+/// Who may call. A file that cannot be read stops nothing: those who rely on it stay outside until it can be; `steer`
+/// tells.
 pub(super) fn callers(config: &Config) -> (Files, Option<Arc<Callers>>) {
     let mut files = Files::default();
-    let (callers, errors) = files.read(config);
-    for error in errors {
-        error!(%error, "Who may call cannot be read; they are refused until it can be.");
-    }
+    let (callers, _) = files.read(config);
     (files, callers)
 }
 

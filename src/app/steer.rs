@@ -38,6 +38,8 @@ impl Steer {
     /// Follows until `stop`; then ends the discoveries.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         self.course.discover(&self.config.load());
+        // In force already; said here if it is incomplete.
+        self.callers();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -82,7 +84,7 @@ impl Steer {
         }
         self.config.store(Arc::clone(&config));
         self.watch.follow(&config);
-        self.course.desk.set_limits(&config.limits);
+        self.course.desk.set_limits(&config.limits, config.session.idle);
         self.course.desk.throttle.follow(&config.rate_limits);
         self.reread_keys();
         let callers = self.callers();

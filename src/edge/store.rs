@@ -12,9 +12,11 @@ mod entry;
 mod intern;
 mod journal;
 mod memory;
+mod principals;
 mod record;
 mod views;
 
 pub use journal::JournalError;
 pub use memory::MemoryStore;
 pub use views::MemoryViews;
+pub use principals::Principals;

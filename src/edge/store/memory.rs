@@ -75,6 +75,15 @@ impl MemoryStore {
         self.limit.store(limit, Relaxed);
     }
 
+    /// Whether the session is known, and in use or used since `before`.
+    pub(super) fn is_used(&self, key: SessionKey, before: Timestamp) -> bool {
+        let entry = self.sessions.get(&key.into());
+        entry.is_some_and(|entry| match &*entry {
+            Entry::Live(live) => live.idle_since().is_none_or(|since| since >= before),
+            Entry::Ended(_) => false,
+        })
+    }
+
     fn limit(&self) -> usize {
         self.limit.load(Relaxed)
     }

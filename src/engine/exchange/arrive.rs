@@ -176,9 +176,14 @@ impl Exchange {
             (Plan::Call(routed), _) => self.begin_call(request, routed),
             (Plan::Initialize { version, flags, client }, _) => {
                 let (session, id) = answer::new_session(&request, version, flags, self.entropy, now);
+                let principal = request.identity.hash();
                 self.ask(
                     request,
-                    Question::Start { session, client },
+                    Question::Start {
+                        session,
+                        principal,
+                        client,
+                    },
                     Then::Welcome { id, version },
                 )
             }

@@ -263,6 +263,8 @@ pub enum Question {
     Start {
         /// The new session.
         session: SessionRef,
+        /// Whose; 0: anonymous.
+        principal: u64,
         /// What its client said.
         client: Client,
     },

@@ -195,7 +195,7 @@ pub(super) fn show_question(question: &Question) -> String {
         }
         Question::Recall(session) => format!("recall {}", session.key.0),
         Question::Introduce(session) => format!("introduce {}", session.key.0),
-        Question::Start { session, client } => {
+        Question::Start { session, client, .. } => {
             format!(
                 "start {} capabilities={} info={}",
                 session.key.0, client.capabilities, client.info

@@ -1,7 +1,7 @@
 //! Keys and passwords.
 
 use super::{begin, challenge};
-use crate::e2e::harness::client::initialize;
+use crate::e2e::harness::client::{Request, initialize};
 use crate::e2e::harness::eventually;
 use crate::e2e::harness::gateway::{Setup, Wiring};
 use crate::e2e::harness::puppet::Puppet;
@@ -123,4 +123,34 @@ async fn a_password_lets_in_and_guessing_it_takes_long() {
         assert_eq!(right.send(gateway.address).await.status, 200, "who knows it need not");
         assert!(!gateway.program().output().contains("sesame"));
     }
+}
+
+#[tokio::test]
+async fn a_principal_has_so_many_sessions_and_others_have_theirs() {
+    let puppet = Puppet::start(&["echo"]).await;
+    let setup = Setup::new()
+        .with("limits: { sessionsPerPrincipal: 2 }")
+        .with("authentication: { required: false, apiKeys: { file: keys.yaml } }");
+    let entry = |name: &str| format!("- {{ name: {name}, sha256: '{}' }}\n", hex_of(name));
+    write(&setup, "keys.yaml", &(entry("one") + &entry("two")));
+    let gateway = setup.puppet("up", &puppet).up().await;
+    let begin = |key: &str| initialize("2025-11-25", &json!({})).with("x-api-key", key);
+    let first = begin("one").send(gateway.address).await;
+    assert_eq!(begin("one").send(gateway.address).await.status, 200);
+    let third = begin("one").send(gateway.address).await;
+    assert_eq!((third.status, &third.message()["error"]["code"]), (503, &json!(-31014)));
+    assert_eq!(begin("two").send(gateway.address).await.status, 200, "another caller");
+    for _ in 0..3 {
+        let anonymous = initialize("2025-11-25", &json!({})).send(gateway.address).await;
+        assert_eq!(anonymous.status, 200);
+    }
+    let session = first.header("mcp-session-id").expect("a session");
+    let end = Request::bare("DELETE").session(session);
+    assert_eq!(end.send(gateway.address).await.status, 404, "not by anybody");
+    assert_eq!(end.with("x-api-key", "one").send(gateway.address).await.status, 200);
+    assert_eq!(
+        begin("one").send(gateway.address).await.status,
+        200,
+        "there is room again"
+    );
 }
