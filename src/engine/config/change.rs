@@ -240,6 +240,26 @@ mod tests {
     }
 
     #[test]
+    fn only_the_issuers_of_authentication_need_a_restart() {
+        let with = |section: &str| mk_config(&format!("authentication: {{ {section} }}\n{ONE}"));
+        let jwt = "jwt: [{ issuer: i, jwks: { file: j } }]";
+        let old = with(jwt);
+        let more = between(
+            &old,
+            &with(&format!("{jwt}, required: false, basic: {{ file: h }}, scopes: [a]")),
+        );
+        assert!(more.settings && more.needs_restart.is_empty());
+        let other = with("jwt: [{ issuer: other, jwks: { file: j } }], required: false");
+        assert_eq!(between(&old, &other).needs_restart, ["authentication.jwt"]);
+        let kept = in_force(&old, other).authentication.expect("there");
+        assert_eq!((kept.jwt[0].issuer.as_str(), kept.required), ("i", false));
+        assert!(
+            between(&old, &mk_config(ONE)).needs_restart.is_empty(),
+            "nobody is asked any more"
+        );
+    }
+
+    #[test]
     fn what_needs_a_restart_stays_as_it_is_until_then() {
         let new = mk_config(&format!("path: /other\nlimits: {{body: 1MiB}}\n{ONE}"));
         let kept = in_force(&mk_config(ONE), new);

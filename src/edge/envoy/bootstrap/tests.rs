@@ -240,3 +240,72 @@ fn a_socket_path_that_the_kernel_refuses_names_its_key() {
     let error = render(&config, &options).expect_err("108 bytes are too long");
     assert!(error.to_string().contains("envoy.admin"), "{error}");
 }
+
+const TOKENS: &str = "authentication: { jwt: [
+  { issuer: 'https://idp', jwks: { url: 'https://idp.example.com/jwks', refresh: 1m } },
+  { issuer: local, audiences: [a, b], jwks: { file: jwks.json } } ] }\npublicUrl: https://mcp.example.com/mcp\n";
+
+fn token_filter(bootstrap: &Value) -> Option<&Value> {
+    let filters = manager(bootstrap)["http_filters"].as_array().expect("a list");
+    let filter = filters
+        .iter()
+        .find(|filter| filter["name"] == "envoy.filters.http.jwt_authn");
+    filter.map(|filter| &filter["typed_config"])
+}
+
+#[test]
+fn tokens_are_verified_for_whoever_asks_and_refused_by_nobody_but_the_processor() {
+    let config = mk_config(TOKENS);
+    let bootstrap = rendered(&config, &mk_options(&config));
+    let filter = token_filter(&bootstrap).expect("there");
+    let first = &filter["providers"]["mcp_manifold_issuer_0"];
+    assert_eq!(
+        (&first["issuer"], &first["audiences"], &first["forward"]),
+        (
+            &json!("https://idp"),
+            &json!(["https://mcp.example.com/mcp"]),
+            &json!(false)
+        )
+    );
+    assert_eq!(first["remote_jwks"]["cache_duration"], "60s");
+    let second = &filter["providers"]["mcp_manifold_issuer_1"];
+    assert_eq!(second["audiences"], json!(["a", "b"]));
+    assert_eq!(second["local_jwks"]["filename"], "/base/jwks.json");
+    let requirements = &filter["rules"][0]["requires"]["requires_any"]["requirements"];
+    assert_eq!(requirements[2], json!({ "allow_missing_or_failed": {} }));
+    let clusters = bootstrap["static_resources"]["clusters"].as_array().expect("a list");
+    let fetched = clusters
+        .iter()
+        .find(|cluster| cluster["name"] == "mcp_manifold_issuer_0")
+        .expect("a cluster for the keys");
+    let tls = &fetched["transport_socket"]["typed_config"];
+    assert_eq!(tls["sni"], "idp.example.com");
+    assert_eq!(
+        tls["common_tls_context"]["validation_context"]["trusted_ca"]["filename"],
+        "/roots.pem"
+    );
+    assert_eq!(
+        route(&bootstrap, "mcp-metadata")["route"]["cluster_header"],
+        "x-mcp-undecided"
+    );
+}
+
+#[test]
+fn who_asks_for_no_tokens_has_nothing_of_it() {
+    for text in ["", "authentication: { apiKeys: { file: keys.yaml } }\n"] {
+        let config = mk_config(text);
+        let bootstrap = rendered(&config, &mk_options(&config));
+        assert_eq!(token_filter(&bootstrap), None, "{text}");
+    }
+}
+
+#[test]
+fn keys_are_not_fetched_from_a_server_that_nobody_can_vouch_for() {
+    let config = mk_config(TOKENS);
+    let options = RenderOptions {
+        roots: None,
+        ..mk_options(&config)
+    };
+    let error = render(&config, &options).expect_err("nothing would be verified");
+    assert_eq!(error, RenderError::NoRoots("https://idp".to_owned()));
+}

@@ -3,6 +3,7 @@
 use super::issuer::{Issuer, Key, encode, now};
 use super::{OWN, bearer, begin, call, challenge, guarded, until_keys};
 use crate::e2e::harness::client::initialize;
+use crate::e2e::harness::gateway::Setup;
 use crate::e2e::harness::puppet::{Puppet, Seen};
 use serde_json::json;
 
@@ -170,4 +171,39 @@ async fn metadata_that_a_client_makes_up_is_nothing() {
         let forged = initialize("2025-11-25", &json!({})).with(header, &payload);
         assert_eq!(forged.send(gateway.address).await.status, 401, "{header}");
     }
+}
+
+#[tokio::test]
+async fn the_same_subject_of_two_issuers_is_two_callers() {
+    let (one, two, puppet) = (
+        Issuer::start().await,
+        Issuer::start().await,
+        Puppet::start(&["echo"]).await,
+    );
+    let issuer = |issuer: &Issuer| {
+        let (name, jwks) = (issuer.name(), issuer.jwks_url());
+        format!("{{ issuer: '{name}', jwks: {{ url: '{jwks}', refresh: 1s }} }}")
+    };
+    let setup = Setup::new().with(&format!("publicUrl: {OWN}")).with(&format!(
+        "authentication: {{ jwt: [ {}, {} ] }}",
+        issuer(&one),
+        issuer(&two)
+    ));
+    let gateway = setup.puppet("up", &puppet).up().await;
+    let (first, second) = (one.token("alice"), two.token("alice"));
+    until_keys(&gateway, &first).await;
+    until_keys(&gateway, &second).await;
+    let begun = begin(&format!("bearer {first}")).send(gateway.address).await;
+    assert_eq!(begun.status, 200, "in whatever case: {begun:?}");
+    let call = async |token: &str| {
+        let call = call(&begun, &format!("Bearer {token}"), "up_echo");
+        call.send(gateway.address).await.status
+    };
+    assert_eq!((call(&first).await, call(&second).await), (200, 404));
+    let crossed = two.key.sign(&one.claims("alice", OWN));
+    assert_eq!(
+        bearer(&crossed).send(gateway.address).await.status,
+        401,
+        "one signs for the other"
+    );
 }
