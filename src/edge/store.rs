@@ -18,5 +18,5 @@ mod views;
 
 pub use journal::JournalError;
 pub use memory::MemoryStore;
-pub use views::MemoryViews;
 pub use principals::Principals;
+pub use views::MemoryViews;

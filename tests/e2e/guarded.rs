@@ -1,6 +1,6 @@
 //! What stands around the MCP servers: who may call, from where, how often, and the attacks that must fail.
 
 mod front;
-mod policy;
 mod identity;
+mod policy;
 mod throttle;
