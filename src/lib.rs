@@ -3,9 +3,9 @@
 //! Read in this order:
 //!
 //! 1. [`engine`] decides. It is pure: bytes and facts in, replies and commands out.
-//!    Inside it: `jsonrpc`, `sse`, `mcp`, `call`, `stream` (words), `config`, `catalog`, `route`, `session`, `status`
-//!    (state), `era` (one era in the words of the other), `snapshot` (everything one exchange may know), `exchange` (the
-//!    state machine of one ext_proc stream).
+//!    Inside it: `jsonrpc`, `sse`, `mcp`, `call`, `stream`, `expression` (words), `config`, `catalog`, `route`, `session`,
+//!    `policy`, `status` (state), `era` (one era in the words of the other), `snapshot` (everything one exchange may
+//!    know), `exchange` (the state machine of one ext_proc stream).
 //! 2. [`edge`] waits: one foreign protocol per room.
 //! 3. [`app`] builds the parts, wires them, owns the tasks and the drain; [`cli`] is what people type.
 //!

@@ -116,6 +116,20 @@ static LIMITED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
         endpoints: vec![Folder::default().fold(&settings, &inputs).0],
     })
 });
+static GUARDED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let text = "policies: {rules: [{name: no-deletes, deny: \"tool.name.endsWith('_delete')\"}, \
+                {name: few-pages, deny: \"tool.name == 'github_search' && arguments.pages > 10\"}]}\n\
+                upstreams: [{name: a, url: 'http://a/'}]";
+    let folder = std::path::Path::new("/");
+    let policies = crate::engine::config::file::parse(text, folder, folder)
+        .expect("valid")
+        .policies;
+    let mut settings = testing::mk_settings();
+    Arc::make_mut(&mut settings.config).policies = policies;
+    let upstream = testing::mk_upstream("github").legacy(testing::mk_listing(&["search", "delete"]));
+    let inputs = testing::mk_inputs(&[upstream]);
+    testing::mk_alone(Folder::default().fold(&settings, &inputs).0)
+});
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 #[test]
@@ -262,6 +276,7 @@ impl Stage {
                 self.snapshot = testing::mk_snapshot(&[upstream, testing::mk_upstream("files")]);
             }
             "rate limits" => self.snapshot = Arc::clone(&LIMITED),
+            "policies" => self.snapshot = Arc::clone(&GUARDED),
             "a direct upstream" => self.snapshot = Arc::clone(&DIRECT),
             "request body BUFFERED" => self.modes.request = BodyMode::Buffered,
             "request body STREAMED" => self.modes.request = BodyMode::Streamed,

@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
 
 /// Facts out of JSON: `{"tool.name": "a", "arguments": {..}}`.
@@ -189,4 +190,29 @@ fn literals_that_are_demanded_are_known() {
     assert_eq!(found.values(Subject::Method), Some(&["x".into(), "y".into()][..]));
     assert_eq!(literals("tool.name == 'a' || method == 'b'"), Literals::default());
     assert_eq!(literals("!(tool.name == 'a')"), Literals::default());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_text_is_an_expression_or_a_fault_with_a_place(text in "[a-z0-9 .,'\"()\\[\\]{}&|!=<>?:+*/%\\-\\n\u{e4}]{0,40}") {
+        if let Err(fault) = Expression::compile(&text) {
+            prop_assert!(fault.line >= 1 && fault.column >= 1 && !fault.message.contains('\n'), "{}", fault);
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_tree_or_an_error(text in "\\PC{0,40}") {
+        let _ = Tree::read(&text);
+    }
+
+    #[test]
+    fn a_tree_says_what_the_json_says(name in "[a-z]{1,5}", number: i64) {
+        let facts = Told(json!({"arguments": {name.as_str(): number}}));
+        let read = Tree::read(&json!({name.as_str(): number}).to_string());
+        prop_assert!(read.is_ok());
+        let equal = Expression::compile(&format!("arguments['{name}'] == {number}")).expect("good");
+        prop_assert_eq!(equal.evaluate(&Memo::new(&facts)), Outcome::True);
+    }
 }

@@ -258,3 +258,6 @@ impl Side {
         self.part.render(kind, &hidden)
     }
 }
+
+#[cfg(test)]
+mod tests;
