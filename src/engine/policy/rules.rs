@@ -286,7 +286,11 @@ impl Policy {
         };
         match follow(&Known::new(*asked)) {
             Verdict::Denied { rule, .. } if asked.item.used_by().is_some() => Verdict::Hidden { rule },
-            verdict => verdict,
+            verdict @ (Verdict::Allowed { .. }
+            | Verdict::Hidden { .. }
+            | Verdict::Denied { .. }
+            | Verdict::Scopes { .. }
+            | Verdict::Unreadable(_)) => verdict,
         }
     }
 }

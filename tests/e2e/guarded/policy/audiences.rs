@@ -8,6 +8,9 @@ use crate::e2e::harness::puppet::Puppet;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+/// What a client calls itself, and what it lists.
+type Audience = (&'static str, &'static [&'static str]);
+
 const ALL: [&str; 5] = ["one_alpha", "one_beta", "one_beta_delete", "two_alpha", "two_gamma"];
 
 async fn puppets() -> (Puppet, Puppet) {
@@ -17,7 +20,7 @@ async fn puppets() -> (Puppet, Puppet) {
 
 #[tokio::test]
 async fn what_an_audience_lists_is_what_it_can_call() {
-    let cases: [(&str, &[(&str, &[&str])]); 4] = [
+    let cases: [(&str, &[Audience]); 4] = [
         (
             r#"policies: { rules: [ { name: r, deny: "tool.name.endsWith('_delete') && client.name != 'admin'" } ] }"#,
             &[
