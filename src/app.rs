@@ -220,10 +220,13 @@ impl Gateway {
             health: self.health,
         };
         let processor = Processor::new(Arc::clone(&self.desk));
-        let drained = tasks.drain().clone();
-        tasks.serve("ext_proc", async move {
-            Ok(server.run(processor, drained.cancelled_owned()).await?)
-        });
+        let (drained, outliving) = (tasks.drain().clone(), self.desk.outliving.clone());
+        // Its runtimes carry the connections of the calls whose clients have left.
+        let drained = async move {
+            drained.cancelled_owned().await;
+            outliving.ended(GRACE).await;
+        };
+        tasks.serve("ext_proc", async move { Ok(server.run(processor, drained).await?) });
         let stopped = tasks.stop().clone();
         tasks.assist("admin", async move {
             Ok(admin::run(admin, Arc::new(panel), token.as_deref(), stopped.cancelled_owned()).await?)

@@ -1,7 +1,8 @@
 //! Calls that go on after their client has left: a legacy client that disconnects has not cancelled, but a modern upstream
 //! would take the end of its stream for just that.
 //!
-//! Bounded in number and time; each is dropped at the client's cancel, and all when the gateway ends.
+//! Bounded in number and time; each is dropped at the client's cancel. A gateway that ends waits for them as for running
+//! exchanges, then drops what is left.
 
 use super::CallStream;
 use futures_util::StreamExt;
@@ -31,6 +32,15 @@ impl Outliving {
         Self {
             runtime,
             room: Arc::new(Semaphore::new(TOGETHER)),
+        }
+    }
+
+    /// Waits until none is left, for so long at most.
+    pub async fn ended(&self, grace: Duration) {
+        // Whoever has all permits knows that nobody else has one.
+        let all = u32::try_from(TOGETHER).unwrap_or(u32::MAX);
+        if tokio::time::timeout(grace, self.room.acquire_many(all)).await.is_err() {
+            tracing::info!("Calls whose clients left are cut.");
         }
     }
 
@@ -77,6 +87,19 @@ mod tests {
         cancel.send(()).expect("waited for");
         upstream.closed().await;
         assert_eq!(outliving.room.available_permits(), TOGETHER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_that_ends_waits_for_them_but_not_for_ever() {
+        let outliving = Outliving::new(Handle::current());
+        let (upstream, call) = mk_call();
+        outliving.keep(call, std::future::pending());
+        let began = tokio::time::Instant::now();
+        outliving.ended(Duration::from_secs(20)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(20), "it still runs");
+        drop(upstream);
+        outliving.ended(Duration::from_secs(20)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(20), "it is over");
     }
 
     #[tokio::test(start_paused = true)]

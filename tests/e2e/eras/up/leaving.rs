@@ -8,6 +8,7 @@ use crate::e2e::harness::http::{self, Closing};
 use crate::e2e::harness::{PATIENCE, eventually};
 use serde_json::{Value, json};
 use std::io::ErrorKind;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -133,6 +134,28 @@ async fn leaving_is_no_cancel_but_a_cancel_after_it_is() {
     upstream.write_all(event.as_bytes()).await.expect("it is read");
     cancel(&client, 5).await;
     closed(&mut upstream).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_ends_waits_for_a_call_whose_client_has_left() {
+    let (url, mut calls) = server().await;
+    let mut gateway = gateway(&url).await;
+    let client = gateway.client().await;
+    let stream = open(&client, 5, &json!({"name": "wait"})).await;
+    let mut upstream = called(&mut calls).await;
+    drop(stream);
+    recorded(&gateway, r#""way":"relay""#).await;
+    gateway.program().signal("TERM");
+    let early = tokio::time::timeout(Duration::from_secs(1), upstream.read_u8()).await;
+    assert!(early.is_err(), "the call was cut: {early:?}");
+    let answer = format!(r#"data: {{"jsonrpc":"2.0","id":1,"result":{{{META}}}}}"#);
+    upstream
+        .write_all(format!("{answer}\n\n").as_bytes())
+        .await
+        .expect("it is read");
+    drop(upstream);
+    let status = gateway.program().ends().await;
+    assert_eq!(status.code(), Some(0), "{}", gateway.program().output());
 }
 
 #[tokio::test]
