@@ -1,4 +1,4 @@
-//! What is to be served, as the writer takes it: one endpoint out of a configuration file, or those of an assignment.
+//! What is to be served, as the writer takes it: the endpoints of a configuration file, or those of an assignment.
 //!
 //! An assignment is checked as a whole before anything of it is in force: what does not fit together is refused with a
 //! reason. What concerns one upstream only (an address that cannot be dialled, a header that cannot be sent) is no such
@@ -60,24 +60,69 @@ pub(super) enum Refusal {
     UpstreamName(Arc<str>),
 }
 
-/// The only endpoint of a configuration file.
-pub(super) fn of_file(config: &Arc<Config>, keys: Keys, route_key: &str, callers: Option<Arc<Callers>>) -> Draft {
-    Draft {
-        settings: EndpointSettings {
-            id: "default".into(),
-            routes: config.envoy.routes.clone(),
-            routing: match config.envoy.routes.is_empty() {
-                true => Routing::Cluster,
-                false => Routing::Route,
-            },
-            keys,
-            route_key: route_key.into(),
-            callers,
-            views: MemoryViews::make,
-            config: Arc::clone(config),
+/// The endpoints of a configuration file: the merged one, if anything is merged, and one for each transparent path.
+pub(super) fn of_file(config: &Arc<Config>, keys: Keys, route_key: &str, callers: Option<Arc<Callers>>) -> Vec<Draft> {
+    let settings = EndpointSettings {
+        id: "default".into(),
+        routes: config.envoy.routes.clone(),
+        routing: match config.envoy.routes.is_empty() {
+            true => Routing::Cluster,
+            false => Routing::Route,
         },
-        upstreams: config.upstreams.iter().cloned().map(Arc::new).collect(),
+        keys,
+        route_key: route_key.into(),
+        callers,
+        views: MemoryViews::make,
+        transparent: None,
+        config: Arc::clone(config),
+    };
+    let merged = config.upstreams.iter().filter(|upstream| upstream.merge);
+    let merged: Vec<_> = merged.cloned().map(Arc::new).collect();
+    let transparent = transparent(config, &settings);
+    // With nothing at all it answers, with empty lists.
+    let default = (!merged.is_empty() || transparent.is_empty()).then_some(Draft {
+        settings,
+        upstreams: merged,
+    });
+    default.into_iter().chain(transparent).collect()
+}
+
+/// One endpoint for each transparent path whose upstream is there (a reload may have taken it away).
+fn transparent(config: &Config, settings: &EndpointSettings) -> Vec<Draft> {
+    if config.transparent.is_empty() {
+        return Vec::new();
     }
+    let rest = Config {
+        upstreams: Vec::new(),
+        transparent: Vec::new(),
+        ..config.clone()
+    };
+    let drafts = config.transparent.iter().filter_map(|entry| {
+        let upstream = config
+            .upstreams
+            .iter()
+            .find(|upstream| upstream.name == entry.upstream)?;
+        // Its names are its own here.
+        let upstream = config::Upstream {
+            prefix: String::new(),
+            resources_rewrite: false,
+            ..upstream.clone()
+        };
+        let own = Config {
+            path: entry.path.clone(),
+            ..rest.clone()
+        };
+        Some(Draft {
+            settings: EndpointSettings {
+                id: format!("transparent {}", entry.path).into(),
+                transparent: Some(Arc::new(entry.clone())),
+                config: Arc::new(own),
+                ..settings.clone()
+            },
+            upstreams: vec![Arc::new(upstream)],
+        })
+    });
+    drafts.collect()
 }
 
 /// The endpoints of an assignment; `base` says what it leaves open.
@@ -165,6 +210,7 @@ impl Seen {
             route_key: Arc::clone(&endpoint.route_key.0),
             callers: None,
             views: MemoryViews::make,
+            transparent: None,
             config: Arc::new(settings(endpoint, base)),
         })
     }

@@ -71,8 +71,8 @@ fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, Guide)> {
     let route_key = route_key(&config.state_dir).context("stateDir: route-key")?;
     let keys = folder::session_keys(&config)?;
     let (files, callers) = folder::callers(&config);
-    let draft = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &route_key, callers);
-    let gateway = Gateway::build(config, vec![draft])?;
+    let drafts = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &route_key, callers);
+    let gateway = Gateway::build(config, drafts)?;
     let guide = Guide::File {
         source,
         keys: Box::new(keys),

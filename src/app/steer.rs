@@ -88,8 +88,8 @@ impl Steer {
         self.course.desk.throttle.follow(&config.rate_limits);
         self.reread_keys();
         let callers = self.callers();
-        let draft = endpoints::of_file(&config, self.keys.clone(), &self.route_key, callers);
-        let before = self.course.serve(&config, vec![draft], HashMap::new());
+        let drafts = endpoints::of_file(&config, self.keys.clone(), &self.route_key, callers);
+        let before = self.course.serve(&config, drafts, HashMap::new());
         if let Some(clusters) = &self.clusters {
             let current = Arc::clone(&self.config);
             let retire = Arc::clone(clusters).retire(before, Arc::clone(&config), move || current.load_full());

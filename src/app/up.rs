@@ -28,8 +28,8 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     let key = envoy::route_key(&config.state_dir).context("stateDir: route-key")?;
     let keys = folder::session_keys(&config)?;
     let (files, callers) = folder::callers(&config);
-    let draft = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &key, callers);
-    let gateway = Gateway::build(config, vec![draft])?;
+    let drafts = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &key, callers);
+    let gateway = Gateway::build(config, drafts)?;
     let config = Arc::clone(&gateway.config);
     let socket = extproc::Listen::Unix {
         path: config.state_dir.join("ext-proc.sock"),
@@ -146,7 +146,12 @@ fn settle_port(config: &mut Config) -> anyhow::Result<()> {
 
 fn url(config: &Config) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}{}", config.listen, config.path)
+    let merges = config.upstreams.iter().any(|upstream| upstream.merge);
+    let path = match config.transparent.first() {
+        Some(first) if !merges => &first.path,
+        Some(_) | None => &config.path,
+    };
+    format!("{scheme}://{}{path}", config.listen)
 }
 
 /// Upstreams that are complained about; status tells of all.

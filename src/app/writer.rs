@@ -22,8 +22,8 @@ use tracing::warn;
 pub(super) struct Writer {
     /// In the order of the snapshot.
     parts: Vec<Part>,
-    /// Where the upstream of this name stands: part, and place in it.
-    places: HashMap<Arc<str>, (usize, usize)>,
+    /// Where the upstream of this name stands, part and place in it: a transparent path has one for itself.
+    places: HashMap<Arc<str>, Vec<(usize, usize)>>,
     generation: u64,
     cell: Arc<ArcSwap<Snapshot>>,
     board: Arc<Board>,
@@ -85,25 +85,37 @@ impl Writer {
         Arc::clone(&self.cell)
     }
 
-    /// The upstreams as they are in force, credentials resolved.
+    /// The upstreams as they are in force, credentials resolved; each once.
     pub(super) fn inputs(&self) -> impl Iterator<Item = &UpstreamInput> {
-        self.parts.iter().flat_map(|part| &part.inputs)
+        let parts = self.parts.iter().enumerate();
+        let all = parts.flat_map(|(at, part)| {
+            part.inputs
+                .iter()
+                .enumerate()
+                .map(move |(place, input)| ((at, place), input))
+        });
+        all.filter(|(place, input)| {
+            let places = self.places.get(input.config.name.as_str());
+            places.and_then(|places| places.first()) == Some(place)
+        })
+        .map(|(_, input)| input)
     }
 
     /// News of one upstream; publish afterwards. Reports of upstreams that are gone are dropped.
     pub(super) fn report(&mut self, report: Report) {
-        let place = self.places.get(&*report.upstream);
-        let Some((part, input)) = place.and_then(|(part, input)| {
-            let part = self.parts.get_mut(*part)?;
-            Some((part, *input))
-        }) else {
+        let Some(places) = self.places.get(&*report.upstream) else {
             return;
         };
         self.board.reported(&report);
-        part.said = news::more(part.said, &report);
-        part.folded.spoil();
-        if let Some(input) = part.inputs.get_mut(input) {
-            input.catalog = report.catalog;
+        for (part, input) in places {
+            let Some(part) = self.parts.get_mut(*part) else {
+                continue;
+            };
+            part.said = news::more(part.said, &report);
+            part.folded.spoil();
+            if let Some(input) = part.inputs.get_mut(*input) {
+                input.catalog = report.catalog.clone();
+            }
         }
     }
 
@@ -125,7 +137,7 @@ impl Writer {
 
     /// Other endpoints, or the same with other upstreams; publish afterwards. An upstream that stays under its name and URL
     /// keeps its items, another one begins with those in `kept`.
-    pub(super) fn configure(&mut self, drafts: Vec<Draft>, mut kept: HashMap<String, Kept>) {
+    pub(super) fn configure(&mut self, drafts: Vec<Draft>, kept: HashMap<String, Kept>) {
         let mut parts: HashMap<Arc<str>, Part> = HashMap::new();
         let mut known: HashMap<Arc<str>, UpstreamInput> = HashMap::new();
         for mut part in self.parts.drain(..) {
@@ -133,10 +145,12 @@ impl Writer {
             known.extend(inputs.map(|input| (input.config.name.as_str().into(), input)));
             parts.insert(Arc::clone(&part.settings.id), part);
         }
-        let mut catalog = |upstream: &config::Upstream| {
-            let old = known.remove(upstream.name.as_str());
-            let old = old.filter(|old| old.config.url == upstream.url).map(|old| old.catalog);
-            old.or_else(|| kept.remove(&upstream.name).map(|kept| kept.catalog))
+        let catalog = |upstream: &config::Upstream| {
+            let old = known.get(upstream.name.as_str());
+            let old = old
+                .filter(|old| old.config.url == upstream.url)
+                .map(|old| old.catalog.clone());
+            old.or_else(|| kept.get(&upstream.name).map(|kept| kept.catalog.clone()))
         };
         for draft in drafts {
             let inputs: Vec<_> = draft
@@ -153,9 +167,10 @@ impl Writer {
         }
         self.places.clear();
         for (at, part) in self.parts.iter().enumerate() {
-            let inputs = part.inputs.iter().enumerate();
-            let places = inputs.map(|(place, input)| (input.config.name.as_str().into(), (at, place)));
-            self.places.extend(places);
+            for (place, input) in part.inputs.iter().enumerate() {
+                let places = self.places.entry(input.config.name.as_str().into());
+                places.or_default().push((at, place));
+            }
         }
         self.board.configured(self.inputs());
     }
@@ -169,7 +184,9 @@ impl Writer {
                 if credential != input.credential {
                     input.credential = credential;
                     part.folded.spoil();
-                    changed.push(input.config.name.clone());
+                    if !changed.contains(&input.config.name) {
+                        changed.push(input.config.name.clone());
+                    }
                 }
             }
         }

@@ -18,6 +18,7 @@ pub mod rate_limits;
 mod raw;
 mod scalar;
 mod shape;
+mod transparent;
 pub mod truth;
 mod upstream;
 
@@ -26,6 +27,7 @@ pub use cors::Cors;
 pub use ip_filter::{IpFilter, Network};
 pub use policies::{Action, Policies, Rule, Stance};
 pub use rate_limits::RateLimit;
+pub use transparent::Transparent;
 pub use truth::{
     AccessLog, Audit, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls,
     Lists, Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,

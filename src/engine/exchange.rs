@@ -9,6 +9,7 @@
 //!                        -> (Asking ->) Calling -> Done           relay
 //!                        -> BridgingUp -> Done                    relay to an upstream of the other era
 //!                        -> (Asking ->) Streaming -> Done         GET, subscriptions/listen
+//!                        -> PassedOn -> Done                      transparent path
 //!                        -> (Asking ->) Done                      answer, reject
 //! ```
 
@@ -44,6 +45,7 @@ mod say;
 mod subscribe;
 mod task;
 mod tell;
+mod through;
 mod verdict;
 
 pub use bridge::Parked;
@@ -99,6 +101,8 @@ enum Phase {
     BridgingDown(bridge::Down),
     /// Envoy makes the call.
     Forwarded(Box<forward::Forward>),
+    /// A transparent path: the server has the request as it came.
+    PassedOn(Box<through::Passage>),
     /// The upstream session may be lost; a question about it is open.
     Recovering(Box<forward::Suspicion>),
     /// The client holds a stream open.
@@ -226,6 +230,8 @@ impl Exchange {
             (Phase::BridgingDown(down), Event::Timer) => self.down_timer(down),
             (Phase::Forwarded(forward), Event::Envoy(Message::ResponseHeaders(head))) => self.responded(forward, head),
             (Phase::Forwarded(forward), Event::Timer) => self.overdue(&forward),
+            (Phase::PassedOn(passage), Event::Envoy(Message::ResponseHeaders(head))) => self.passed_on(&passage, &head),
+            (Phase::PassedOn(passage), Event::Timer) => self.passage_overdue(&passage),
             (Phase::Recovering(suspicion), Event::Finding(finding)) => self.recovered(*suspicion, finding),
             (Phase::Recovering(suspicion), Event::Timer) => self.undecidable(&suspicion),
             (Phase::Inspecting(inspector), Event::Envoy(message)) => self.inspected(inspector, message),
@@ -259,7 +265,12 @@ impl Exchange {
             Phase::Recovering(suspicion) => suspicion.forward.held(),
             Phase::Replaying(replay) => replay.held(),
             Phase::Inspecting(inspector) => inspector.held(),
-            Phase::AwaitHead | Phase::Asking(..) | Phase::Streaming(_) | Phase::Passing | Phase::Done => 0,
+            Phase::AwaitHead
+            | Phase::Asking(..)
+            | Phase::PassedOn(_)
+            | Phase::Streaming(_)
+            | Phase::Passing
+            | Phase::Done => 0,
         }
     }
 
@@ -276,7 +287,12 @@ impl Exchange {
             | Phase::BridgingDown(_)
             | Phase::Inspecting(_) => false,
             Phase::Replaying(replay) => replay.waits(),
-            Phase::Forwarded(_) | Phase::Recovering(_) | Phase::Streaming(_) | Phase::Passing | Phase::Done => true,
+            Phase::Forwarded(_)
+            | Phase::PassedOn(_)
+            | Phase::Recovering(_)
+            | Phase::Streaming(_)
+            | Phase::Passing
+            | Phase::Done => true,
         }
     }
 

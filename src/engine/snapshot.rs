@@ -16,7 +16,7 @@ pub use view::{Guarded, View, ViewKey, Views};
 pub use crate::engine::route::UpstreamIndex;
 
 use crate::engine::catalog::{Kind, Listing};
-use crate::engine::config::{Limits, RateLimit, Via};
+use crate::engine::config::{Limits, RateLimit, Transparent, Via};
 use crate::engine::mcp::{Era, Version};
 use crate::engine::policy::Callers;
 use crate::engine::session::{EndpointHash, Keys};
@@ -50,6 +50,8 @@ pub struct Endpoint {
     pub metadata: bool,
     /// The MCP path.
     pub path: Arc<str>,
+    /// Everything goes to the only upstream as it comes.
+    pub transparent: Option<Arc<Transparent>>,
     /// Host values accepted besides loopback, lower case, without port; `*.` in front stands for all names below. Empty
     /// together with `any_host`.
     pub hosts: Vec<String>,

@@ -63,6 +63,7 @@ fn mk_gateway() -> (EndpointSettings, Vec<UpstreamInput>) {
         route_key: "route-key".into(),
         callers: None,
         views: || std::sync::Arc::new(mcp_manifold::engine::snapshot::view::NoViews),
+        transparent: None,
         config: Arc::new(config),
     };
     (settings, inputs)

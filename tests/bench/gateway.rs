@@ -233,6 +233,7 @@ upstreams:
         route_key: "9f8e7d6c5b4a39281706f5e4d3c2b1a0".into(),
         callers: None,
         views: || std::sync::Arc::new(mcp_manifold::engine::snapshot::view::NoViews),
+        transparent: None,
         config: Arc::new(config),
     }
 }

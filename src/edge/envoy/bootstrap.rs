@@ -6,6 +6,7 @@
 mod filters;
 mod rate_limits;
 mod tokens;
+mod transparent;
 
 use super::Address;
 use super::clusters::{self, Shared, seconds};
@@ -218,11 +219,24 @@ fn routes(config: &Config, options: &RenderOptions) -> String {
         .block("mode", mode(config, request_body(options.body)))
         .value("route_key", &options.route_key)
         .block("route_timeout", route_timeout(config))
-        .value("path", &config.path)
-        .block("inspected_mode", inspected_mode(request_body(options.body)))
-        .block("get_mode", get_mode(config, options.body))
+        .block("transparent_out", transparent::out(config, &options.route_key))
+        .block("merged", merged_routes(config, options.body))
+        .block("transparent", transparent::ways_in(config, options.body))
         .block("metadata_route", metadata_route(config, options.body))
         .fill(include_str!("template/routes.yaml"))
+}
+
+/// The ways in to the merged servers; none where nothing is merged.
+fn merged_routes(config: &Config, body: BodyMode) -> String {
+    let merges = config.upstreams.iter().any(|upstream| upstream.merge);
+    if !merges && !config.transparent.is_empty() {
+        return String::new();
+    }
+    Fill::default()
+        .value("path", &config.path)
+        .block("inspected_mode", inspected_mode(request_body(body)))
+        .block("get_mode", get_mode(config, body))
+        .fill(include_str!("template/merged_routes.yaml"))
 }
 
 /// With the response phase off nobody else watches the time of a call.

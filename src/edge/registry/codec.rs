@@ -166,6 +166,7 @@ pub(super) fn read_upstream(raw: proto::Upstream) -> Result<Upstream, Unreadable
         via,
         protocol,
         eras,
+        merge: true,
         addresses: addresses.map_err(|_| bad("addresses", "are not all ip:port"))?,
         name: raw.name,
     })

@@ -236,6 +236,7 @@ mod tests {
             via: config::Via::Envoy,
             protocol: config::Protocol::Streamable,
             eras: config::Eras::Both,
+            merge: true,
             addresses: Vec::new(),
         };
         Target::new(&upstream, None).expect("a target")

@@ -69,6 +69,7 @@ pub fn in_force(old: &Config, new: Config) -> Config {
             .chain(new.rate_limits.iter().filter(|limit| !limit.is_by_address()))
             .cloned()
             .collect(),
+        transparent: old.transparent.clone(),
         ..new
     }
 }
@@ -146,6 +147,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("securityHeaders", old.security_headers != new.security_headers),
         ("authentication.jwt", other_issuers(old, new)),
         ("rateLimits (by ip alone)", by_address(old) != by_address(new)),
+        ("transparent", old.transparent != new.transparent),
     ];
     differs
         .into_iter()
@@ -177,6 +179,7 @@ fn settings(old: &Config, new: &Config) -> bool {
         authentication,
         rate_limits,
         policies,
+        transparent: _,
         upstreams: _,
     } = new;
     // A default one differs where port 0 has become a real one.

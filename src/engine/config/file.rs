@@ -3,13 +3,22 @@
 //! Nothing here reads a file or an environment variable: secrets and certificates stay references.
 
 use super::shape::{self, prune};
-use super::{Config, Secret, gateway, raw, upstream};
+use super::{Config, Secret, gateway, raw, transparent, upstream};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// What an assignment says of each endpoint, or its cluster knows.
-const ASSIGNED: [&str; 7] = ["listen", "tls", "path", "publicUrl", "hosts", "origins", "upstreams"];
+const ASSIGNED: [&str; 8] = [
+    "listen",
+    "tls",
+    "path",
+    "publicUrl",
+    "hosts",
+    "origins",
+    "transparent",
+    "upstreams",
+];
 const FROM_REGISTRY: &str = "comes from the registry";
 /// What no assignment can say yet.
 const UNASSIGNED: [&str; 1] = ["rateLimits"];
@@ -97,6 +106,7 @@ fn understand(text: &str, base: &Path, state: &Path, endpoints: Endpoints<'_>) -
             let mut config = gateway::read(&mut sections, state, &mut findings);
             if let Endpoints::Here(more) = endpoints {
                 config.upstreams = upstreams(&mut sections, more, &mut findings);
+                transparent::fits(&config, &mut findings);
             } else if !config.session.keys.is_empty() {
                 findings.add("session.keys", FROM_REGISTRY);
             }

@@ -4,7 +4,7 @@ use super::file::{Findings, Sections};
 use super::scalar::{Count, Size, Span};
 use super::{
     AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, authentication,
-    cors, ip_filter, network, policies, rate_limits, raw,
+    cors, ip_filter, network, policies, rate_limits, raw, transparent,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -49,6 +49,7 @@ pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Finding
         audit: audit(sections.take("audit", findings), findings),
         cors: cors::read(sections, findings),
         ip_filter: ip_filter::read(sections, findings),
+        transparent: transparent::read(sections, findings),
         security_headers: sections.take("securityHeaders", findings).unwrap_or(false),
         authentication: authentication::read(sections, findings),
         rate_limits: rate_limits::limits(sections, findings),

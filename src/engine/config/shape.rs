@@ -73,7 +73,7 @@ pub(super) const FILE: Shape = Keys(&[
     ),
     ("audit", Keys(&[("file", Leaf)])),
     ("upstreams", List(&UPSTREAM)),
-    ("transparent", Later),
+    ("transparent", List(&TRANSPARENT)),
     ("authentication", AUTHENTICATION),
     (
         "policies",
@@ -121,6 +121,13 @@ const ISSUER: Shape = Keys(&[
         "jwks",
         Keys(&[("url", Leaf), ("file", Leaf), ("refresh", Leaf), ("ca", FILE_ONLY)]),
     ),
+]);
+
+const TRANSPARENT: Shape = Keys(&[
+    ("path", Leaf),
+    ("upstream", Leaf),
+    ("inputHeaders", Leaf),
+    ("opaque", Leaf),
 ]);
 
 const UPSTREAM: Shape = Keys(&[

@@ -96,9 +96,13 @@ fn every_key_reaches_the_truth() {
         (2, 1, 1)
     );
     assert!(config.security_headers);
+    let [transparent] = config.transparent.as_slice() else {
+        panic!("one path")
+    };
+    assert_eq!((transparent.path.as_str(), transparent.opaque), ("/search", true));
     assert_eq!(config.lists.keep_last_good, Duration::ZERO);
-    let [github, search, plain] = config.upstreams.as_slice() else {
-        panic!("three")
+    let [github, search, plain, alone] = config.upstreams.as_slice() else {
+        panic!("four")
     };
     assert_eq!(
         (github.prefix.as_str(), search.prefix.as_str(), plain.prefix.as_str()),
@@ -115,6 +119,7 @@ fn every_key_reaches_the_truth() {
     assert_eq!((search.via, search.protocol), (Via::Direct, Protocol::Sse));
     assert_eq!((github.eras, search.eras), (Eras::Legacy, Eras::Both));
     assert_eq!(plain.via, Via::Envoy);
+    assert!(github.merge && !alone.merge);
 }
 
 #[test]
@@ -208,7 +213,7 @@ fn at_least_one_upstream_is_needed() {
 
 #[test]
 fn what_is_not_built_yet_is_refused() {
-    let later = ["transparent", "rateLimitService", "telemetry"];
+    let later = ["rateLimitService", "telemetry"];
     for key in later {
         assert_problems(&format!("{key}: {{}}{ONE}"), &[&format!("{key}: not supported yet")]);
     }
@@ -220,7 +225,6 @@ fn what_is_not_built_yet_is_refused() {
         ],
     );
     assert_upstream_problem("listing: perPrincipal", "listing: not supported yet: perPrincipal");
-    assert_upstream_problem("merge: false", "merge: not supported yet: false");
     assert_upstream_problem("eras: old", "eras: must be both, legacy or modern");
     assert_upstream_problem("protocol: gopher", "protocol: must be streamable or sse");
     assert_upstream_problem(

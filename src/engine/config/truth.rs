@@ -1,7 +1,7 @@
 //! The validated configuration, in the types that the program uses. Made only by `file`; secrets stay references here,
 //! the edge resolves them.
 
-use super::{Cors, IpFilter};
+use super::{Cors, IpFilter, Transparent};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub struct Config {
     pub rate_limits: Vec<Arc<super::RateLimit>>,
     /// Who may call what; `None`: everybody everything.
     pub policies: Option<super::Policies>,
+    /// Paths that lead to one upstream each, past the merged lists.
+    pub transparent: Vec<Transparent>,
     /// In the order of the file.
     pub upstreams: Vec<Upstream>,
 }
@@ -225,6 +227,8 @@ pub struct Upstream {
     pub protocol: Protocol,
     /// Which eras it is asked about.
     pub eras: Eras,
+    /// False: reached by transparent paths only.
+    pub merge: bool,
     /// Where it is reached, as a controller knows it: one of these is dialled instead of the URL's host, and a session
     /// stays with the address that opened it. Empty: the URL's host is looked up.
     pub addresses: Vec<SocketAddr>,

@@ -58,6 +58,7 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
         via,
         protocol,
         eras,
+        merge: raw.merge.unwrap_or(true),
         addresses: Vec::new(),
     })
 }
@@ -72,9 +73,6 @@ fn not_built_yet(at: &str, raw: &raw::Upstream, findings: &mut Findings) {
         "perPrincipal",
         findings,
     );
-    if raw.merge == Some(false) {
-        findings.add(format!("{at}.merge"), "not supported yet: false");
-    }
 }
 
 fn choice(at: &str, key: &str, value: Option<&str>, built: &str, later: &str, findings: &mut Findings) {

@@ -52,6 +52,9 @@ impl Exchange {
         now: Timestamp,
     ) -> Step {
         self.record.principal.clone_from(&identity.principal);
+        if endpoint.transparent.is_some() {
+            return self.enter_transparent(endpoint, identity, head, verb, now);
+        }
         match verb {
             Verb::Post => self.post(endpoint, identity, head, now),
             Verb::Get if !listen::is_offered(self.modes, &head) => self.reject(&Reject::MethodNotAllowed, None),
@@ -173,6 +176,7 @@ impl Exchange {
     pub(super) fn begin(&mut self, request: Box<Request>, plan: Plan, now: Timestamp) -> Step {
         let session = request.sender.session;
         match (plan, session) {
+            (Plan::Call(routed), _) if request.endpoint.transparent.is_some() => self.pass_on(request, routed),
             (Plan::Call(routed), _) => self.begin_call(request, routed),
             (Plan::Initialize { version, flags, client }, _) => {
                 let (session, id) = answer::new_session(&request, version, flags, self.entropy, now);

@@ -302,12 +302,16 @@ fn asked(endpoint: &Endpoint, index: UpstreamIndex, body: &Bytes) -> Option<Outg
 
 /// Nothing in the configuration forbids to call it.
 pub(super) fn usable(upstream: &Upstream) -> Result<(), Reject> {
-    let trouble = match (upstream.enabled, upstream.secret_missing) {
-        (false, _) => Trouble::Disabled,
-        (true, true) => Trouble::SecretMissing,
-        (true, false) => return Ok(()),
-    };
-    Err(Reject::Upstream(trouble, Arc::clone(&upstream.name)))
+    usability(upstream).map_err(|trouble| Reject::Upstream(trouble, Arc::clone(&upstream.name)))
+}
+
+/// The same, for those who say it in their own way.
+pub(super) const fn usability(upstream: &Upstream) -> Result<(), Trouble> {
+    match (upstream.enabled, upstream.secret_missing) {
+        (false, _) => Err(Trouble::Disabled),
+        (true, true) => Err(Trouble::SecretMissing),
+        (true, false) => Ok(()),
+    }
 }
 
 fn outgoing(

@@ -141,6 +141,22 @@ pub(super) fn modern_name(headers: &Headers, name: &str) -> Result<(), Reject> {
     }
 }
 
+/// Whether `Mcp-Method` and `Mcp-Name`, where they stand, say the same as the body. `name`: what the method is about, where
+/// that matters.
+pub(super) fn mirrors(headers: &Headers, method: Option<&str>, name: Option<&str>) -> Result<(), Reject> {
+    let said = single(headers, headers::METHOD)?;
+    if said.is_some_and(|said| method.is_none_or(|method| method.as_bytes() != said)) {
+        return Err(Reject::HeaderMismatch("Mcp-Method and the body's method disagree"));
+    }
+    let said = single(headers, headers::NAME)?;
+    match (said, name) {
+        (Some(said), Some(name)) if decode_value(said).is_none_or(|said| said != name) => {
+            Err(Reject::HeaderMismatch("Mcp-Name and the body disagree"))
+        }
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
 /// Whether `Mcp-Param-*` say the same as the arguments of the body: asked where the upstream itself does not know them.
 pub(super) fn modern_params(headers: &Headers, params: &[ParamHeader], arguments: &str) -> Result<(), Reject> {
     for param in params {

@@ -353,9 +353,13 @@ impl Exchange {
     }
 
     fn pass_response(&mut self, head: &ResponseHead) -> Step {
-        let headers: HeaderWork = heading::response_headers(&head.headers);
+        self.let_pass(heading::response_headers(&head.headers), head.end)
+    }
+
+    /// Lets a response go to the client with these changes; `end`: it has no body.
+    pub(super) fn let_pass(&mut self, headers: HeaderWork, end: bool) -> Step {
         let end = match self.modes.response {
-            BodyMode::FullDuplex if !head.end => End::Open,
+            BodyMode::FullDuplex if !end => End::Open,
             BodyMode::FullDuplex
             | BodyMode::None
             | BodyMode::Streamed

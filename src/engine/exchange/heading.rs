@@ -86,6 +86,80 @@ fn is_key_header(endpoint: &Endpoint, name: &[u8]) -> bool {
     header.is_some_and(|header| header.as_bytes() == name)
 }
 
+/// Request headers that MCP needs (Streamable HTTP), and `mcp-param-*` besides.
+const OF_MCP: [&[u8]; 7] = [
+    b"accept",
+    b"content-type",
+    b"last-event-id",
+    headers::METHOD.as_bytes(),
+    headers::NAME.as_bytes(),
+    headers::PROTOCOL_VERSION.as_bytes(),
+    headers::SESSION_ID.as_bytes(),
+];
+/// Envoy's own business, or its own making.
+const OF_ENVOY: [&[u8]; 5] = [
+    b"content-length",
+    b"transfer-encoding",
+    b"expect",
+    b"host",
+    b"x-request-id",
+];
+
+/// What changes in the client's headers on a transparent path: only what MCP needs and what is listed goes on.
+pub(super) fn transparent_headers(endpoint: &Endpoint, call: &Outgoing, client: &Headers) -> HeaderWork {
+    let mut set: Vec<(HeaderName, Bytes)> = Vec::with_capacity(6 + call.upstream.headers.len());
+    match endpoint.routing {
+        Routing::Cluster => set.push((":path".into(), call.upstream.path.clone())),
+        Routing::Route => {}
+    }
+    set.push(("x-mcp-upstream".into(), call.upstream.cluster.clone()));
+    set.push(("x-mcp-route-key".into(), endpoint.route_key.clone()));
+    set.push(("x-mcp-transparent".into(), Bytes::from_static(b"1")));
+    if !call.body.is_empty() {
+        let length = itoa::Buffer::new().format(call.body.len()).to_owned();
+        set.push(("content-length".into(), length.into()));
+    }
+    set.extend_from_slice(&call.upstream.headers);
+    let listed = endpoint
+        .transparent
+        .as_ref()
+        .map_or(&[][..], |transparent| &transparent.input_headers);
+    let goes_on = |name: &[u8]| {
+        let of_mcp = OF_MCP.contains(&name) || name.starts_with(b"mcp-param-");
+        // Envoy finds no route without x-forwarded-proto: these are taken off on the way out.
+        let of_envoy = OF_ENVOY.contains(&name) || OF_THE_GATEWAY.contains(&name) || name.first() == Some(&b':');
+        of_mcp || of_envoy || listed.iter().any(|listed| listed.as_bytes() == name)
+    };
+    let foreign = client.select(|name| !goes_on(name)).map(|(name, _)| name);
+    let remove = without_repetition(foreign.filter(|name| !set.iter().any(|(kept, _)| kept == name)));
+    HeaderWork {
+        set,
+        remove,
+        clear_route: true,
+        metadata: None,
+    }
+}
+
+/// What must not reach the client of a transparent path: whose pages may read is the gateway's to say, and it is no other
+/// host.
+pub(super) fn transparent_response(upstream: &Headers) -> HeaderWork {
+    let gone = |name: &[u8]| name == b"alt-svc" || name.starts_with(b"access-control-");
+    HeaderWork {
+        remove: without_repetition(upstream.select(gone).map(|(name, _)| name)),
+        ..HeaderWork::default()
+    }
+}
+
+fn without_repetition<'a>(names: impl Iterator<Item = &'a str>) -> Vec<HeaderName> {
+    let mut all: Vec<HeaderName> = Vec::new();
+    for name in names {
+        if !all.iter().any(|known| known == name) {
+            all.push(name.to_owned().into());
+        }
+    }
+    all
+}
+
 /// Who of several at the same URL holds the session: read by Envoy's load balancer, and by our own connections.
 fn endpoint_header(binding: &Binding) -> Option<(HeaderName, Bytes)> {
     let address = binding.address?;

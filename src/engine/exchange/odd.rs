@@ -25,6 +25,7 @@ impl Exchange {
             | Phase::AwaitBody(_)
             | Phase::Asking(..)
             | Phase::Forwarded(_)
+            | Phase::PassedOn(_)
             | Phase::Recovering(_)
             | Phase::Streaming(_)
             | Phase::Passing
@@ -70,7 +71,7 @@ impl Exchange {
                 self.phase = Phase::Passing;
                 step
             }
-            Event::Envoy(Message::RequestTrailers) if matches!(phase, Phase::Forwarded(_)) => {
+            Event::Envoy(Message::RequestTrailers) if matches!(phase, Phase::Forwarded(_) | Phase::PassedOn(_)) => {
                 // Under BUFFERED, where trailers are asked for, they come after the body was replied to.
                 self.phase = phase;
                 Step {
@@ -88,6 +89,7 @@ impl Exchange {
                     | Phase::BridgingUp(_)
                     | Phase::BridgingDown(_)
                     | Phase::Forwarded(_)
+                    | Phase::PassedOn(_)
                     | Phase::Recovering(_)
                     | Phase::Replaying(_)
                     | Phase::Streaming(_)
@@ -106,6 +108,7 @@ impl Exchange {
                 | Phase::BridgingUp(_)
                 | Phase::BridgingDown(_)
                 | Phase::Forwarded(_)
+                | Phase::PassedOn(_)
                 | Phase::Streaming(_)
                 | Phase::Passing
                 | Phase::Inspecting(_)
@@ -123,6 +126,7 @@ impl Exchange {
                 | Phase::BridgingUp(_)
                 | Phase::BridgingDown(_)
                 | Phase::Forwarded(_)
+                | Phase::PassedOn(_)
                 | Phase::Streaming(_)
                 | Phase::Passing
                 | Phase::Inspecting(_)

@@ -8,6 +8,7 @@ use super::reject::Reject;
 use super::step::SessionRef;
 use super::task;
 use super::tell::{self, Errand};
+use super::through;
 use crate::engine::catalog::Kind;
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
 use crate::engine::mcp::capabilities::ClientFlags;
@@ -145,6 +146,9 @@ pub(super) fn plan(
         if guarded.policy.reads_client() {
             sender.client = caller::client_info(&envelope, sender.known).map(ClientName::read);
         }
+    }
+    if endpoint.transparent.is_some() {
+        return through::plan(endpoint, from.headers, &envelope, body, sender);
     }
     match (era, &envelope.shape) {
         (Era::Legacy, Shape::Request { .. }) => legacy(endpoint, from, &envelope, body, sender, now),

@@ -9,7 +9,7 @@ pub(super) use input::Input;
 pub(super) use trouble::Trouble;
 
 use super::admit;
-use super::event::Refusal;
+use super::event::{Refusal, UpstreamFailure};
 use super::step::{Answer, Metadata};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Code, EnvelopeError};
@@ -82,6 +82,8 @@ pub(super) enum Reject {
     Denied(Arc<str>, Option<Arc<str>>),
     /// The upstream cannot be used.
     Upstream(Trouble, Arc<str>),
+    /// The same for a message that has no id: the status must tell.
+    Unreached(Trouble, Arc<str>),
     /// The upstream asks for the client's input, and that cannot be had.
     Input(Input),
     /// A bucket of `rateLimits` is empty.
@@ -160,7 +162,7 @@ impl Reject {
             Self::UnknownTask(_) => "unknown_task",
             Self::UnknownResource(..) => "unknown_resource",
             Self::Denied(..) => "denied",
-            Self::Upstream(trouble, _) => trouble.reason(),
+            Self::Upstream(trouble, _) | Self::Unreached(trouble, _) => trouble.reason(),
             Self::Input(input) => input.reason(),
             Self::RateLimited(_) => "rate_limited",
             Self::SessionsFull => "sessions_full",
@@ -200,10 +202,12 @@ impl Reject {
             Self::Attempts(_) => 429,
             Self::MethodNotAllowed => 405,
             Self::SessionNotFound(_) | Self::NoEndpoint(Looking::ForMetadata) | Self::UnknownMethod(Era::Modern) => 404,
+            Self::Unreached(Trouble::Failed(UpstreamFailure::TimedOut), _) => 504,
             Self::NoEndpoint(Looking::ForMcp)
             | Self::NoRoom
             | Self::SessionsFull
             | Self::NotWritten
+            | Self::Unreached(..)
             | Self::Refused(_)
             | Self::Wiring(_) => 503,
         }
@@ -244,7 +248,7 @@ impl Reject {
             Self::Denied(..) | Self::Scopes(_) => Code::DENIED,
             Self::Attempts(_) => Code::RATE_LIMITED,
             Self::RateLimited(_) => Code::RATE_LIMITED,
-            Self::Upstream(trouble, _) => trouble.code(),
+            Self::Upstream(trouble, _) | Self::Unreached(trouble, _) => trouble.code(),
             Self::Input(input) => input.code(),
             Self::NoEndpoint(Looking::ForMcp)
             | Self::NoRoom
@@ -285,7 +289,9 @@ impl Reject {
             Self::Upstream(Trouble::Status(status), upstream) => {
                 format!("upstream {upstream} answered with HTTP status {status}")
             }
-            Self::Upstream(trouble, upstream) => format!("upstream {upstream} {}", trouble.words()),
+            Self::Upstream(trouble, upstream) | Self::Unreached(trouble, upstream) => {
+                format!("upstream {upstream} {}", trouble.words())
+            }
             Self::Input(input) => input.message(),
             Self::RateLimited(exhausted) => {
                 let (limit, seconds) = (&exhausted.quota.limit, exhausted.retry_after);
@@ -329,6 +335,7 @@ impl Reject {
             | Self::TasksUndeclared
             | Self::UnknownMethod(_)
             | Self::Upstream(..)
+            | Self::Unreached(..)
             | Self::Input(_)
             | Self::RateLimited(_)
             | Self::SessionsFull
@@ -344,12 +351,14 @@ impl Reject {
             Self::TasksUndeclared => Some(format!(
                 r#"{{"requiredCapabilities":{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}}}"#
             )),
-            Self::Upstream(_, upstream) => Some(format!(r#"{{"upstream":{}}}"#, text(upstream))),
             Self::RateLimited(exhausted) => Some(format!(
                 r#"{{"limit":{},"retryAfter":{}}}"#,
                 text(&exhausted.quota.limit),
                 exhausted.retry_after
             )),
+            Self::Upstream(_, upstream) | Self::Unreached(_, upstream) => {
+                Some(format!(r#"{{"upstream":{}}}"#, text(upstream)))
+            }
             Self::Version(requested) => {
                 let supported: Vec<String> = Version::ALL
                     .iter()

@@ -12,6 +12,7 @@ use super::event::{CallEvent, Event, Finding, HubEvent, Message, Refusal};
 use super::step::{Command, End, Reply, Step};
 use super::{BodyMode, BodyModes, Exchange, Parked};
 use crate::engine::catalog::{Item, Kind};
+use crate::engine::config::Transparent;
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::session::{Claims, SessionKey, Timestamp};
@@ -130,6 +131,21 @@ static GUARDED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
     let inputs = testing::mk_inputs(&[upstream]);
     testing::mk_alone(Folder::default().fold(&settings, &inputs).0)
 });
+/// `/mcp` leads to `github`, which nobody lists.
+fn transparent(opaque: bool) -> Arc<Snapshot> {
+    let mut settings = testing::mk_settings();
+    settings.transparent = Some(Arc::new(Transparent {
+        path: "/mcp".into(),
+        upstream: "github".into(),
+        input_headers: vec!["x-tenant".into()],
+        opaque,
+    }));
+    let upstream = testing::mk_upstream("github")
+        .prefix("")
+        .credential(Some("Bearer secret"));
+    let upstream = upstream.config(|config| config.headers = vec![("x-team".into(), "tools".into())]);
+    testing::mk_alone(Folder::default().fold(&settings, &testing::mk_inputs(&[upstream])).0)
+}
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 #[test]
@@ -277,6 +293,8 @@ impl Stage {
             }
             "rate limits" => self.snapshot = Arc::clone(&LIMITED),
             "policies" => self.snapshot = Arc::clone(&GUARDED),
+            "a transparent path" => self.snapshot = transparent(false),
+            "an opaque path" => self.snapshot = transparent(true),
             "a direct upstream" => self.snapshot = Arc::clone(&DIRECT),
             "request body BUFFERED" => self.modes.request = BodyMode::Buffered,
             "request body STREAMED" => self.modes.request = BodyMode::Streamed,

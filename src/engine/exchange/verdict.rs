@@ -74,16 +74,25 @@ pub(super) fn status(head: &ResponseHead) -> u16 {
         .unwrap_or(0)
 }
 
+/// What kept Envoy from reaching the upstream; `None`: the upstream answered.
+pub(super) fn failure_of_envoy(head: &ResponseHead) -> Option<UpstreamFailure> {
+    let details = head.code_details.as_deref()?;
+    (!details.starts_with("via_upstream")).then(|| failure(details))
+}
+
 fn from_envoy(details: &str) -> Verdict {
     if details.starts_with("cluster_not_found") {
         return Verdict::NotRouted;
     }
-    let failure = if details.contains("timeout") {
+    Verdict::Replace(Trouble::Failed(failure(details)))
+}
+
+fn failure(details: &str) -> UpstreamFailure {
+    if details.contains("timeout") {
         UpstreamFailure::TimedOut
     } else {
         UpstreamFailure::Unreachable
-    };
-    Verdict::Replace(Trouble::Failed(failure))
+    }
 }
 
 fn from_upstream(era: Era, status: u16, media: Option<Media>) -> Settled {

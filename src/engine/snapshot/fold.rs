@@ -48,6 +48,8 @@ pub struct EndpointSettings {
     pub callers: Option<Arc<Callers>>,
     /// Where views of lists are kept.
     pub views: NewViews,
+    /// See [`super::Endpoint::transparent`].
+    pub transparent: Option<Arc<config::Transparent>>,
     /// Everything else.
     pub config: Arc<config::Config>,
 }
@@ -167,6 +169,7 @@ impl Folder {
             routing: settings.routing,
             metadata: config.envoy.metadata || settings.routing == Routing::Route,
             path: config.path.as_str().into(),
+            transparent: settings.transparent.clone(),
             hosts: config.hosts.iter().cloned().chain(public_host).collect(),
             any_host: settings.routing == Routing::Route && config.hosts.is_empty(),
             // A page that may read answers may ask in the first place.

@@ -62,6 +62,7 @@ pub(crate) fn mk_settings() -> EndpointSettings {
         route_key: "route-key".into(),
         callers: None,
         views: || Arc::new(super::view::NoViews),
+        transparent: None,
         config: Arc::new(mk_config()),
     }
 }
@@ -113,6 +114,7 @@ pub(crate) fn mk_config() -> Config {
         authentication: None,
         rate_limits: vec![],
         policies: None,
+        transparent: vec![],
         upstreams: vec![],
     }
 }
@@ -142,6 +144,7 @@ pub(crate) fn mk_upstream(name: &str) -> UpstreamBuilder {
             via: Via::Envoy,
             protocol: Protocol::Streamable,
             eras: Eras::Both,
+            merge: true,
             addresses: Vec::new(),
         }),
         credential: None,

@@ -189,6 +189,7 @@ fn snapshot() -> Arc<Snapshot> {
         route_key: "key".into(),
         callers: None,
         views: || std::sync::Arc::new(mcp_manifold::engine::snapshot::view::NoViews),
+        transparent: None,
         config: Arc::new(config),
     };
     let (endpoint, _) = Folder::default().fold(&settings, &[upstream]);

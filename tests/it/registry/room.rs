@@ -320,6 +320,7 @@ pub(super) fn mk_upstream(name: &str) -> config::Upstream {
         via: config::Via::Envoy,
         protocol: config::Protocol::Streamable,
         eras: config::Eras::Both,
+        merge: true,
         addresses: vec![([10, 0, 0, 1], 8080).into()],
     }
 }

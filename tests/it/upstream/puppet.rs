@@ -164,6 +164,7 @@ pub(super) fn mk_upstream(url: &str) -> config::Upstream {
         via: config::Via::Envoy,
         protocol: config::Protocol::Streamable,
         eras: config::Eras::Both,
+        merge: true,
         addresses: Vec::new(),
     }
 }

@@ -111,6 +111,7 @@ fn make(reader: &mut Reader<'_>, registration: &Arc<Registration>) -> Result<Mad
         via: if target.direct { Via::Direct } else { Via::Envoy },
         protocol: Protocol::Streamable,
         eras: Eras::Both,
+        merge: true,
         addresses: target.addresses.clone(),
     };
     let upstream = plan::Upstream {

@@ -14,6 +14,7 @@ fn an_upstream_comes_out_as_it_went_in() {
         via: Via::Envoy,
         protocol: Protocol::Streamable,
         eras: Eras::Modern,
+        merge: true,
         addresses: Vec::new(),
         ..mk_upstream("a.b-c", 80)
     };

@@ -53,6 +53,7 @@ pub(in crate::edge::registry) fn mk_upstream(name: &str, port: u16) -> Upstream 
         via: config::Via::Direct,
         protocol: config::Protocol::Sse,
         eras: config::Eras::Legacy,
+        merge: true,
         addresses: vec!["[::1]:9".parse().expect("an address")],
     }
 }

@@ -105,6 +105,7 @@ fn assigned(server: &Server, name: String, prefix: &str, rule: &HttpRouteRules, 
         via: if routed { Via::Envoy } else { Via::Direct },
         protocol: server.target.protocol,
         eras: Eras::Both,
+        merge: true,
         addresses: server.addresses.clone(),
     }
 }
