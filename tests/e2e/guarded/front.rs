@@ -2,4 +2,5 @@
 
 mod address;
 mod browser;
+mod guide;
 mod transparent;

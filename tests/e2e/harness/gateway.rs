@@ -78,6 +78,12 @@ impl Setup {
         self.upstream(name, &puppet.url())
     }
 
+    /// Upstreams as a file has them, below `upstreams:`.
+    pub(crate) fn with_upstreams(mut self, lines: &str) -> Self {
+        self.upstreams.push_str(lines);
+        self
+    }
+
     /// Forgets the upstreams so far.
     pub(crate) fn without_upstreams(mut self) -> Self {
         self.upstreams.clear();

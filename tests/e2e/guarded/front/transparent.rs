@@ -16,13 +16,17 @@ use tokio::sync::watch;
 const ODD: &str = "{ \"jsonrpc\":\"2.0\",\n\"params\":{\"arguments\":{\"q\":12345678901234567890.10,\"\\u0061\":\"\\u00e4\"},\
                    \"name\":\"echo\"}, \"id\":\"x\\/1\",\"method\":\"tools/call\" , \"more\":[ ]}";
 
-/// The puppet alone on `/one`, nothing merged.
+/// The hash of `key-of-ann`.
+const KEYS: &str =
+    "- { name: ann, sha256: ca64daa8b294dc4835d29ca02a6a47427ebc6a225ea3ac2e15f8417fb6601db2, roles: [] }\n";
+
+/// The puppet alone on `/one`, and on the gateway's own path; nothing merged.
 async fn mk_alone(puppet: &Puppet, more: &str, wiring: Wiring) -> Gateway {
     let upstream = "merge: false, via: envoy, timeout: { call: 2s }, headers: { x-team: tools }, \
                     credential: { header: Authorization, value: { env: FRONT_TOKEN } }";
     let setup = Setup::new()
         .with(&format!(
-            "transparent: [{{ path: /one, upstream: a, inputHeaders: [X-Tenant]{more} }}]"
+            "transparent: [{{ path: /one, upstream: a, inputHeaders: [X-Tenant]{more} }}, {{ path: /mcp, upstream: a }}]"
         ))
         .variable("FRONT_TOKEN", "Bearer of-the-gateway")
         .upstream_with("a", &puppet.url(), upstream);
@@ -92,8 +96,8 @@ async fn bytes_and_sessions_are_the_servers_own_in_every_wiring() {
         assert!(!puppet.sessions().contains(&session), "{what}");
         let after = post(ODD).session(&session).send(gateway.address).await;
         assert_eq!(after.status, 404, "{what}: the server's own word: {after:?}");
-        let nothing = Request::bare("GET").send(gateway.address).await;
-        assert_eq!(nothing.status, 404, "{what}: nothing is merged");
+        let nothing = Request::bare("GET").path("/two").send(gateway.address).await;
+        assert_eq!(nothing.status, 404, "{what}: nobody else is there");
     }
 }
 
@@ -191,6 +195,7 @@ async fn forged_headers_and_foreign_pages_get_no_further_than_elsewhere() {
     for more in ["", ", opaque: true"] {
         let puppet = Puppet::start(&["echo"]).await;
         let gateway = mk_alone(&puppet, more, Wiring::FullDuplex).await;
+        puppet.play(|seen| (seen.method == "tools/list").then(|| seen.result(&json!({"tools": []}))));
         puppet.forget_requests();
         let call = rpc(1, "tools/list", &json!({}));
         for (what, status, request) in [
@@ -284,6 +289,95 @@ async fn requests_of_the_modern_era_pass_as_well() {
     assert_eq!(call.message()["id"], 5, "{call:?}");
     let seen = puppet.posted("tools/call").pop().expect("it arrived");
     assert_eq!(seen.header("mcp-name"), Some("echo"));
+}
+
+#[tokio::test]
+async fn what_is_asked_and_counted_elsewhere_is_asked_and_counted_here() {
+    for more in ["", ", opaque: true"] {
+        let puppet = Puppet::start(&["echo"]).await;
+        let keys = Setup::new()
+            .with(&format!("transparent: [{{ path: /one, upstream: a{more} }}]"))
+            .with("authentication: { required: true, apiKeys: { header: x-key, file: keys.yaml } }")
+            .with("rateLimits: [{ name: two, per: [principal], limit: 2/min }]")
+            .with("cors: { origins: [https://app.example.com] }\nsecurityHeaders: true");
+        let keys = keys.upstream_with("a", &puppet.url(), "merge: false, via: envoy");
+        std::fs::write(keys.folder.path().join("keys.yaml"), KEYS).expect("written");
+        let gateway = keys.up().await;
+        puppet.play(|seen| (seen.method == "tools/call").then(|| seen.result(&json!({"content": []}))));
+        puppet.forget_requests();
+        let call = post(&rpc(1, "tools/call", &json!({"name": "echo"})));
+        let nobody = call.send(gateway.address).await;
+        assert_eq!(nobody.status, 401, "{more}: {nobody:?}");
+        assert!(nobody.header("www-authenticate").is_some(), "{more}: {nobody:?}");
+        assert_eq!(nobody.header("x-frame-options"), Some("DENY"), "{more}");
+        assert_eq!(puppet.seen().len(), 0, "{more}: nothing of it arrived");
+        let ann = call
+            .with("x-key", "key-of-ann")
+            .with("origin", "https://app.example.com");
+        for _ in 0..2 {
+            let response = ann.send(gateway.address).await;
+            assert_eq!(response.status, 200, "{more}: {response:?}");
+            assert_eq!(
+                response.header("access-control-allow-origin"),
+                Some("https://app.example.com"),
+                "{more}"
+            );
+        }
+        assert!(
+            puppet.seen().iter().all(|seen| seen.header("x-key").is_none()),
+            "{more}: her key is the gateway's"
+        );
+        let third = ann.send(gateway.address).await;
+        assert_eq!(third.status, 429, "{more}: {third:?}");
+        assert_eq!(third.message()["error"]["code"], -31012, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn rules_by_tool_and_arguments_hold_on_a_path_that_is_not_opaque() {
+    let puppet = Puppet::start(&["echo", "pay", "wipe"]).await;
+    let setup = Setup::new()
+        .with("transparent: [{ path: /one, upstream: a }, { path: /dark, upstream: a, opaque: true }]")
+        .with("policies: { rules: [{ name: no-wipe, deny: \"tool.name == 'wipe'\" },")
+        .with("  { name: small, deny: \"tool.name == 'pay' && arguments.amount > 100\", message: Too much }] }");
+    let setup = setup.upstream_with("a", &puppet.url(), "merge: false, via: envoy");
+    let gateway = setup.up().await;
+    puppet.play(|seen| (seen.method == "tools/call").then(|| seen.result(&json!({"content": []}))));
+    let call = |tool: &str, amount: u32| rpc(1, "tools/call", &json!({"name": tool, "arguments": {"amount": amount}}));
+    for (what, code, body) in [
+        ("a tool that nobody may call", -32602, call("wipe", 1)),
+        (
+            "the same, escaped",
+            -32602,
+            call("wipe", 1).replace("wipe", "\\u0077ipe"),
+        ),
+        ("an argument", -31011, call("pay", 101)),
+    ] {
+        let response = post(&body).send(gateway.address).await;
+        check::refused(what, &response, 200, code, "1");
+    }
+    let silent = call("wipe", 1).replace("\"id\":1,", "");
+    let silent = post(&silent).send(gateway.address).await;
+    assert_eq!(
+        silent.status, 400,
+        "a call that waits for no answer is a call: {silent:?}"
+    );
+    let batch = post(&format!("[{}]", call("wipe", 1))).send(gateway.address).await;
+    assert_eq!(batch.status, 400, "{batch:?}");
+    assert_eq!(puppet.posted("tools/call").len(), 0, "nothing of it arrived");
+    for (path, body) in [
+        ("/one", call("pay", 100)),
+        ("/one", call("echo", 1)),
+        ("/dark", call("wipe", 1)),
+    ] {
+        let response = Request::post(&body).path(path).send(gateway.address).await;
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        assert_eq!(
+            puppet.posted("tools/call").pop().expect("it arrived").text(),
+            body,
+            "{path}: to the byte"
+        );
+    }
 }
 
 /// As they are configured in KrakenD's own example: `/mcp` itself leads to a server by others.
