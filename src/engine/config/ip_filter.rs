@@ -5,14 +5,13 @@ use serde::Deserialize;
 use std::net::IpAddr;
 
 /// As the file has it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(
     default,
     rename_all = "camelCase",
     deny_unknown_fields,
     expecting = "a mapping with allow, deny, trustedProxies"
 )]
-#[derive(Default)]
 struct Raw {
     allow: Vec<String>,
     deny: Vec<String>,

@@ -176,7 +176,7 @@ impl Exchange {
     pub(super) fn begin(&mut self, request: Box<Request>, plan: Plan, now: Timestamp) -> Step {
         let session = request.sender.session;
         match (plan, session) {
-            (Plan::Call(routed), _) if request.endpoint.transparent.is_some() => self.pass_on(request, routed),
+            (Plan::Call(routed), _) if request.endpoint.transparent.is_some() => self.pass_on(&request, routed),
             (Plan::Call(routed), _) => self.begin_call(request, routed),
             (Plan::Initialize { version, flags, client }, _) => {
                 let (session, id) = answer::new_session(&request, version, flags, self.entropy, now);

@@ -84,7 +84,7 @@ impl Exchange {
     }
 
     /// The request may go on to the server.
-    pub(super) fn pass_on(&mut self, request: Box<Request>, routed: Routed) -> Step {
+    pub(super) fn pass_on(&mut self, request: &Request, routed: Routed) -> Step {
         let id = request.sender.id.clone();
         self.record.tool = routed.name;
         let Some(call) = routed.calls.into_iter().next() else {
@@ -170,7 +170,7 @@ pub(super) fn plan(
 ) -> Result<Plan, Reject> {
     // A server may carry out a request that waits for no answer; rules judge requests.
     if sender.known.is_some() && !matches!(envelope.shape, Shape::Request { .. }) {
-        return Err(Reject::Envelope(EnvelopeError::WrongType("id")));
+        return Err(Reject::Envelope(EnvelopeError::WrongType("a request must have an id")));
     }
     let key = match sender.known {
         Some(Method::ToolsCall | Method::PromptsGet) => Some("name"),

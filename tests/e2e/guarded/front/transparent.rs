@@ -112,7 +112,7 @@ async fn streams_are_never_cut_and_everything_else_has_a_deadline() {
         let streams = seen.verb == "GET" || seen.method == "tools/call";
         match seen.method.as_str() {
             _ if streams => Some(Act::SayThen(head.clone(), gate.clone(), Box::new(rest))),
-            "ping" => Some(Act::Hang),
+            "ping" | "notifications/x" => Some(Act::Hang),
             _ => None,
         }
     });
@@ -127,7 +127,9 @@ async fn streams_are_never_cut_and_everything_else_has_a_deadline() {
     // This one takes longer than the deadline: the streams outlive it.
     let overdue = post(&rpc(7, "ping", &json!({}))).send(gateway.address).await;
     check::refused("a call that is never answered", &overdue, 200, -31013, "7");
-    let silent = post(r#"{"jsonrpc":"2.0","method":"ping"}"#).send(gateway.address).await;
+    let silent = post(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#)
+        .send(gateway.address)
+        .await;
     check::refused("a notification", &silent, 504, -31013, "null");
     open.send(true).expect("the streams wait");
     for stream in &mut streams {
