@@ -164,6 +164,7 @@ fn mk_endpoint(rules: &[String]) -> Arc<Endpoint> {
         route_key: "route-key".into(),
         views: MemoryViews::make,
         callers: None,
+        transparent: None,
         config: Arc::new(config),
     };
     Folder::default().fold(&settings, &inputs).0
