@@ -49,6 +49,7 @@ mod through;
 mod verdict;
 
 pub use bridge::Parked;
+pub use door::{ROUTE_MISSING, ROUTE_REFUSED};
 pub use event::{CallEvent, Event, Finding, HubEvent, Message, RequestHead, ResponseHead};
 pub use headers::Headers;
 pub use modes::{BodyMode, BodyModes};

@@ -5,6 +5,12 @@ use super::reject::{Looking, Reject};
 use crate::engine::snapshot::{Endpoint, Routing, Snapshot};
 use std::sync::Arc;
 
+/// The answer on a route that is no endpoint's own: where a client reads it, the processor stands before that route.
+pub const ROUTE_REFUSED: &str = "Route is not served here";
+/// The answer to a foreign origin that knows the route key: a probe for an upstream's route has come by a public one, so
+/// the route does not stand. An upstream cannot say it by chance: routes to upstreams take the key away.
+pub const ROUTE_MISSING: &str = "Route does not stand";
+
 /// HTTP methods that the endpoint knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -32,7 +38,10 @@ pub(super) fn enter(snapshot: &Snapshot, head: &RequestHead) -> Result<(Arc<Endp
     let endpoint = endpoint(snapshot, head, &host)?;
     let trusted = |origin| std::str::from_utf8(origin).is_ok_and(|origin| trusts(endpoint, &host, origin));
     if !headers.all("origin").all(trusted) {
-        return Err(Reject::Forbidden("Origin is not allowed"));
+        return Err(Reject::Forbidden(match has_key(endpoint, headers) {
+            true => ROUTE_MISSING,
+            false => "Origin is not allowed",
+        }));
     }
     let verb = match headers.get(":method").unwrap_or(b"") {
         b"POST" => Verb::Post,
@@ -82,9 +91,17 @@ fn nowhere(snapshot: &Snapshot, path: &str, route: Option<&str>) -> Reject {
     let routed = endpoints.any(|endpoint| endpoint.routing == Routing::Route);
     match (routed, route) {
         (true, None) => Reject::Wiring("request_attributes without xds.route_name"),
-        (true, Some(_)) => Reject::Forbidden("Route is not served here"),
+        (true, Some(_)) => Reject::Forbidden(ROUTE_REFUSED),
         (false, _) => Reject::NoEndpoint(Looking::of(path)),
     }
+}
+
+/// Whether the request shows the route key. Compared without telling by its duration where keys differ.
+fn has_key(endpoint: &Endpoint, headers: &Headers) -> bool {
+    let shown = headers.get("x-mcp-route-key").unwrap_or(b"");
+    let key = &endpoint.route_key;
+    let differing = shown.iter().zip(key).fold(0, |bits, (one, other)| bits | (one ^ other));
+    !key.is_empty() && shown.len() == key.len() && differing == 0
 }
 
 /// `namespace/name` out of `httproute/<namespace>/<name>/rule/...`, as Envoy Gateway names its routes.
@@ -249,6 +266,32 @@ mod tests {
             !is_let_in(&unreached, &mk_head(None, "mcp.test", "")),
             "nor without one"
         );
+    }
+
+    #[test]
+    fn a_probe_learns_by_which_kind_of_route_it_came() {
+        let snapshot = mk_routed(&["team/public"], &[]);
+        let answer = |route, key: &str| {
+            let headers = [
+                (":method", "POST"),
+                (":path", "/mcp"),
+                (":authority", "mcp.test"),
+                ("origin", "https://probe.test"),
+                ("x-mcp-route-key", key),
+            ];
+            let head = RequestHead {
+                headers: headers.into_iter().collect(),
+                ..mk_head(route, "", "")
+            };
+            match enter(&snapshot, &head) {
+                Err(Reject::Forbidden(words)) => words,
+                other => panic!("{other:?}"),
+            }
+        };
+        let key = std::str::from_utf8(&snapshot.endpoints[0].route_key).unwrap();
+        assert_eq!(answer(OWN, key), ROUTE_MISSING);
+        assert_eq!(answer(OWN, "guessed"), "Origin is not allowed");
+        assert_eq!(answer(Some("httproute/team/mcp-upstream.a/rule/0"), key), ROUTE_REFUSED);
     }
 
     #[test]
