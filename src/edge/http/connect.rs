@@ -130,12 +130,27 @@ pub(super) fn own_trust(file: &Path) -> std::io::Result<Trust> {
 ///
 /// # Errors
 /// It holds no certificate.
-pub(super) fn trust_of(mut pem: &[u8]) -> std::io::Result<Trust> {
+pub(super) fn trust_of(pem: &[u8]) -> std::io::Result<Trust> {
+    trusting(RootCertStore::empty(), pem)
+}
+
+/// The authorities of PEM text beside those of the system, as far as the system has any.
+///
+/// # Errors
+/// The text holds no certificate.
+pub(super) fn trust_beside_system(pem: &[u8]) -> std::io::Result<Trust> {
     let mut roots = RootCertStore::empty();
+    // Unreadable ones are left out: what is added on purpose counts all the same.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    trusting(roots, pem)
+}
+
+fn trusting(mut roots: RootCertStore, mut pem: &[u8]) -> std::io::Result<Trust> {
+    let before = roots.len();
     for certificate in rustls_pemfile::certs(&mut pem) {
         roots.add(certificate?).map_err(std::io::Error::other)?;
     }
-    if roots.is_empty() {
+    if roots.len() == before {
         return Err(std::io::Error::other("no certificate in it"));
     }
     Ok(Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()))

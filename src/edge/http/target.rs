@@ -239,17 +239,17 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), TargetEr
 }
 
 fn trust(upstream: &config::Upstream) -> Result<Trust, TargetError> {
+    let sent = |source| TargetError::Authority {
+        file: "what the controller sent".into(),
+        source,
+    };
     match &upstream.ca {
         Some(config::Authority::File(file)) => connect::own_trust(file).map_err(|source| TargetError::Authority {
             file: file.clone(),
             source,
         }),
-        Some(config::Authority::Pem(pem)) => {
-            connect::trust_of(pem.as_bytes()).map_err(|source| TargetError::Authority {
-                file: "what the controller sent".into(),
-                source,
-            })
-        }
+        Some(config::Authority::Pem(pem)) => connect::trust_of(pem.as_bytes()).map_err(sent),
+        Some(config::Authority::Added(pem)) => connect::trust_beside_system(pem.as_bytes()).map_err(sent),
         None if upstream.url.scheme() == "https" => connect::system_trust().map_err(TargetError::SystemRoots),
         None => connect::no_trust().map_err(TargetError::SystemRoots),
     }

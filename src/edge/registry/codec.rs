@@ -58,7 +58,7 @@ pub(super) fn write_upstream(upstream: &Upstream) -> Result<proto::Upstream, Uns
     };
     let authority = match &upstream.ca {
         None => None,
-        Some(Authority::Pem(pem)) => Some(pem.to_string()),
+        Some(Authority::Pem(pem) | Authority::Added(pem)) => Some(pem.to_string()),
         Some(Authority::File(_)) => return Err(unsendable("its certificate authority")),
     };
     let header = |(name, value): &(String, String)| proto::Header {
@@ -88,6 +88,7 @@ pub(super) fn write_upstream(upstream: &Upstream) -> Result<proto::Upstream, Uns
         call_milliseconds: milliseconds(upstream.timeout.call),
         list_milliseconds: milliseconds(upstream.timeout.list),
         authority,
+        system_authorities: matches!(upstream.ca, Some(Authority::Added(_))),
         enabled: upstream.enabled,
         resources_rewrite: upstream.resources_rewrite,
         resources_probe: upstream.resources_probe,
@@ -159,7 +160,10 @@ pub(super) fn read_upstream(raw: proto::Upstream) -> Result<Upstream, Unreadable
             call: Duration::from_millis(raw.call_milliseconds),
             list: Duration::from_millis(raw.list_milliseconds),
         },
-        ca: raw.authority.map(|pem| Authority::Pem(pem.into())),
+        ca: raw.authority.map(|pem| match raw.system_authorities {
+            true => Authority::Added(pem.into()),
+            false => Authority::Pem(pem.into()),
+        }),
         enabled: raw.enabled,
         resources_rewrite: raw.resources_rewrite,
         resources_probe: raw.resources_probe,

@@ -86,7 +86,7 @@ impl Authority {
     pub fn file(&self) -> Option<&std::path::Path> {
         match self {
             Self::File(file) => Some(file),
-            Self::Pem(_) => None,
+            Self::Pem(_) | Self::Added(_) => None,
         }
     }
 }
@@ -97,13 +97,15 @@ impl std::fmt::Debug for Confidential {
     }
 }
 
-/// Whom TLS towards an upstream trusts instead of the system's roots.
+/// Whom TLS towards an upstream trusts: instead of the system's roots, but for [`Authority::Added`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authority {
     /// A PEM file.
     File(PathBuf),
     /// PEM text, as a controller hands it out.
     Pem(Arc<str>),
+    /// The same, beside the system's roots.
+    Added(Arc<str>),
 }
 
 /// `session:`

@@ -20,6 +20,8 @@ pub(crate) struct Target {
     name: String,
     port: u16,
     tls: Option<Tls>,
+    /// The system's roots count beside those of `tls`.
+    system: bool,
     /// The first Service; `None`: outside the cluster.
     service: Option<Place>,
     /// Ready addresses.
@@ -90,6 +92,7 @@ fn outside(name: &str, port: u16) -> Target {
         name: name.to_ascii_lowercase(),
         port,
         tls: (port == 443).then_some(tls),
+        system: true,
         service: None,
         addresses: Vec::new(),
         direct: true,
@@ -121,6 +124,7 @@ fn service(
         name: super::super::names::service(&at, &reader.settings().cluster_domain),
         port: number,
         tls: trust::tls(reader, &at, port)?,
+        system: false,
         addresses: services::addresses(reader.slices(&at).into_iter().map(|slice| &**slice), port),
         service: Some(at),
         direct: false,
@@ -139,6 +143,8 @@ impl Target {
             });
         }
         if let Some(tls) = &mut self.tls {
+            // A BackendTLSPolicy that names authorities means these; else the system's count too, as with Kuadrant.
+            self.system = tls.ca.is_none();
             let texts = [tls.ca.as_deref(), own, bundle].into_iter().flatten();
             let all: Vec<&str> = texts.collect();
             tls.ca = (!all.is_empty()).then(|| all.join("\n").into());
@@ -148,7 +154,12 @@ impl Target {
     /// Whom TLS trusts; `None`: the system's roots, or no TLS.
     #[must_use]
     pub(crate) fn ca(&self) -> Option<Authority> {
-        self.tls.as_ref()?.ca.clone().map(Authority::Pem)
+        let pem = self.tls.as_ref()?.ca.clone()?;
+        Some(if self.system {
+            Authority::Added(pem)
+        } else {
+            Authority::Pem(pem)
+        })
     }
 
     /// The Service that has no ready address.
