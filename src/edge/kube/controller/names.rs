@@ -2,21 +2,17 @@
 
 use crate::edge::kube::objects::names::{self, Purpose};
 use crate::edge::kube::plan::Place;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Longest name of a Secret.
-const LONGEST: usize = 253;
-
-/// The Secret with the certificate of a Gateway's processors: `mcp-manifold-<namespace>-<name>`.
+/// The Secret with the certificate of a Gateway's processors, as the chart calls it too.
 pub(super) fn certificate(gateway: &Place) -> String {
-    fit(format!("mcp-manifold-{}-{}", gateway.namespace, gateway.name))
+    names::processors(gateway)
 }
 
-/// The Secret with the keys of a Gateway's processors: `mcp-manifold-keys-<namespace>-<name>`.
+/// The Secret with the keys of a Gateway's processors.
 pub(super) fn keys(gateway: &Place) -> String {
-    fit(format!("mcp-manifold-keys-{}-{}", gateway.namespace, gateway.name))
+    format!("{}-keys", names::processors(gateway))
 }
 
 /// The labels of both.
@@ -32,35 +28,4 @@ pub(super) fn labels(gateway: &Place) -> BTreeMap<String, String> {
 /// The value of the label that tells for which Gateway something is there.
 pub(super) fn label(gateway: &Place) -> Arc<str> {
     names::gateway_label(gateway).into()
-}
-
-fn fit(name: String) -> String {
-    if name.len() <= LONGEST {
-        return name;
-    }
-    let hash = Sha256::digest(name.as_bytes());
-    let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let kept: String = name.chars().take(LONGEST - hash.len() - 1).collect();
-    format!("{}-{hash}", kept.trim_end_matches(['.', '-']))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_is_too_long_is_cut_and_told_apart() {
-        let gateway = |end: &str| Place {
-            namespace: "n".into(),
-            name: format!("{}{end}", "g".repeat(250)).into(),
-        };
-        let (one, two) = (certificate(&gateway("1")), certificate(&gateway("2")));
-        assert_ne!(one, two);
-        assert_eq!(one.len(), LONGEST);
-        let short = Place {
-            namespace: "infra".into(),
-            name: "main".into(),
-        };
-        assert_eq!(keys(&short), "mcp-manifold-keys-infra-main");
-    }
 }

@@ -68,7 +68,7 @@ fn a_sidecar_never_keeps_its_pod_from_being_ready() {
         "other applications of the Gateway need no processor"
     );
     let certificate = &pod["spec"]["volumes"][2]["secret"];
-    assert_eq!(certificate["secretName"], "mcp-manifold-infra-main");
+    assert_eq!(certificate["secretName"], mk_name("infra", "main"));
     assert_eq!(certificate["optional"], true);
 }
 
@@ -84,16 +84,25 @@ fn what_the_processor_answers_is_authorised_in_either_kind() {
 
 #[test]
 fn a_deployment_serves_the_ports_that_generated_objects_name() {
-    let documents = mk_documents(&[], &["infra/other.one=deployment"]);
-    let services = of_kind(&documents, "Service");
-    let service = services
-        .iter()
-        .find(|service| service["metadata"]["name"] == "mcp-manifold-infra-other-one");
-    let ports = service.expect("there is one")["spec"]["ports"]
-        .as_array()
-        .expect("a list");
-    let ports: Vec<&Value> = ports.iter().map(|port| &port["port"]).collect();
-    assert_eq!(ports, [9002, 9003]);
+    // Cut in the middle, and at a dash.
+    let long = [format!("{}x", "other.".repeat(20)), format!("{}-other", "x".repeat(34))];
+    for gateway in ["other.one", &long[0], &long[1]] {
+        let documents = mk_documents(&[], &[&format!("infra/{gateway}=deployment")]);
+        let services = of_kind(&documents, "Service");
+        let name = mk_name("infra", gateway);
+        let service = services.iter().find(|service| service["metadata"]["name"] == *name);
+        let ports = service.unwrap_or_else(|| panic!("{name} in {services:?}"))["spec"]["ports"].as_array();
+        let ports: Vec<&Value> = ports.expect("a list").iter().map(|port| &port["port"]).collect();
+        assert_eq!(ports, [9002, 9003]);
+    }
+}
+
+/// As the controller calls it.
+fn mk_name(namespace: &str, name: &str) -> String {
+    crate::edge::kube::objects::names::processors(&crate::edge::kube::plan::Place {
+        namespace: namespace.into(),
+        name: name.into(),
+    })
 }
 
 #[test]

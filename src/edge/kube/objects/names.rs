@@ -96,16 +96,24 @@ pub fn of_gateway(prefix: &str, gateway: &Place, namespace: &Arc<str>) -> Place 
     place(namespace, &format!("{prefix}.{}", gateway_name(gateway)))
 }
 
-/// Service and Deployment of the processors of a Gateway that has them on their own: `mcp-manifold-<namespace>-<name>`.
+/// Service and Deployment of the processors of a Gateway that has them on their own, see [`processors`].
 #[must_use]
 pub fn deployment(gateway: &Place, namespace: &Arc<str>) -> Place {
-    let full = format!("{MANAGER}-{}-{}", gateway.namespace, gateway.name);
-    // A Service's name has no dots.
-    let name = fit(&full.replace('.', "-"), MAX_LABEL);
     Place {
         namespace: namespace.clone(),
-        name: name.into(),
+        name: processors(gateway).into(),
     }
+}
+
+/// What the chart and the controller both call the processors of a Gateway, and the Secret with their certificate:
+/// `mcp-manifold-<namespace>-<name>`, cut so that it is a Service's name, and a hash that tells Gateways apart.
+#[must_use]
+pub fn processors(gateway: &Place) -> String {
+    let full = format!("{MANAGER}-{}-{}", gateway.namespace, gateway.name);
+    // A Service's name has no dots.
+    let kept: String = full.replace('.', "-").chars().take(MAX_LABEL - HASH).collect();
+    let hash = short_hash(&format!("{}/{}", gateway.namespace, gateway.name));
+    format!("{}-{hash}", kept.strip_suffix('-').unwrap_or(&kept))
 }
 
 /// The value of the label [`GATEWAY`].
@@ -170,6 +178,8 @@ mod tests {
             of_gateway("mcp-public", &other, &namespace)
         );
         assert_ne!(gateway_label(&one), gateway_label(&other));
+        assert_ne!(processors(&one), processors(&other));
+        assert!(processors(&mk_place("team", &"gateway.".repeat(30))).len() <= MAX_LABEL);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::value::{shown, truth};
 use super::{Scope, TemplateError};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -108,6 +109,22 @@ fn call(name: &str, arguments: &[Value]) -> Result<Value, Fault> {
         ("toJson", [value]) => value.to_string().into(),
         ("default", [otherwise, value]) => if truth(value) { value } else { otherwise }.clone(),
         ("replace", [from, to, value]) => text(value)?.replace(&text(from)?, &text(to)?).into(),
+        ("trunc", [Value::Number(longest), value]) => {
+            let longest = longest
+                .as_u64()
+                .and_then(|longest| usize::try_from(longest).ok())
+                .unwrap_or_default();
+            text(value)?.chars().take(longest).collect::<String>().into()
+        }
+        ("trimSuffix", [end, value]) => {
+            let (value, end) = (text(value)?, text(end)?);
+            value.strip_suffix(&end).unwrap_or(&value).into()
+        }
+        ("sha256sum", [value]) => {
+            let hash = Sha256::digest(text(value)?.as_bytes());
+            hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        }
+        ("printf", [Value::String(format), values @ ..]) => printf(format, values)?.into(),
         ("join", [between, Value::Array(list)]) => {
             let words: Vec<String> = list.iter().map(text).collect::<Result<_, _>>()?;
             words.join(&text(between)?).into()
@@ -125,6 +142,22 @@ fn call(name: &str, arguments: &[Value]) -> Result<Value, Fault> {
             .unwrap_or_default(),
         _ => return Err(Fault::Function(name.to_owned())),
     })
+}
+
+/// Each `%s` is the next value. The chart needs no other directive.
+fn printf(format: &str, values: &[Value]) -> Result<String, Fault> {
+    let mut pieces = format.split("%s");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    let mut values = values.iter();
+    for piece in pieces {
+        let value = values.next().ok_or_else(|| Fault::Function("printf".to_owned()))?;
+        text.push_str(&shown(value));
+        text.push_str(piece);
+    }
+    match values.next() {
+        None => Ok(text),
+        Some(_) => Err(Fault::Function("printf".to_owned())),
+    }
 }
 
 // === reading ===
