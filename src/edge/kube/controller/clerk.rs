@@ -139,11 +139,11 @@ async fn apply(shared: &Shared, api: &Api<DynamicObject>, owner: &Owner, status:
     let parameters = PatchParams::apply(names::MANAGER).force();
     let patch = Patch::Apply(&body);
     let request = api.patch_status(&owner.place.name, &parameters, &patch);
-    shared.request(request).await.map(|_| ())
+    shared.status(request).await.map(|_| ())
 }
 
 async fn replace(shared: &Shared, api: &Api<DynamicObject>, owner: &Owner, ours: &Value) -> Result<(), Refused> {
-    let mut object = shared.request(api.get(&owner.place.name)).await?;
+    let mut object = shared.status(api.get(&owner.place.name)).await?;
     if object.metadata.uid.as_deref() != Some(&*owner.uid) {
         return Ok(());
     }
@@ -155,7 +155,7 @@ async fn replace(shared: &Shared, api: &Api<DynamicObject>, owner: &Owner, ours:
     }
     let parameters = PostParams::default();
     let request = api.replace_status(&owner.place.name, &parameters, &object);
-    shared.request(request).await.map(|_| ())
+    shared.status(request).await.map(|_| ())
 }
 
 /// The entries of other controllers as they stand, then ours. `None`: nothing changes.

@@ -15,8 +15,10 @@ use tokio::sync::Semaphore;
 
 /// One request may take this long.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Requests under way at the same time.
+/// Requests for generated objects under way at the same time.
 const REQUESTS: usize = 16;
+/// The same for statuses: thousands of them must not keep routes waiting.
+const STATUSES: usize = 8;
 
 /// Why something was not written.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,7 @@ pub(super) struct Shared {
     /// Guards what stands and what was applied; never held across a wait.
     ledger: Mutex<Ledger>,
     requests: Semaphore,
+    statuses: Semaphore,
     kinds: HashMap<String, ApiResource>,
 }
 
@@ -63,6 +66,7 @@ impl Shared {
             health,
             ledger: Mutex::default(),
             requests: Semaphore::new(REQUESTS),
+            statuses: Semaphore::new(STATUSES),
             kinds,
         }
     }
@@ -103,10 +107,21 @@ impl Shared {
         }
     }
 
-    /// Makes a request that writes, when it may be made.
-    pub(super) async fn request<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refused> {
+    /// Makes a request about a generated object, when it may be made.
+    async fn request<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refused> {
         // The semaphore is never closed.
         let _permit = self.requests.acquire().await;
+        self.write(request).await
+    }
+
+    /// Makes a request about a status, when it may be made.
+    pub(super) async fn status<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refused> {
+        // As above.
+        let _permit = self.statuses.acquire().await;
+        self.write(request).await
+    }
+
+    async fn write<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refused> {
         if self.health.stands() != Standing::Leading {
             return Err(Refused::Standby);
         }
