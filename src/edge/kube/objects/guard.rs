@@ -2,30 +2,41 @@
 //! wins and refuses.
 //!
 //! Only a route of the same host can win, so a route on other hosts or listeners stays as it is.
+//! Routes that are guarded alike share one of ours.
 
 use super::matches::{ALWAYS_THERE, asks_for, one_more, weight};
 use super::names::{self, Purpose};
 use super::public::spec;
 use super::{FILTER, Make, Object, ROUTE};
-use crate::edge::kube::plan::{self, Guard, Owner, Place};
+use crate::edge::kube::plan::{self, Guard, Owner, Parent, Place};
 use gateway_api::httproutes::HttpRouteRulesMatches;
 use serde_json::json;
-use std::collections::BTreeMap;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// What a client reads that calls a registered server directly: the same error as for a foreign host.
 const REFUSAL: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"this server is reached through its MCP gateway only"}}"#;
 
-/// A user's route that is guarded, and how.
+/// Hosts of one route, at most (Gateway API).
+const MAX_HOSTS: usize = 16;
+/// About so many users' routes share one of ours, where they are guarded alike.
+const SHARED: u8 = 12;
+
+/// Users' routes that are guarded alike, and how.
 pub(super) struct Guarded<'a> {
-    guard: &'a Guard,
-    /// Of every upstream that it leads to.
+    /// Never empty.
+    guards: Vec<&'a Guard>,
+    /// Of every upstream that they lead to.
     owners: Vec<&'a Owner>,
-    /// Each wins against one of the route's own.
+    /// Each wins against one of the routes' own.
     matches: Vec<HttpRouteRulesMatches>,
 }
 
 /// All guarded routes of a Gateway, each once.
+///
+/// Those that differ in nothing but hosts share a route of ours: a thousand servers would be a thousand routes more. What
+/// comes and goes changes one of them only: where one ends and the next begins is a matter of the routes' names.
 pub(super) fn all(gateway: &plan::Gateway) -> Vec<Guarded<'_>> {
     let mut owners: BTreeMap<&Place, (&Guard, Vec<&Owner>)> = BTreeMap::new();
     for upstream in gateway.endpoints.iter().flat_map(|endpoint| &endpoint.upstreams) {
@@ -34,12 +45,50 @@ pub(super) fn all(gateway: &plan::Gateway) -> Vec<Guarded<'_>> {
             found.push(&upstream.owner);
         }
     }
-    let guarded = |(guard, owners)| Guarded {
-        matches: matches(gateway, guard),
-        guard,
-        owners,
-    };
-    owners.into_values().map(guarded).collect()
+    let mut all: Vec<Guarded<'_>> = Vec::new();
+    let mut open: HashMap<(&str, &[Parent], String), usize> = HashMap::new();
+    for (guard, owners) in owners.into_values() {
+        let matches = matches(gateway, guard);
+        let alike = (&*guard.route.namespace, &*guard.parents, json!(matches).to_string());
+        let room = open.get(&alike).and_then(|at| all.get_mut(*at));
+        match room.filter(|found| found.takes(guard)) {
+            Some(found) => {
+                found.guards.push(guard);
+                found.owners.extend(owners);
+            }
+            None => {
+                open.insert(alike, all.len());
+                all.push(Guarded {
+                    guards: vec![guard],
+                    owners,
+                    matches,
+                });
+            }
+        }
+    }
+    all
+}
+
+impl Guarded<'_> {
+    /// Whether one more that is guarded alike fits.
+    fn takes(&self, guard: &Guard) -> bool {
+        // Without hosts it is for all of them.
+        let named = !guard.hosts.is_empty() && self.guards.iter().all(|known| !known.hosts.is_empty());
+        let begins = Sha256::digest(guard.route.name.as_bytes())
+            .first()
+            .is_some_and(|byte| byte % SHARED == 0);
+        named && !begins && self.hosts().len() + guard.hosts.len() <= MAX_HOSTS
+    }
+
+    fn hosts(&self) -> Vec<Arc<str>> {
+        let mut hosts: Vec<Arc<str>> = Vec::new();
+        for host in self.guards.iter().flat_map(|guard| &guard.hosts) {
+            if !hosts.contains(host) {
+                hosts.push(Arc::clone(host));
+            }
+        }
+        hosts
+    }
 }
 
 /// How many headers guards ask for at a path, at most; 0: no guard stands there. Public routes on it ask for more.
@@ -87,15 +136,17 @@ pub(super) fn refusal(make: &Make<'_>, namespace: &Arc<str>) -> Object {
 
 /// The route that refuses; `None` where nothing can be guarded.
 pub(super) fn route(make: &Make<'_>, guarded: &Guarded<'_>) -> Option<Object> {
-    let Guarded { guard, owners, matches } = guarded;
-    if matches.is_empty() {
-        return None;
-    }
-    let Place { name, .. } = refusal_place(make, &guard.route.namespace);
+    let Guarded {
+        guards,
+        owners,
+        matches,
+    } = guarded;
+    let first = guards.first().filter(|_| !matches.is_empty())?;
+    let Place { name, .. } = refusal_place(make, &first.route.namespace);
     let refused = json!({"group": FILTER.group, "kind": FILTER.kind, "name": &*name});
     let rule = json!({"filters": [{"type": "ExtensionRef", "extensionRef": refused}]});
-    let place = names::guard_route(&make.gateway.place, &guard.route);
-    let spec = spec(&guard.parents, &guard.hosts, matches, &rule);
+    let place = names::guard_route(&make.gateway.place, &first.route);
+    let spec = spec(&first.parents, &guarded.hosts(), matches, &rule);
     Some(make.owned(&ROUTE, Purpose::Guard, place, owners, spec))
 }
 

@@ -68,6 +68,7 @@ fn mk_endpoint() -> Endpoint {
         managed: true,
         own_routes: vec![],
         body_limit: None,
+        door: None,
         upstreams: vec![],
     }
 }
@@ -251,6 +252,41 @@ fn a_guard_at_the_mcp_path_loses_to_the_public_route() {
     let guard = rank(find(&objects, "HTTPRoute", "mcp-guard"));
     assert_eq!(guard.0, 1, "it wins against the user's own");
     assert!(rank(find(&objects, "HTTPRoute", "mcp-public")) > guard);
+}
+
+#[test]
+fn many_routes_that_are_guarded_alike_share_few_of_ours_and_one_more_changes_one_of_them() {
+    let upstream = |number: usize| {
+        let mut guard = mk_guard("[{path: {type: PathPrefix, value: /}}]");
+        guard.route = mk_place("mcp-test", &format!("route-{number}"));
+        guard.hosts = vec![format!("s{number}.mcp.local").into()];
+        let guard = Some(guard);
+        Arc::new(Upstream { guard, ..mk_upstream() })
+    };
+    let guards = |upstreams: Vec<Arc<Upstream>>| -> Vec<Value> {
+        let endpoint = Endpoint {
+            upstreams,
+            ..mk_endpoint()
+        };
+        let objects = made(&mk_gateway(vec![endpoint]));
+        let guards = objects
+            .into_iter()
+            .filter(|object| object.place.name.starts_with("mcp-guard."));
+        guards
+            .filter(|object| object.resource.kind == "HTTPRoute")
+            .map(|object| object.body)
+            .collect()
+    };
+    let before = guards((0..500).map(upstream).collect());
+    let hosts: Vec<usize> = before
+        .iter()
+        .filter_map(|guard| Some(guard["spec"]["hostnames"].as_array()?.len()))
+        .collect();
+    assert_eq!(hosts.iter().sum::<usize>(), 500);
+    assert!(hosts.len() < 100 && hosts.iter().all(|count| *count <= 16), "{hosts:?}");
+    let after = guards((0..500).chain([777]).map(upstream).collect());
+    let kept = before.iter().filter(|guard| after.contains(guard)).count();
+    assert!(kept + 3 >= before.len(), "{kept} of {}", before.len());
 }
 
 #[test]
