@@ -65,6 +65,7 @@ fn settings(options: &ControllerOptions, default_namespace: &str) -> Settings {
         watched: options.watched.clone(),
         index: index::Settings {
             sees_cluster: options.watched.is_empty(),
+            probes: true,
             ..index::Settings::default()
         },
         namespace,

@@ -20,6 +20,8 @@ mod lead;
 mod lease;
 mod ledger;
 mod names;
+mod probe;
+mod prober;
 mod settings;
 mod shared;
 mod sources;

@@ -25,6 +25,7 @@ mod parents;
 mod problem;
 mod registered;
 mod registration;
+mod road;
 pub mod services;
 mod status;
 mod store;
@@ -37,10 +38,12 @@ pub use changes::{CONTROLLER, Changes, Note, Status, StatusChange, Weight};
 pub use extension::OWN_ROUTE;
 pub use object::{Key, Kind, Object, place};
 pub use registration::DIRECT_ACCESS;
+pub use road::Road;
 
 use super::plan::{self, Place};
 use crate::engine::assignment::{Assignment, Told};
 use crate::engine::config::Confidential;
+use gateway_api::httproutes::HttpRouteStatusParents;
 use heard::{Concerns, Heard};
 use k8s_openapi::jiff::SignedDuration;
 use problem::Problem;
@@ -63,6 +66,8 @@ pub struct Settings {
     pub cluster_domain: String,
     /// How long the word of a processor that is gone still counts, and of a status that an earlier controller wrote.
     pub grace: SignedDuration,
+    /// Whether generated routes are probed: an upstream is not ready before [`Index::probed`] tells of its route.
+    pub probes: bool,
 }
 
 impl Default for Settings {
@@ -72,6 +77,7 @@ impl Default for Settings {
             sees_cluster: true,
             cluster_domain: "cluster.local".to_owned(),
             grace: SignedDuration::from_secs(10),
+            probes: false,
         }
     }
 }
@@ -132,6 +138,8 @@ pub struct Index {
     /// Which registrations name an HTTPRoute.
     registered: BTreeMap<Place, BTreeSet<Place>>,
     written: Written,
+    /// What routes were asked to show, and what they showed then.
+    entries: HashMap<Place, (Vec<HttpRouteStatusParents>, Vec<HttpRouteStatusParents>)>,
     started: Option<Timestamp>,
     settled: bool,
 }
@@ -152,6 +160,7 @@ impl Index {
             untold: BTreeSet::new(),
             registered: BTreeMap::new(),
             written: Written::default(),
+            entries: HashMap::new(),
             started: None,
             settled: false,
         }
@@ -178,7 +187,7 @@ impl Index {
     /// The object does not exist any more.
     pub fn delete(&mut self, key: &Key) {
         let topics = self.store.remove(key);
-        self.written.forget(key);
+        self.forget(key);
         self.dirty.extend(Unit::of(key));
         self.spread(topics);
     }
@@ -198,6 +207,16 @@ impl Index {
         }
     }
 
+    /// Probes found this of the route to an upstream; `None`: what was found does not count any more.
+    pub fn probed(&mut self, gateway: &Place, upstream: &str, road: Option<Road>) {
+        let served = self.gateways.entry(gateway.clone()).or_default();
+        if served.heard.probed(upstream, road) {
+            self.untold.extend(served.names.get(upstream).cloned());
+            let extensions = served.members.iter().filter(|unit| matches!(unit, Unit::Extension(_)));
+            self.untold.extend(extensions.cloned());
+        }
+    }
+
     /// The secrets of a Gateway that is planned. Until they are known it has no assignment.
     pub fn keys(&mut self, gateway: &Place, keys: Keys) {
         let served = self.gateways.entry(gateway.clone()).or_default();
@@ -209,8 +228,15 @@ impl Index {
 
     /// A status could not be written: it is asked for again.
     pub fn unwritten(&mut self, key: &Key) {
-        self.written.forget(key);
+        self.forget(key);
         self.untold.extend(Unit::of(key));
+    }
+
+    fn forget(&mut self, key: &Key) {
+        self.written.forget(key);
+        if key.kind == Kind::Route {
+            self.entries.remove(&key.place);
+        }
     }
 
     /// The objects of these kinds that somebody asked for by name, whether they exist or not: what has to be watched of

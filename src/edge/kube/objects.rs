@@ -14,6 +14,7 @@ pub mod names;
 mod guard;
 mod matches;
 mod policies;
+mod probe;
 mod processor;
 mod public;
 mod upstream;
@@ -21,6 +22,7 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub use probe::{Probe, probes};
 pub use processor::{EXT_PROC_PORT, EXT_PROC_SOCKET, FALLBACK_PORT};
 
 use super::plan::{self, Owner, Place};

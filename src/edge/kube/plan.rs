@@ -88,8 +88,21 @@ pub struct Endpoint {
     pub own_routes: Vec<Arc<str>>,
     /// See [`crate::engine::assignment::Endpoint::body_limit`].
     pub body_limit: Option<usize>,
+    /// Where its routes can be probed; `None`: at no listener.
+    pub door: Option<Door>,
     /// In the order that decides who owns a name.
     pub upstreams: Vec<Arc<Upstream>>,
+}
+
+/// One listener by which an endpoint is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Door {
+    /// Its port, as the Gateway names it.
+    pub port: i32,
+    /// It speaks HTTPS.
+    pub tls: bool,
+    /// A name that its routes are reached by.
+    pub host: Arc<str>,
 }
 
 /// One upstream of an endpoint.

@@ -14,6 +14,7 @@ use super::crew::Crew;
 use super::health::Health;
 use super::identity::Known;
 use super::ledger::Reference;
+use super::prober::{Found, Probers};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::sources::{self, News};
@@ -58,6 +59,8 @@ pub(super) struct Lead<'a> {
     keys: HashMap<Place, Keys>,
     loading: JoinSet<(Place, Keys)>,
     crew: Crew,
+    probers: Probers,
+    probed: mpsc::UnboundedReceiver<Found>,
     due: watch::Sender<Due>,
     statuses: mpsc::UnboundedSender<StatusChange>,
     notes: mpsc::Sender<Note>,
@@ -72,6 +75,7 @@ enum Input {
     News(News),
     Told(Place, Told),
     Keys(Place, Keys),
+    Probed(Found),
     Wake,
 }
 
@@ -97,6 +101,7 @@ impl<'a> Lead<'a> {
         tasks.spawn(clerk::write(Arc::clone(&shared), changes));
         let (notes, recorded) = clerk::events();
         tasks.spawn(clerk::record(Arc::clone(&shared), settings.identity.clone(), recorded));
+        let (found, probed) = mpsc::unbounded_channel();
         // What processors said to somebody who led before is of no use.
         while ports.told.try_recv().is_ok() {}
         Self {
@@ -113,6 +118,8 @@ impl<'a> Lead<'a> {
             keys: HashMap::new(),
             loading: JoinSet::new(),
             crew: Crew::new(Arc::clone(&shared)),
+            probers: Probers::new(shared.client.clone(), settings, found),
+            probed,
             shared,
             due,
             statuses,
@@ -144,6 +151,7 @@ impl<'a> Lead<'a> {
             Some(news) = self.news.recv() => Input::News(news),
             Some((gateway, told)) = self.ports.told.recv() => Input::Told(gateway, told),
             Some(Ok((gateway, keys))) = self.loading.join_next() => Input::Keys(gateway, keys),
+            Some(found) = self.probed.recv() => Input::Probed(found),
             () = until(wake) => Input::Wake,
         }
     }
@@ -160,6 +168,7 @@ impl<'a> Lead<'a> {
                 self.keys.insert(gateway.clone(), keys);
                 self.build(&gateway);
             }
+            Input::Probed((gateway, upstream, road)) => self.index.probed(&gateway, &upstream, road),
             Input::Wake => self.wake = None,
         }
     }
@@ -303,6 +312,7 @@ impl<'a> Lead<'a> {
         let Some(plan) = plan else {
             self.plans.remove(&gateway);
             self.crew.want(&names::label(&gateway), Arc::default());
+            self.probers.want(&gateway, Arc::default());
             return false;
         };
         self.plans.insert(gateway.clone(), plan);
@@ -327,6 +337,8 @@ impl<'a> Lead<'a> {
             };
             let wanted = objects::wanted(plan, &settings, &keys.route_key);
             self.crew.want(&names::label(gateway), Arc::new(wanted));
+            let probes = objects::probes(plan, &keys.route_key);
+            self.probers.want(gateway, Arc::new(probes));
         }
     }
 

@@ -121,6 +121,7 @@ fn frame(reader: &mut Reader<'_>, extension: &Arc<Extension>) -> Result<Frame, P
             .spec
             .max_body_bytes
             .and_then(|bytes| usize::try_from(bytes).ok()),
+        door: Some(listeners::door(listener, host.as_deref())),
         upstreams: Vec::new(),
     };
     Ok(Frame {

@@ -1,9 +1,10 @@
-//! What the processors of each Gateway have said of its upstreams.
+//! What the processors of each Gateway have said of its upstreams, and probes of the routes there.
 //!
 //! A processor that is gone, and one that has not come back to a new controller yet, are given a grace: what they said, or
 //! what the objects show, counts until it ends. So a rolling update is no outage in the status.
 
 use super::Timestamp;
+use super::road::Road;
 use crate::engine::assignment::{Report, Told};
 use crate::engine::config;
 use crate::engine::status::{Reason, UpstreamStatus};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     processors: BTreeMap<Arc<str>, Processor>,
+    /// What probes found of the routes to upstreams.
+    roads: HashMap<String, Road>,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +105,22 @@ impl Heard {
         let changed = after.iter().filter(|(name, status)| before.get(*name) != Some(*status));
         let gone = before.keys().filter(|name| !after.contains_key(*name));
         Concerns::Upstreams(changed.map(|(name, _)| name).chain(gone).cloned().collect())
+    }
+
+    /// A probe found this. True where that is news.
+    pub(crate) fn probed(&mut self, upstream: &str, road: Option<Road>) -> bool {
+        let Some(road) = road else {
+            return self.roads.remove(upstream).is_some();
+        };
+        let news = self.roads.get(upstream) != Some(&road);
+        self.roads.insert(upstream.to_owned(), road);
+        news
+    }
+
+    /// What probes have found of the route to an upstream.
+    #[must_use]
+    pub(crate) fn road(&self, upstream: &str) -> Option<&Road> {
+        self.roads.get(upstream)
     }
 
     /// Lets go of processors whose grace has ended. Returns whether any was, and when the next grace ends.

@@ -3,7 +3,7 @@
 
 use super::problem::{Problem, Why};
 use super::services::{self, Labels};
-use crate::edge::kube::plan::{Parent, Place};
+use crate::edge::kube::plan::{Door, Parent, Place};
 use gateway_api::gateways::{Gateway, GatewayListeners, GatewayListenersAllowedRoutesNamespacesFrom as From};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
@@ -67,6 +67,28 @@ pub(crate) fn taking<'g>(
     Ok(fitting)
 }
 
+/// How a route of `host` is reached by a listener; `None`: the route is for all hosts.
+#[must_use]
+pub(crate) fn door(listener: &GatewayListeners, host: Option<&str>) -> Door {
+    let known = |host: &&str| !host.is_empty();
+    let host = host.filter(known).or(listener.hostname.as_deref().filter(known));
+    let host = host.unwrap_or("mcp-manifold-probe.invalid").to_ascii_lowercase();
+    // Where the listener is narrower, so is what reaches it.
+    let host = match (host.strip_prefix('*'), listener.hostname.as_deref().filter(known)) {
+        (Some(_), Some(narrow)) if !narrow.starts_with('*') => narrow.to_ascii_lowercase(),
+        (Some(_), Some(narrow)) if narrow.len() > host.len() => {
+            format!("mcp-manifold-probe{}", narrow.trim_start_matches('*'))
+        }
+        (Some(below), _) => format!("mcp-manifold-probe{below}"),
+        (None, _) => host,
+    };
+    Door {
+        port: listener.port,
+        tls: listener.protocol == "HTTPS",
+        host: host.into(),
+    }
+}
+
 fn shown(place: &Place) -> String {
     format!("{}/{}", place.namespace, place.name)
 }
@@ -114,10 +136,14 @@ fn ours(selector: &gateway_api::gateways::GatewayListenersAllowedRoutesNamespace
 }
 
 fn shares_a_host(listener: &GatewayListeners, hosts: &[String]) -> bool {
-    let Some(listener) = listener.hostname.as_deref().filter(|host| !host.is_empty()) else {
-        return true;
-    };
-    hosts.is_empty() || hosts.iter().any(|host| overlap(listener, host))
+    hosts.is_empty() || hosts.iter().any(|host| covers(listener, host))
+}
+
+/// Whether requests for this host of a route come by the listener.
+#[must_use]
+pub(crate) fn covers(listener: &GatewayListeners, host: &str) -> bool {
+    let named = listener.hostname.as_deref().filter(|name| !name.is_empty());
+    named.is_none_or(|name| overlap(name, host))
 }
 
 /// Whether a name exists that both stand for. A wildcard stands for one or more labels.

@@ -5,9 +5,9 @@
 use super::conditions::{Truth, Verdict};
 use super::heard::{Finding, Heard};
 use super::problem::{Problem, Why};
+use super::road;
 use super::{extension, registration};
-use crate::edge::kube::plan::Place;
-use crate::engine::config::Upstream;
+use crate::edge::kube::plan::{self, Place};
 use crate::engine::status::{Reason, UpstreamStatus};
 
 /// The condition that everybody waits for.
@@ -17,6 +17,15 @@ pub(crate) const IGNORED: &str = "FieldsIgnored";
 /// Several processors, each with sessions of its own.
 pub(crate) const SESSIONS: &str = "SessionsNotShared";
 
+/// Whether somebody probes routes: readiness waits for what is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probes {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+}
+
 /// What is found of one registration now.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -24,6 +33,8 @@ pub(crate) struct Found {
     pub ready: Verdict,
     /// The report it rests on.
     pub report: Option<Box<UpstreamStatus>>,
+    /// What else an operator should know.
+    pub warning: Option<Verdict>,
     /// Nobody has said anything: what the object shows may still hold.
     pub silent: bool,
 }
@@ -33,6 +44,7 @@ impl Found {
         Self {
             ready: Verdict::new(READY, Truth::False, reason, message),
             report: None,
+            warning: None,
             silent: false,
         }
     }
@@ -40,7 +52,12 @@ impl Found {
 
 /// Whether a registration is ready.
 #[must_use]
-pub(crate) fn registration(answer: &registration::Answer, refused: Option<&Problem>, heard: Option<&Heard>) -> Found {
+pub(crate) fn registration(
+    answer: &registration::Answer,
+    refused: Option<&Problem>,
+    heard: Option<&Heard>,
+    probes: Probes,
+) -> Found {
     let made = match (&answer.made, refused) {
         (Err(problem), _) | (Ok(_), Some(problem)) => return Found::not(problem.why.as_str(), &problem.message),
         (Ok(made), None) => made,
@@ -52,15 +69,21 @@ pub(crate) fn registration(answer: &registration::Answer, refused: Option<&Probl
         );
     }
     let idle = made.idle.as_ref();
-    upstream(&made.upstream.assigned, idle, &made.binding.gateway, heard)
+    upstream(&made.upstream, idle, &made.binding.gateway, heard, probes)
 }
 
 /// What processors of the Gateway say of an enabled upstream. `idle`: its Service, if that has no ready address.
 #[must_use]
-pub(crate) fn upstream(upstream: &Upstream, idle: Option<&Place>, gateway: &Place, heard: Option<&Heard>) -> Found {
+pub(crate) fn upstream(
+    upstream: &plan::Upstream,
+    idle: Option<&Place>,
+    gateway: &Place,
+    heard: Option<&Heard>,
+    probes: Probes,
+) -> Found {
     let nobody = Heard::default();
     let heard = heard.unwrap_or(&nobody);
-    match (heard.of(upstream), idle) {
+    match (heard.of(&upstream.assigned), idle) {
         (Finding::NoProcessor, _) => Found {
             silent: true,
             ..Found::not("NoProcessor", format!("no processor of Gateway {gateway} is connected"))
@@ -85,16 +108,35 @@ pub(crate) fn upstream(upstream: &Upstream, idle: Option<&Place>, gateway: &Plac
         (Finding::Failing(report), None) => Found {
             ready: Verdict::new(READY, Truth::False, report.reason.as_str(), failure(&report)),
             report: Some(report),
+            warning: None,
             silent: false,
         },
-        (Finding::Ready(report), None) => {
-            let message = success(&report, heard.share(&upstream.name));
+        (Finding::Ready(report), None) => listed(upstream, report, heard, probes),
+    }
+}
+
+/// A processor has listed it; ready, where its route is as it should be.
+fn listed(upstream: &plan::Upstream, report: Box<UpstreamStatus>, heard: &Heard, probes: Probes) -> Found {
+    let road = heard.road(&upstream.assigned.name);
+    let obstacle = match probes {
+        Probes::On => road::obstacle(upstream, road),
+        Probes::Off => None,
+    };
+    match obstacle {
+        None => {
+            let message = success(&report, heard.share(&upstream.assigned.name));
             Found {
                 ready: Verdict::new(READY, Truth::True, READY, message),
                 report: Some(report),
+                warning: road::unverified(road),
                 silent: false,
             }
         }
+        Some((reason, message)) => Found {
+            silent: road.is_none(),
+            report: Some(report),
+            ..Found::not(reason, message)
+        },
     }
 }
 

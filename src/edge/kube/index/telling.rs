@@ -2,18 +2,17 @@
 
 use super::changes::Changes;
 use super::conditions::{Truth, Verdict};
-use super::heard::Finding;
 use super::object::{Key, Kind};
 use super::store::Unit;
 use super::written::{Shown, Wanted};
-use super::{Index, Object, Timestamp, extension, filters, registration, status};
+use super::{Index, Object, Timestamp, extension, filters, registration, road, status};
 use crate::edge::kube::plan::Place;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Types of conditions on a registration.
-const ON_REGISTRATION: &[&str] = &[status::READY, status::IGNORED];
+const ON_REGISTRATION: &[&str] = &[status::READY, status::IGNORED, road::UNVERIFIED];
 /// Types of conditions on an extension.
 const ON_EXTENSION: &[&str] = &[status::READY, status::IGNORED, status::SESSIONS, filters::NOT_COVERED];
 
@@ -61,7 +60,7 @@ impl Index {
             key,
             owner: answer.owner.clone(),
             generation: answer.generation,
-            verdicts: [Some(found.ready), status::ignored(&answer.ignored)]
+            verdicts: [Some(found.ready), status::ignored(&answer.ignored), found.warning]
                 .into_iter()
                 .flatten()
                 .collect(),
@@ -143,7 +142,14 @@ impl Index {
         let gateway = answer.made.as_ref().ok().map(|made| &made.binding.gateway);
         let served = gateway.and_then(|gateway| self.gateways.get(gateway));
         let refused = served.and_then(|served| served.refused.get(unit));
-        status::registration(answer, refused, served.map(|served| &served.heard))
+        status::registration(answer, refused, served.map(|served| &served.heard), self.probes())
+    }
+
+    pub(super) fn probes(&self) -> status::Probes {
+        match self.settings.probes {
+            true => status::Probes::On,
+            false => status::Probes::Off,
+        }
     }
 
     /// How many servers an extension has, and its URL.
@@ -158,7 +164,8 @@ impl Index {
         let mut endpoints = served.plan.iter().flat_map(|plan| &plan.endpoints);
         if let Some(endpoint) = endpoints.find(|endpoint| endpoint.id == frame.endpoint.id) {
             let ready = endpoint.upstreams.iter().filter(|upstream| {
-                upstream.assigned.enabled && matches!(served.heard.of(&upstream.assigned), Finding::Ready(_))
+                let found = status::upstream(upstream, None, &answer.gateway, Some(&served.heard), self.probes());
+                upstream.assigned.enabled && found.ready.status == Truth::True
             });
             fields.insert("readyServers".to_owned(), json!(ready.count()));
             fields.insert("servers".to_owned(), json!(endpoint.upstreams.len()));

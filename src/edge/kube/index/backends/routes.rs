@@ -13,8 +13,9 @@ use super::super::object::{Age, Kind, Object, age, place, place_of};
 use super::super::parents;
 use super::super::problem::{Problem, Why};
 use super::super::store::Reader;
-use crate::edge::kube::plan::{self, Owner, Parent, Place};
+use crate::edge::kube::plan::{self, Door, Owner, Parent, Place};
 use attachment::Attachment;
+use gateway_api::gateways::GatewayListeners;
 use gateway_api::httproutes::HttpRoute;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,6 +101,11 @@ fn taken(reader: &mut Reader<'_>, route: &HttpRoute, parent: &Parent) -> Option<
 
 /// Whether a route of this namespace with these hosts is taken by the parent.
 fn admitted(reader: &mut Reader<'_>, parent: &Parent, namespace: &Arc<str>, hosts: &[String]) -> Result<(), Problem> {
+    door(reader, parent, namespace, hosts).map(|_| ())
+}
+
+/// ... and by which listener it is reached then.
+fn door(reader: &mut Reader<'_>, parent: &Parent, namespace: &Arc<str>, hosts: &[String]) -> Result<Door, Problem> {
     let Some(gateway) = reader.gateway(&parent.gateway) else {
         let message = format!("Gateway {} does not exist", parent.gateway);
         return Err(Problem::new(Why::ListenerNotAllowed, message));
@@ -112,7 +118,16 @@ fn admitted(reader: &mut Reader<'_>, parent: &Parent, namespace: &Arc<str>, host
         labels,
         hosts,
     };
-    listeners::taking(gateway, parent, &guest).map(|_| ())
+    let taking = listeners::taking(gateway, parent, &guest)?;
+    let host = |listener: &GatewayListeners| hosts.iter().find(|host| listeners::covers(listener, host));
+    let nobody = || {
+        Problem::new(
+            Why::ListenerNotAllowed,
+            format!("Gateway {} has no listener", parent.gateway),
+        )
+    };
+    let first = taking.first().ok_or_else(nobody)?;
+    Ok(listeners::door(first, host(first).map(String::as_str)))
 }
 
 /// One for each Gateway and attachment.

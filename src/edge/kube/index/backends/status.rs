@@ -6,7 +6,7 @@
 use super::super::conditions::{Truth, Verdict};
 use super::super::heard::Heard;
 use super::super::problem::{Problem, Why};
-use super::super::status::{self, Found, READY};
+use super::super::status::{self, Found, Probes, READY};
 use super::routes;
 use super::{Answer, Server};
 use crate::edge::kube::plan::{self, Place};
@@ -36,6 +36,8 @@ pub(crate) struct Sight {
     pub count: usize,
     /// Their tools.
     pub tools: usize,
+    /// What else an operator should know.
+    pub warning: Option<Verdict>,
     /// Nobody has said anything: what the object shows may still hold.
     pub silent: bool,
 }
@@ -46,6 +48,7 @@ impl Sight {
             ready: Verdict::new(READY, Truth::False, reason, message),
             count: 0,
             tools: 0,
+            warning: None,
             silent: false,
         }
     }
@@ -53,7 +56,7 @@ impl Sight {
 
 /// Whether it is ready. `problem`: why a route that names it makes no endpoint.
 #[must_use]
-pub(crate) fn ready(answer: &Answer, endpoints: &[Served<'_>], problem: Option<&Problem>) -> Sight {
+pub(crate) fn ready(answer: &Answer, endpoints: &[Served<'_>], problem: Option<&Problem>, probes: Probes) -> Sight {
     if answer.servers.is_empty() {
         let message = "no target: no Service that the selectors choose has a port with an MCP appProtocol";
         return Sight::not("NoTargets", message);
@@ -68,20 +71,21 @@ pub(crate) fn ready(answer: &Answer, endpoints: &[Served<'_>], problem: Option<&
     }
     let servers = answer.servers.iter().enumerate();
     let found: Vec<_> = servers
-        .filter_map(|(index, (server, _))| Some((server, best(index, server, endpoints)?)))
+        .filter_map(|(index, (server, _))| Some((server, best(index, server, endpoints, probes)?)))
         .collect();
     summary(&found)
 }
 
 /// What is known of one server, at the endpoint that has most to say of it.
-fn best(index: usize, server: &Server, endpoints: &[Served<'_>]) -> Option<Found> {
+fn best(index: usize, server: &Server, endpoints: &[Served<'_>], probes: Probes) -> Option<Found> {
     let found = endpoints.iter().filter_map(|(gateway, endpoint, heard)| {
         let upstream = endpoint.upstreams.get(index)?;
         Some(status::upstream(
-            &upstream.assigned,
+            upstream,
             server.idle.as_ref(),
             gateway,
             *heard,
+            probes,
         ))
     });
     found.max_by_key(|found| (found.ready.status == Truth::True, !found.silent))
@@ -112,6 +116,7 @@ fn summary(found: &[(&Server, Found)]) -> Sight {
         ready: Verdict::new(READY, truth, reason, message),
         count,
         tools,
+        warning: found.iter().find_map(|(_, found)| found.warning.clone()),
         silent: found.iter().all(|(_, found)| found.silent),
     }
 }

@@ -4,6 +4,7 @@ use super::super::changes::{CONTROLLER, Changes, Status, StatusChange};
 use super::super::object::{Key, Kind, Object};
 use super::super::problem::Problem;
 use super::super::registered::parent_entry;
+use super::super::road::UNVERIFIED;
 use super::super::status::{IGNORED, READY, SESSIONS, ignored, sessions};
 use super::super::written::{Shown, Wanted};
 use super::super::{Index, Timestamp};
@@ -15,9 +16,9 @@ use serde_json::{Map, json};
 use std::sync::Arc;
 
 /// Types of conditions on a backend object.
-const ON_BACKEND: &[&str] = &[ACCEPTED, READY, NAMES, IGNORED, SESSIONS];
+const ON_BACKEND: &[&str] = &[ACCEPTED, READY, NAMES, IGNORED, SESSIONS, UNVERIFIED];
 /// The same where `Accepted` is another controller's.
-const BESIDE_OTHERS: &[&str] = &[READY, NAMES, IGNORED, SESSIONS];
+const BESIDE_OTHERS: &[&str] = &[READY, NAMES, IGNORED, SESSIONS, UNVERIFIED];
 
 impl Index {
     /// A backend object.
@@ -39,7 +40,7 @@ impl Index {
         }
         let accepted_by_others = status::is_accepted_by_others(shown);
         let endpoints = self.endpoints_of(&answer);
-        let sight = status::ready(&answer, &endpoints, self.problem_of(&answer));
+        let sight = status::ready(&answer, &endpoints, self.problem_of(&answer), self.probes());
         let shared = endpoints.iter().find_map(|(_, _, heard)| sessions(*heard));
         if sight.silent && self.still_holds(shown, answer.generation) {
             return;
@@ -54,6 +55,7 @@ impl Index {
             status::names(&answer),
             ignored(&answer.ignored),
             shared,
+            sight.warning,
         ];
         let wanted = Wanted {
             key: key.clone(),
@@ -109,6 +111,9 @@ impl Index {
             .filter(|entry| entry.controller_name == CONTROLLER)
             .cloned()
             .collect();
+        // A wish that is under way is not made again.
+        let before = self.entries.get(place).filter(|(_, seen)| *seen == shown);
+        let asked = before.map_or(shown.as_slice(), |(asked, _)| asked.as_slice());
         let answer = self.answers.routes.get(place);
         let mut wanted: Vec<_> = answer
             .into_iter()
@@ -118,17 +123,20 @@ impl Index {
                     .iter()
                     .map(move |(parent, taken)| (answer, parent, taken))
             })
-            .map(|(answer, parent, taken)| entry(answer, parent, taken, &shown, now))
+            .map(|(answer, parent, taken)| entry(answer, parent, taken, asked, now))
             .collect();
         if wanted.is_empty() {
-            wanted = self.registered_parents(object, &shown, now);
+            wanted = self.registered_parents(object, asked, now);
         }
-        if wanted != shown {
+        if wanted == shown {
+            self.entries.remove(place);
+        } else if before.is_none() || wanted != asked {
             changes.statuses.push(StatusChange {
                 owner: Object::Route(Arc::clone(object)).owner(),
                 key,
-                status: Status::Parents(wanted),
+                status: Status::Parents(wanted.clone()),
             });
+            self.entries.insert(place.clone(), (wanted, shown));
         }
     }
 }

@@ -111,7 +111,7 @@ impl World {
     /// The guide's, served, listed by one processor, and settled.
     pub(super) fn ready() -> Self {
         let mut world = Self::guide();
-        let plan = world.changes().plan(GATEWAY).expect("it is served");
+        let plan = world.settle().plan(GATEWAY).expect("it is served");
         world.told(Told::Connected {
             processor: "one".into(),
         });

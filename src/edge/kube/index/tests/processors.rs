@@ -262,3 +262,39 @@ fn a_status_that_could_not_be_written_is_asked_for_again() {
     world.index.unwritten(&Key::new(Kind::Registration, at(SERVER)));
     assert_eq!(world.changes().0.statuses.len(), 1);
 }
+
+#[test]
+fn a_listed_server_is_ready_only_once_its_route_is_known_to_be_guarded() {
+    let mut world = World::guide();
+    world.index.settings.probes = true;
+    let plan = world.changes().plan(GATEWAY).expect("it is served");
+    world.settle();
+    world.told(Told::Connected {
+        processor: "one".into(),
+    });
+    world.pass(20);
+    told(&mut world);
+    let name = plan.endpoints[0].upstreams[0].assigned.name.clone();
+    world.report(&plan, 5);
+    assert_eq!(told(&mut world).as_deref(), Some("False RoutePending"));
+    let mut probed = |road| {
+        world.index.probed(&at(GATEWAY), &name, Some(road));
+        told(&mut world)
+    };
+    assert_eq!(probed(Road::Open(200)).as_deref(), Some("False RouteOpen"));
+    assert_eq!(probed(Road::Broken(500)).as_deref(), Some("False RouteBroken"));
+    assert_eq!(probed(Road::Guarded).as_deref(), Some("True Ready"));
+    assert_eq!(probed(Road::Guarded), None, "nothing is told twice");
+    let unverified = Road::Unverified("nobody answers".to_owned());
+    world.index.probed(&at(GATEWAY), &name, Some(unverified));
+    let changes = world.settle();
+    let status = changes
+        .status(Kind::Registration, SERVER)
+        .expect("it is told")
+        .to_string();
+    assert!(
+        status.contains("RouteUnverified") && status.contains("nobody answers"),
+        "{status}"
+    );
+    assert!(status.contains("\"discoveredTools\":5"), "ready all the same: {status}");
+}

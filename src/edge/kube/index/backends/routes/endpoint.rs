@@ -1,8 +1,8 @@
 //! One endpoint of a backend object: the plan of its public routes and of its upstreams.
 
 use super::super::{Server, names};
-use super::admitted;
 use super::attachment::{Attachment, is_kept};
+use super::{admitted, door};
 use crate::edge::kube::index::names as index_names;
 use crate::edge::kube::index::object::{Object, place_of};
 use crate::edge::kube::index::registration::timeouts;
@@ -52,7 +52,9 @@ pub(crate) fn make(
             guard: None,
         }));
     }
+    let first = parents.first();
     Some(plan::Endpoint {
+        door: first.and_then(|parent| door(reader, parent, &own.namespace, hosts).ok()),
         owner: Object::Route(Arc::clone(route)).owner(),
         parents: parents.to_vec(),
         hosts: hosts.iter().map(|host| host.to_ascii_lowercase().into()).collect(),

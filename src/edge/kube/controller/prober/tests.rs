@@ -1,0 +1,119 @@
+use super::*;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const GUARDED: &str = "Route is not served here";
+const PUBLIC: &str = "Route does not stand";
+
+/// An Envoy that gives the first answer for an upstream, and the second for none.
+async fn envoy(upstream: (u16, &str), none: (u16, &str)) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let text = |(status, message): (u16, &str)| {
+        let body = json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": message}}).to_string();
+        format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
+    let answers = [text(upstream), text(none)];
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = Vec::new();
+            let mut request = String::new();
+            while !request.ends_with("[]") {
+                let mut bytes = [0; 1024];
+                let count = stream.read(&mut bytes).await.unwrap();
+                asked.extend(bytes.iter().take(count));
+                request = String::from_utf8_lossy(&asked).into_owned();
+            }
+            let answer = match request.contains("x-mcp-upstream") {
+                true => &answers[0],
+                false => &answers[1],
+            };
+            // As Envoy does after an error of its own: the connection ends.
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    address
+}
+
+fn mk_probe() -> Probe {
+    Probe {
+        upstream: "team.one".into(),
+        route: Place {
+            namespace: "team".into(),
+            name: "mcp-upstream.team.one".into(),
+        },
+        door: Door {
+            port: 80,
+            tls: false,
+            host: "mcp.test".into(),
+        },
+        method: "POST".to_owned(),
+        path: "/mcp".to_owned(),
+        headers: vec![
+            ("x-mcp-upstream".to_owned(), "team.one".to_owned()),
+            ("x-mcp-route-key".to_owned(), "hunter2".to_owned()),
+        ],
+    }
+}
+
+async fn found(upstream: (u16, &str), none: (u16, &str)) -> Result<Road, String> {
+    let address = envoy(upstream, none).await;
+    Lines::default()
+        .find(&mk_probe(), &HashMap::from([(80, vec![address])]))
+        .await
+}
+
+#[tokio::test]
+async fn the_processors_refusal_means_that_the_route_is_guarded() {
+    assert_eq!(found((403, GUARDED), (403, PUBLIC)).await, Ok(Road::Guarded));
+}
+
+#[tokio::test]
+async fn a_request_that_comes_by_a_public_route_says_that_the_upstreams_is_not_there() {
+    assert!(
+        found((403, PUBLIC), (403, PUBLIC))
+            .await
+            .unwrap_err()
+            .contains("not have it yet")
+    );
+}
+
+#[tokio::test]
+async fn whoever_else_answers_stands_on_an_open_route() {
+    assert_eq!(found((200, "hello"), (403, PUBLIC)).await, Ok(Road::Open(200)));
+    assert_eq!(found((400, "no batches"), (403, PUBLIC)).await, Ok(Road::Open(400)));
+    assert_eq!(found((403, "forbidden"), (403, PUBLIC)).await, Ok(Road::Open(403)));
+    assert_eq!(found((500, "policy"), (403, PUBLIC)).await, Ok(Road::Broken(500)));
+}
+
+#[tokio::test]
+async fn a_filter_before_the_processor_says_nothing_of_the_route() {
+    assert!(found((401, "Jwt is missing"), (401, "Jwt is missing")).await.is_err());
+    assert!(found((503, "no processor"), (503, "no processor")).await.is_err());
+}
+
+#[tokio::test]
+async fn where_nobody_listens_nothing_is_said() {
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let pods = HashMap::from([(80, vec![address])]);
+    let reason = Lines::default().find(&mk_probe(), &pods).await.unwrap_err();
+    assert!(reason.contains("no connection"), "{reason}");
+    assert!(!format!("{:?}", mk_probe()).contains("hunter2"));
+}
+
+#[test]
+fn ports_of_envoy_are_found_by_their_names() {
+    let slice: EndpointSlice = serde_json::from_value(json!({
+        "addressType": "IPv4",
+        "ports": [{"name": "http-80", "port": 10080}, {"name": "https-8443", "port": 8443}],
+        "endpoints": [
+            {"addresses": ["10.0.0.1"], "conditions": {"ready": true}},
+            {"addresses": ["10.0.0.2"], "conditions": {"ready": false}},
+        ],
+    }))
+    .unwrap();
+    assert_eq!(addresses(&slice, 80), ["10.0.0.1:10080".parse().unwrap()]);
+    assert_eq!(addresses(&slice, 8443), ["10.0.0.1:8443".parse().unwrap()]);
+    assert!(addresses(&slice, 443).is_empty());
+}
