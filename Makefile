@@ -69,6 +69,10 @@ test: browser-prerequisite tools ## check, then integration, end-to-end and conf
 test-kube: kube-tools ## real API server, Envoy Gateway, Envoy, controller, sidecar
 	@bash .ci/parts image kube
 
+.PHONY: bench-kube
+bench-kube: kube-tools ## a thousand registrations in a real cluster, timed (minutes)
+	@exec bash tests/kube/run.sh kube::scale --nocapture
+
 .PHONY: bench
 bench: tools link-oha ## engine benches, and the comparison with the no-op processor and mcp_router
 	@exec bash tests/bench/run.sh $(ARGS)

@@ -6,7 +6,7 @@ use super::harness::until;
 use super::processor::Served;
 use crate::e2e::harness::program::signal;
 
-async fn controllers(replicas: u32) {
+pub(crate) async fn controllers(replicas: u32) {
     let replicas = format!("--replicas={replicas}");
     let deployment = "deployment/mcp-manifold-controller";
     kubectl(&["scale", deployment, &replicas, "-n", NAMESPACE]).await;

@@ -3,6 +3,7 @@
 //! One cluster (see `cluster.sh`) serves all tests of a run; each test works in a Kubernetes namespace of its own.
 
 mod alone;
+mod alone_gateway;
 mod alone_processor;
 mod bypass;
 mod conformance;
@@ -11,9 +12,14 @@ mod discovery;
 mod example;
 mod guides;
 mod harness;
+mod invalid;
 mod life;
 mod manifests;
+mod neighbours;
+mod own_routes;
 mod processor;
 mod readme;
+mod roads;
+mod scale;
 mod smoke;
 mod status;

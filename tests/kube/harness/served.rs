@@ -19,7 +19,11 @@ pub(crate) struct Served {
 impl Served {
     /// Serves nothing yet.
     pub(crate) async fn new(what: &str, processor: Processor) -> Self {
-        let namespace = Namespace::new(what).await;
+        Self::within(Namespace::new(what).await, processor).await
+    }
+
+    /// The same in a namespace in which something is there already.
+    pub(crate) async fn within(namespace: Namespace, processor: Processor) -> Self {
         install::processors(&namespace.name, "gateway", processor).await;
         let annotations = match processor {
             Processor::Sidecar => "{}",
