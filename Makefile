@@ -36,6 +36,7 @@ GO_BUILD := env CGO_ENABLED=0 GOFLAGS=-mod=readonly go build -trimpath -buildvcs
 npm_pins := $(shell cat tests/clients/package.json tests/clients/package-lock.json | cksum | cut -d' ' -f1)
 python_pins := $(shell cksum < tests/clients/requirements.txt | cut -d' ' -f1)
 kubernetes_pins := $(shell cat tests/kube/tools/kubernetes/go.mod tests/kube/tools/kubernetes/go.sum | cksum | cut -d' ' -f1)
+ratelimit_pins := $(shell cat tests/tools/ratelimit/go.mod tests/tools/ratelimit/go.sum tests/tools/ratelimit/main.go | cksum | cut -d' ' -f1)
 gateway_pins := $(shell cat tests/kube/tools/envoy-gateway/go.mod tests/kube/tools/envoy-gateway/go.sum | cksum | cut -d' ' -f1)
 
 envoy_tool := $(T)/envoy-$(ENVOY)/installed
@@ -46,6 +47,8 @@ deny_tool := $(T)/cargo-deny-$(CARGO_DENY)/installed
 oha_tool := $(T)/oha-$(OHA)/installed
 kubernetes_tool := $(T)/kubernetes-$(KUBERNETES)-$(kubernetes_pins)/installed
 hadolint_tool := $(T)/hadolint-$(HADOLINT)/installed
+# Where there is no Go, the tests of shared rate limits say that they are left out.
+ratelimit_tool := $(if $(shell command -v go),$(T)/ratelimit-$(ratelimit_pins)/installed)
 gateway_tool := $(T)/envoy-gateway-$(ENVOY_GATEWAY)-$(gateway_pins)/installed
 
 .PHONY: help
@@ -92,7 +95,8 @@ live-tools link-deny link-oha link-kube: prerequisites
 
 # Envoy, Node, servers and clients.
 .PHONY: locked-live-tools
-locked-live-tools: $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool)
+locked-live-tools: $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool) $(ratelimit_tool)
+	@for program in $(if $(ratelimit_tool),ratelimit miniredis); do ln -sfn $(dir $(ratelimit_tool))bin/$$program $(T)/bin/$$program; done
 	@ln -sfn "$$(echo $(dir $(envoy_tool))venv/lib/python*/site-packages/envoy/_bin/envoy)" $(T)/envoy
 	@ln -sfn $(dir $(node_tool))node_modules/$(NODE_PACKAGE) $(T)/node
 	@ln -sfn $(dir $(npm_tool)) $(T)/npm
@@ -187,6 +191,16 @@ $(oha_tool):
 	@$(CARGO_INSTALL) --root $(@D) oha@$(OHA)
 	@rm -rf $(T)/build
 	@touch $@
+
+# Envoy's rate limit service, and a Redis in memory for it. The rule's name is empty where there is no Go.
+ifneq ($(ratelimit_tool),)
+$(ratelimit_tool):
+	@echo "compiling Envoy's rate limit service (3 minutes)"
+	@rm -rf $(@D) && mkdir -p $(@D)/bin
+	@cd tests/tools/ratelimit && $(GO_BUILD) -ldflags="-s -w" -o $(@D)/bin/ratelimit github.com/envoyproxy/ratelimit/src/service_cmd
+	@cd tests/tools/ratelimit && $(GO_BUILD) -ldflags="-s -w" -o $(@D)/bin/miniredis .
+	@touch $@
+endif
 
 $(kubernetes_tool):
 	@echo "compiling etcd, the Kubernetes API server, controller manager and kubectl $(KUBERNETES) (6 minutes)"

@@ -40,7 +40,7 @@ use crate::edge::identity::Passwords;
 use crate::edge::relay::{Outliving, ParkingLot, Relay};
 use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::{AuditLog, Metrics, Telemetry};
-use crate::edge::throttle::Throttle;
+use crate::edge::throttle::{Places, Throttle};
 use crate::edge::upstream::{Binder, Notices, Shelf};
 use crate::edge::{admin, secrets};
 use crate::engine::config::Config;
@@ -129,7 +129,9 @@ impl Gateway {
         let (binder, notices) = Binder::new(Arc::clone(&targets), sessions, Handle::current());
         let hub = binder.hub(writer.cell());
         let throttle = Throttle::default();
-        throttle.follow(&config.rate_limits);
+        throttle
+            .follow(&config.rate_limits, config.rate_limit_service.as_ref())
+            .context("rateLimitService.address")?;
         let desk = Desk {
             cell: writer.cell(),
             store,
@@ -149,6 +151,7 @@ impl Gateway {
                 idle: config.session.idle,
             }),
             throttle,
+            places: Places::default(),
             telemetry: Arc::new(Telemetry::new(
                 AuditLog::start(&config.audit).context("audit: the file cannot be opened")?,
                 Metrics::new(),

@@ -6,7 +6,7 @@ use crate::edge::identity::passwords::Look;
 use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::Telemetry;
-use crate::edge::throttle::Throttle;
+use crate::edge::throttle::{Counted, Places, Throttle, Verdict};
 use crate::edge::upstream::{Binder, Hub};
 use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
@@ -33,6 +33,7 @@ pub(super) struct Desk {
     pub(super) bodies: Budget,
     pub(super) replay: Budget,
     pub(super) throttle: Throttle,
+    pub(super) places: Places,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) passwords: Passwords,
     pub(super) principals: Principals,
@@ -128,6 +129,14 @@ async fn joined(hub: &Hub, session: SessionKey, upstream: &Arc<str>, found: Find
     found
 }
 
+fn counted(verdict: Verdict) -> Finding {
+    match verdict {
+        Verdict::Admitted(quota) => Finding::Admitted(quota),
+        Verdict::Exhausted(exhausted) => Finding::Exhausted(exhausted),
+        Verdict::Uncounted => Finding::Uncounted,
+    }
+}
+
 fn named((upstream, binding): (String, Binding)) -> (Arc<str>, Binding) {
     (upstream.into(), binding)
 }
@@ -163,10 +172,14 @@ impl Backroom for Desk {
                 Look::Now(compared) => Asked::Now(Finding::Compared(compared)),
                 Look::Later(later) => Asked::Later(Box::pin(async move { Finding::Compared(later.await) })),
             },
-            Question::Admit(charges) => Asked::Now(match self.throttle.admit(&charges) {
-                Ok(quota) => Finding::Admitted(quota),
-                Err(exhausted) => Finding::Exhausted(exhausted),
-            }),
+            Question::Admit(charges) => match self.throttle.admit(charges) {
+                Counted::Now(verdict) => Asked::Now(counted(verdict)),
+                Counted::Later(verdict) => Asked::Later(Box::pin(async move { counted(verdict.await) })),
+            },
+            Question::Hold(places) => match self.places.take(&places) {
+                Ok(held) => Asked::Held(Finding::Held, Box::new(held)),
+                Err(kind) => Asked::Now(Finding::Crowded(kind)),
+            },
             Question::Recall(session) => Asked::Now(match self.store.recall(session.key, now()) {
                 Recall::Live => Finding::Live,
                 Recall::Ended => Finding::Ended,

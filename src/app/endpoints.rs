@@ -228,6 +228,7 @@ fn settings(endpoint: &assignment::Endpoint, base: &Config) -> Config {
         origins: endpoint.origins.iter().map(ToString::to_string).collect(),
         limits,
         rate_limits: Vec::new(),
+        rate_limit_service: None,
         upstreams: Vec::new(),
         ..base.clone()
     }

@@ -85,7 +85,10 @@ impl Steer {
         self.config.store(Arc::clone(&config));
         self.watch.follow(&config);
         self.course.desk.set_limits(&config.limits, config.session.idle);
-        self.course.desk.throttle.follow(&config.rate_limits);
+        let throttle = &self.course.desk.throttle;
+        if let Err(error) = throttle.follow(&config.rate_limits, config.rate_limit_service.as_ref()) {
+            error!(%error, "rateLimitService.address is of no use; rate limits stay as they were.");
+        }
         self.reread_keys();
         let callers = self.callers();
         let drafts = endpoints::of_file(&config, self.keys.clone(), &self.route_key, callers);

@@ -14,4 +14,4 @@ mod wire;
 
 pub use error::HttpError;
 pub use response::{Media, Response};
-pub use target::{Target, TargetError, Targets};
+pub use target::{Target, TargetError, Targets, Underway};

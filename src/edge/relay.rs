@@ -12,11 +12,11 @@ pub use mailbox::Mailbox;
 pub use outliving::Outliving;
 pub use park::ParkingLot;
 
-use crate::edge::http::{HttpError, Media, Response, Target, Targets};
+use crate::edge::http::{HttpError, Media, Response, Target, Targets, Underway};
 use crate::engine::exchange::event::{CallEvent, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::step::{Attended, Call};
 use attended::Resting;
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -54,14 +54,23 @@ impl Relay {
         let Some(target) = self.targets.load().get(&*call.upstream).map(Arc::clone) else {
             return Box::pin(stream::iter([CallEvent::Failed(UpstreamFailure::Unreachable)]));
         };
-        Box::pin(stream::unfold(Progress::Begin(target, call), advance))
+        match target.room() {
+            Some(room) => holding(room, stream::unfold(Progress::Begin(target, call), advance)),
+            None => full(&target),
+        }
     }
 
     /// Makes a call with what belongs to it in its session; see [`Relay::call`].
     #[must_use]
     pub fn attend(&self, attended: Attended) -> CallStream {
         match self.targets.load().get(&*attended.call.upstream) {
-            Some(target) => attended::attend(Arc::clone(target), attended, self.resting.clone()),
+            Some(target) => match target.room() {
+                Some(room) => {
+                    let call = attended::attend(Arc::clone(target), attended, self.resting.clone());
+                    holding(room, call)
+                }
+                None => full(target),
+            },
             None => Box::pin(stream::iter([CallEvent::Failed(UpstreamFailure::Unreachable)])),
         }
     }
@@ -75,6 +84,19 @@ impl Relay {
     pub fn sweep(&self, idle: Duration) {
         self.resting.sweep(idle);
     }
+}
+
+/// The call takes its place until its stream is dropped.
+fn holding(room: Underway, call: impl Stream<Item = CallEvent> + Send + 'static) -> CallStream {
+    Box::pin(call.inspect(move |_| {
+        let _place = &room;
+    }))
+}
+
+/// As Envoy's circuit breaker has it: nobody waits.
+fn full(target: &Target) -> CallStream {
+    tracing::debug!(upstream = %target.name(), "Call refused: circuitBreaker.requests are under way.");
+    Box::pin(stream::iter([CallEvent::Failed(UpstreamFailure::Unreachable)]))
 }
 
 async fn advance(progress: Progress) -> Option<(CallEvent, Progress)> {

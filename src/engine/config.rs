@@ -14,6 +14,8 @@ mod headers;
 mod ip_filter;
 mod network;
 mod policies;
+pub mod protection;
+pub mod rate_limit_service;
 pub mod rate_limits;
 mod raw;
 mod scalar;
@@ -26,6 +28,7 @@ pub use authentication::{ApiKeys, Authentication, Issuer, Jwks, is_scope};
 pub use cors::Cors;
 pub use ip_filter::{IpFilter, Network};
 pub use policies::{Action, Policies, Rule, Stance};
+pub use protection::Protection;
 pub use rate_limits::RateLimit;
 pub use transparent::Transparent;
 pub use truth::{

@@ -165,6 +165,8 @@ enum Then {
     Admit(admit::Intent),
     /// Go on with this, if the client may: its rules wanted to know what it calls itself.
     Permit(Result<Plan, Reject>),
+    /// Go on with this: it had to have its places.
+    Hold(admit::Intent),
     /// Go on with a call: it needed its tie.
     Call(calls::Calls),
     /// Answer GET.
@@ -256,7 +258,7 @@ impl Exchange {
             Phase::Doorstep(doorstep) => doorstep.held(),
             Phase::AwaitBody(arrival) => arrival.intake.len(),
             Phase::Asking(_, Then::Call(calls)) => calls.held(),
-            Phase::Asking(_, Then::Admit(intent)) => intent.held(),
+            Phase::Asking(_, Then::Admit(intent) | Then::Hold(intent)) => intent.held(),
             Phase::Asking(_, Then::Permit(Ok(plan))) => plan.held(),
             Phase::Asking(_, Then::Told(message)) => message.len(),
             Phase::Calling(relay) => relay.held(),

@@ -6,6 +6,7 @@ pub mod challenge;
 pub mod explain;
 pub mod identity;
 mod index;
+pub mod place;
 pub mod rate;
 pub mod rules;
 pub mod subject;

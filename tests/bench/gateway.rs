@@ -185,8 +185,9 @@ impl Gateway {
 
     pub(crate) fn finding(&self, question: &Question) -> Finding {
         match question {
-            Question::Admit(_) => Finding::Admitted(None),
             Question::Compare(_) => Finding::Compared(mcp_manifold::engine::exchange::event::Compared::Fits),
+            Question::Admit(_) => Finding::Admitted(None),
+            Question::Hold(_) => Finding::Held,
             Question::Recall(_) | Question::Start { .. } | Question::SetLevel { .. } => Finding::Live,
             Question::Introduce(_) => Finding::Introduced(Arc::default(), None),
             Question::Bind { .. } | Question::OneShot { .. } | Question::Borrow(_) => Finding::Bound(self.tie.clone()),

@@ -3,4 +3,6 @@
 mod front;
 mod identity;
 mod policy;
+mod protection;
+mod shared_limits;
 mod throttle;

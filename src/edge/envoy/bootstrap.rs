@@ -143,6 +143,7 @@ fn listener(config: &Config, options: &RenderOptions) -> String {
     Fill::default()
         .inline("listen_address", tcp(config.listen))
         .block("buffer_limit", buffer_limit(config, options.body))
+        .value("headers", config.limits.headers >> 10)
         .inline("receive", seconds(config.limits.receive))
         .block("windows", windows(config, options.body))
         .block("access_log", access_log(config))

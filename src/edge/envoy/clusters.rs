@@ -13,6 +13,10 @@ use url::Host;
 /// Names the message where the place does not.
 const TYPE: &str = "\"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster";
 
+/// Without `outlierDetection`: how often upstreams that cannot be reached are looked at, and for how long they are not tried.
+const LOOK: Duration = Duration::from_secs(1);
+const EJECTION: Duration = Duration::from_secs(2);
+
 /// What all upstream clusters share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shared {
@@ -69,6 +73,10 @@ fn cluster(upstream: &Upstream, shared: &Shared, shapes: &Shapes) -> Result<Stri
         None => host.to_string(),
     };
     let address = bare(&host);
+    let breaker = &upstream.protection.circuit_breaker;
+    let outlier = upstream.protection.outlier_detection.as_ref();
+    let usable = |number: u32| number as usize;
+    let longest = outlier.map_or(EJECTION, |outlier| outlier.ejection.saturating_mul(10));
     let values = Fill::default()
         .value("name", &upstream.name)
         .value("connect_timeout", seconds(upstream.timeout.connect))
@@ -76,7 +84,17 @@ fn cluster(upstream: &Upstream, shared: &Shared, shapes: &Shapes) -> Result<Stri
         .value("host", address.trim_end_matches('.'))
         .value("address", &address)
         .value("port", port)
-        .value("max_streams", shared.streams);
+        .value("max_connections", breaker.connections.map_or(shared.streams, usable))
+        .value("max_pending", breaker.pending.map_or(shared.streams, usable))
+        .value("max_requests", breaker.requests.map_or(shared.streams, usable))
+        .value("consecutive_5xx", outlier.map_or(5, |outlier| outlier.consecutive_5xx))
+        .value("enforcing_5xx", if outlier.is_some() { 100 } else { 0 })
+        .value("interval", seconds(outlier.map_or(LOOK, |outlier| outlier.interval)))
+        .value(
+            "ejection",
+            seconds(outlier.map_or(EJECTION, |outlier| outlier.ejection)),
+        )
+        .value("longest", seconds(longest));
     if upstream.url.scheme() != "https" {
         return Ok(values.fill(shapes.plain(&host)));
     }

@@ -63,9 +63,14 @@ pub trait Backroom: Send + Sync + 'static {
 pub enum Asked {
     /// Fed to the exchange in the same turn.
     Now(Finding),
+    /// The same, with what the exchange keeps until it ends.
+    Held(Finding, Place),
     /// Polled by the driver; dropped if the client leaves.
     Later(Pin<Box<dyn Future<Output = Finding> + Send>>),
 }
+
+/// Something that is free again when dropped.
+pub type Place = Box<dyn std::any::Any + Send>;
 
 /// A message that may come. Dropped: nobody waits for it any more.
 pub type Mail = Pin<Box<dyn Future<Output = Bytes> + Send>>;

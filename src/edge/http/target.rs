@@ -32,8 +32,21 @@ pub struct Target {
     eras: config::Eras,
     /// Which of several addresses is next to hold a session.
     turn: AtomicUsize,
+    /// Calls under way, and how many there may be.
+    calls: Arc<AtomicUsize>,
+    most: usize,
     /// Told when what was listed of it turns out not to hold.
     doubted: Notify,
+}
+
+/// A call under way; over when dropped.
+#[derive(Debug)]
+pub struct Underway(Arc<AtomicUsize>);
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why an upstream cannot be called with this configuration.
@@ -92,8 +105,21 @@ impl Target {
             sse,
             eras: upstream.eras,
             turn: AtomicUsize::new(0),
+            calls: Arc::default(),
+            most: upstream
+                .protection
+                .circuit_breaker
+                .requests
+                .map_or(usize::MAX, |most| most as usize),
             doubted: Notify::new(),
         })
+    }
+
+    /// Room for one more call; `None`: `circuitBreaker.requests` are under way.
+    #[must_use]
+    pub fn room(&self) -> Option<Underway> {
+        let underway = Underway(Arc::clone(&self.calls));
+        (self.calls.fetch_add(1, Ordering::Relaxed) < self.most).then_some(underway)
     }
 
     /// What was listed of it does not hold any more.

@@ -172,6 +172,7 @@ pub(super) fn read_upstream(raw: proto::Upstream) -> Result<Upstream, Unreadable
         eras,
         merge: true,
         addresses: addresses.map_err(|_| bad("addresses", "are not all ip:port"))?,
+        protection: crate::engine::config::Protection::default(),
         name: raw.name,
     })
 }

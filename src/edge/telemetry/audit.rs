@@ -1,15 +1,17 @@
 //! Takes audit lines off the call path: into a buffer, which a thread writes out in batches.
 //!
 //! The buffer is bounded. While the disk (or whoever reads standard error) stalls, lines are lost rather than calls
-//! held up; lost lines are counted and reported. Dropping the log writes what is left.
+//! held up; lost lines are counted and reported, in the log and in a line of their own: `{"lost":N}`. A file that is
+//! moved away is followed by a new one. Dropping the log writes what is left.
+
+mod file;
 
 use super::line;
 use crate::engine::config::Audit;
 use crate::engine::exchange::Record;
+use file::Rotated;
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -58,10 +60,7 @@ impl AuditLog {
         match audit {
             Audit::Off => Ok(Self(None)),
             Audit::Stderr => Self::start_writing(io::stderr()),
-            Audit::File(path) => {
-                let file: File = OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
-                Self::start_writing(file)
-            }
+            Audit::File(path) => Self::start_writing(Rotated::open(path)?),
         }
     }
 
@@ -154,7 +153,10 @@ fn write_batches(shared: &Shared, mut target: impl Write) {
         }
         let lost = shared.lost.load(Relaxed);
         if lost > reported {
-            tracing::error!(lines = lost - reported, "Audit lines were lost.");
+            let lines = lost - reported;
+            tracing::error!(lines, "Audit lines were lost.");
+            // Where even this fails, the number stands in the metrics.
+            let _ = writeln!(target, "{{\"lost\":{lines}}}");
             reported = lost;
         }
         batch.clear();

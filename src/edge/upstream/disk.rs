@@ -238,6 +238,7 @@ mod tests {
             eras: config::Eras::Both,
             merge: true,
             addresses: Vec::new(),
+            protection: crate::engine::config::Protection::default(),
         };
         Target::new(&upstream, None).expect("a target")
     }

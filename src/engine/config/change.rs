@@ -146,6 +146,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("ipFilter", old.ip_filter != new.ip_filter),
         ("securityHeaders", old.security_headers != new.security_headers),
         ("authentication.jwt", other_issuers(old, new)),
+        ("limits.headers", old.limits.headers != new.limits.headers),
         ("rateLimits (by ip alone)", by_address(old) != by_address(new)),
         ("transparent", old.transparent != new.transparent),
     ];
@@ -180,6 +181,7 @@ fn settings(old: &Config, new: &Config) -> bool {
         rate_limits,
         policies,
         transparent: _,
+        rate_limit_service,
         upstreams: _,
     } = new;
     // A default one differs where port 0 has become a real one.
@@ -192,6 +194,7 @@ fn settings(old: &Config, new: &Config) -> bool {
         || *authentication != old.authentication
         || *rate_limits != old.rate_limits
         || *policies != old.policies
+        || *rate_limit_service != old.rate_limit_service
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const ASSIGNED: [&str; 8] = [
 ];
 const FROM_REGISTRY: &str = "comes from the registry";
 /// What no assignment can say yet.
-const UNASSIGNED: [&str; 1] = ["rateLimits"];
+const UNASSIGNED: [&str; 2] = ["rateLimits", "rateLimitService"];
 
 /// One thing wrong with a configuration file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

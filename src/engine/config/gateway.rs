@@ -4,7 +4,7 @@ use super::file::{Findings, Sections};
 use super::scalar::{Count, Size, Span};
 use super::{
     AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, authentication,
-    cors, ip_filter, network, policies, rate_limits, raw, transparent,
+    cors, ip_filter, network, policies, rate_limit_service, rate_limits, raw, transparent,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -54,6 +54,7 @@ pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Finding
         authentication: authentication::read(sections, findings),
         rate_limits: rate_limits::limits(sections, findings),
         policies: policies::read(sections, findings),
+        rate_limit_service: rate_limit_service::read(sections, findings),
         listen,
         tls,
         path,
@@ -153,7 +154,14 @@ fn limits(raw: &raw::Limits, findings: &mut Findings) -> Limits {
         sessions: count("limits.sessions", raw.sessions, 100_000, findings) as usize,
         sessions_per_principal: count("limits.sessionsPerPrincipal", raw.sessions_per_principal, 100, findings)
             as usize,
+        calls_per_session: optional("limits.callsPerSession", raw.calls_per_session, findings),
+        calls_per_principal: optional("limits.callsPerPrincipal", raw.calls_per_principal, findings),
+        streams_per_principal: optional("limits.streamsPerPrincipal", raw.streams_per_principal, findings),
+        headers: size("limits.headers", raw.headers, 32 << 10, findings),
     };
+    if !(1 << 10..=8 * MIB).contains(&limits.headers) || !limits.headers.is_multiple_of(1 << 10) {
+        findings.add("limits.headers", "must be whole KiB, from 1KiB to 8MiB");
+    }
     if limits.bodies < limits.body {
         findings.add(
             "limits.bodies",
@@ -259,6 +267,10 @@ pub(super) fn duration(key: &str, value: Option<Span>, default: Duration, findin
 
 fn size(key: &str, value: Option<Size>, default: usize, findings: &mut Findings) -> usize {
     value.map_or(default, |Size(value)| findings.above_zero(key, value))
+}
+
+fn optional(key: &str, value: Option<Count>, findings: &mut Findings) -> Option<u32> {
+    value.map(|Count(value)| findings.above_zero(key, value))
 }
 
 fn count(key: &str, value: Option<Count>, default: u32, findings: &mut Findings) -> u32 {

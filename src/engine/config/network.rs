@@ -9,6 +9,19 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "not an address: write IP:port, such as 127.0.0.1:8001".to_owned())
 }
 
+/// Whether `text` is `host:port`.
+pub(super) fn is_host_and_port(text: &str) -> bool {
+    let url = Url::parse(&format!("tcp://{text}")).ok();
+    url.is_some_and(|url| {
+        let bare = url.username().is_empty() && url.password().is_none() && url.path().is_empty();
+        url.has_host()
+            && url.port().is_some_and(|port| port > 0)
+            && bare
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
+}
+
 /// Whether one port number would be asked for twice.
 pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();

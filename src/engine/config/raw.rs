@@ -53,6 +53,10 @@ pub(super) struct Limits {
     pub(super) streams: Option<Count>,
     pub(super) sessions: Option<Count>,
     pub(super) sessions_per_principal: Option<Count>,
+    pub(super) calls_per_session: Option<Count>,
+    pub(super) calls_per_principal: Option<Count>,
+    pub(super) streams_per_principal: Option<Count>,
+    pub(super) headers: Option<Size>,
 }
 
 /// `lists:`
@@ -115,6 +119,8 @@ pub(super) struct Upstream {
     pub(super) eras: Option<String>,
     pub(super) listing: Option<String>,
     pub(super) merge: Option<bool>,
+    pub(super) circuit_breaker: Option<super::protection::RawBreaker>,
+    pub(super) outlier_detection: Option<super::protection::RawOutlier>,
 }
 
 /// `credential:`

@@ -54,6 +54,10 @@ pub(super) const FILE: Shape = Keys(&[
             ("streams", Leaf),
             ("sessions", Leaf),
             ("sessionsPerPrincipal", Leaf),
+            ("callsPerSession", Leaf),
+            ("callsPerPrincipal", Leaf),
+            ("streamsPerPrincipal", Leaf),
+            ("headers", Leaf),
         ]),
     ),
     (
@@ -93,7 +97,15 @@ pub(super) const FILE: Shape = Keys(&[
         ]),
     ),
     ("rateLimits", List(&RATE_LIMIT)),
-    ("rateLimitService", Later),
+    (
+        "rateLimitService",
+        Keys(&[
+            ("address", Leaf),
+            ("domain", Leaf),
+            ("timeout", Leaf),
+            ("failureModeDeny", Leaf),
+        ]),
+    ),
     (
         "cors",
         Keys(&[("origins", Leaf), ("credentials", Leaf), ("maxAge", Leaf)]),
@@ -145,6 +157,14 @@ const UPSTREAM: Shape = Keys(&[
     ("eras", Leaf),
     ("listing", Leaf),
     ("merge", Leaf),
+    (
+        "circuitBreaker",
+        Keys(&[("connections", Leaf), ("pending", Leaf), ("requests", Leaf)]),
+    ),
+    (
+        "outlierDetection",
+        Keys(&[("consecutive5xx", Leaf), ("interval", Leaf), ("ejection", Leaf)]),
+    ),
 ]);
 
 const RATE_LIMIT: Shape = Keys(&[

@@ -52,6 +52,8 @@ pub struct Config {
     pub policies: Option<super::Policies>,
     /// Paths that lead to one upstream each, past the merged lists.
     pub transparent: Vec<Transparent>,
+    /// Who counts; `None`: this process.
+    pub rate_limit_service: Option<super::rate_limit_service::RateLimitService>,
     /// In the order of the file.
     pub upstreams: Vec<Upstream>,
 }
@@ -138,6 +140,22 @@ pub struct Limits {
     pub sessions: usize,
     /// Of one authenticated principal.
     pub sessions_per_principal: usize,
+    /// Calls at once of one gateway session; `None`: no matter.
+    pub calls_per_session: Option<u32>,
+    /// Calls at once of one authenticated principal; `None`: no matter.
+    pub calls_per_principal: Option<u32>,
+    /// Streams that one authenticated principal holds open; `None`: no matter.
+    pub streams_per_principal: Option<u32>,
+    /// Bytes of all request headers together, in whole KiB.
+    pub headers: usize,
+}
+
+impl Limits {
+    /// The end of every call must be seen, and that is seen only of calls that the processor makes itself.
+    #[must_use]
+    pub const fn counts_calls(&self) -> bool {
+        self.calls_per_session.is_some() || self.calls_per_principal.is_some()
+    }
 }
 
 /// `lists:`
@@ -234,6 +252,8 @@ pub struct Upstream {
     /// Where it is reached, as a controller knows it: one of these is dialled instead of the URL's host, and a session
     /// stays with the address that opened it. Empty: the URL's host is looked up.
     pub addresses: Vec<SocketAddr>,
+    /// When it is spared, or not asked at all.
+    pub protection: super::Protection,
 }
 
 /// Which eras an upstream may speak: the others are never tried with it.

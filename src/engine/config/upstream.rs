@@ -1,7 +1,9 @@
 //! What the file says of the upstreams: names, URLs, prefixes, headers, timeouts, and what is not built yet.
 
 use super::file::Findings;
-use super::{Authority, Credential, Eras, Protocol, Timeouts, Upstream, Via, gateway, headers, network, raw};
+use super::{
+    Authority, Credential, Eras, Protocol, Timeouts, Upstream, Via, gateway, headers, network, protection, raw,
+};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use url::Url;
@@ -41,6 +43,8 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
     let eras = eras(at, raw.eras.as_deref(), findings);
     let ca = raw.tls.ca.map(|ca| findings.file(&format!("{at}.tls.ca"), &ca));
     let via = via(at, raw.via.as_deref(), protocol, findings);
+    let (breaker, outlier) = (raw.circuit_breaker.as_ref(), raw.outlier_detection.as_ref());
+    let protection = protection::read(at, breaker, outlier, via, findings);
     if ca.is_some() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
         findings.add(format!("{at}.tls"), "is for https, the url says http");
     }
@@ -60,6 +64,7 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
         eras,
         merge: raw.merge.unwrap_or(true),
         addresses: Vec::new(),
+        protection,
     })
 }
 

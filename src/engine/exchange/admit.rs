@@ -1,4 +1,5 @@
-//! How often who may do what: every exchange is counted before it is carried out, whichever way it is handled.
+//! How often who may do what, and how much at once: every exchange is counted before it is carried out, whichever way it is
+//! handled.
 //!
 //! Which limits apply is decided here, counting is the edge's: a question that is answered in the same turn where nobody
 //! else is asked. What is wrong with a request does not exempt it. An endpoint without limits asks nothing.
@@ -8,6 +9,7 @@ use super::reject::Reject;
 use super::step::{Answer, Question, Step};
 use super::{Exchange, Request, Then};
 use crate::engine::mcp::Method;
+use crate::engine::policy::place::{self, Lasting, Place};
 use crate::engine::policy::rate::{Charge, Exhausted, Facts, Quota, charges};
 use crate::engine::session::Timestamp;
 use bytes::Bytes;
@@ -44,8 +46,17 @@ impl Exchange {
         self.ask(request, Question::Admit(charges), Then::Admit(intent))
     }
 
-    /// It was counted and may go on.
+    /// It was counted; what lasts takes its places.
     pub(super) fn admitted(&mut self, request: Box<Request>, intent: Intent, now: Timestamp) -> Step {
+        let places = places_of(&request, &intent);
+        if places.is_empty() {
+            return self.placed(request, intent, now);
+        }
+        self.ask(request, Question::Hold(places), Then::Hold(intent))
+    }
+
+    /// It may go on.
+    pub(super) fn placed(&mut self, request: Box<Request>, intent: Intent, now: Timestamp) -> Step {
         match intent {
             Intent::Begin(plan) => self.begin(request, plan, now),
             Intent::Ask(question, then) => self.ask(request, question, *then),
@@ -89,6 +100,22 @@ impl Exchange {
         };
         charges(limits, &facts)
     }
+}
+
+fn places_of(request: &Request, intent: &Intent) -> Vec<Place> {
+    let limits = &request.endpoint.limits;
+    // The hash of a principal costs more than all the rest here.
+    if !limits.counts_calls() && limits.streams_per_principal.is_none() {
+        return Vec::new();
+    }
+    let lasting = match intent {
+        Intent::Begin(Plan::Call(_)) => Lasting::Call,
+        Intent::Begin(Plan::Listen(_)) => Lasting::Stream,
+        Intent::Ask(_, then) if matches!(**then, Then::Get) => Lasting::Stream,
+        Intent::Begin(_) | Intent::Ask(..) | Intent::Refuse(_) => return Vec::new(),
+    };
+    let session = request.sender.session.map(|session| session.key.0);
+    place::places(limits, lasting, session, request.identity.hash())
 }
 
 /// Tells the client how its bucket stands, in the headers that Envoy's own filters use (draft-ietf-httpapi-ratelimit-headers-03).

@@ -235,6 +235,9 @@ impl Exchange {
                 self.quota = quota;
                 self.admitted(request, intent, now)
             }
+            (Then::Hold(intent), Finding::Held) => self.placed(request, intent, now),
+            (Then::Hold(_), Finding::Crowded(kind)) => self.reject(&Reject::Crowded(kind), request.id()),
+            (Then::Admit(_), Finding::Uncounted) => self.reject(&Reject::NotCounted, request.id()),
             (Then::Admit(intent), Finding::Exhausted(exhausted)) => self.exhausted(&request, &intent, exhausted),
             (Then::Permit(plan), Finding::Introduced(client, _)) => {
                 request.sender.client = Some(ClientName::read(&client.info));
@@ -244,6 +247,7 @@ impl Exchange {
                 Then::Do(_)
                 | Then::Permit(_)
                 | Then::Admit(_)
+                | Then::Hold(_)
                 | Then::Told(_)
                 | Then::Welcome { .. }
                 | Then::Get

@@ -2,6 +2,7 @@
 
 use super::Parked;
 pub use super::headers::Headers;
+use crate::engine::policy::place::Kind;
 use crate::engine::policy::rate::{Exhausted, Quota};
 use crate::engine::session::{Binding, Client, Level, Timestamp};
 use bytes::Bytes;
@@ -132,8 +133,14 @@ pub enum Finding {
     Ended,
     /// Every bucket held what the request costs; the one that is nearest to its end.
     Admitted(Option<Box<Quota>>),
+    /// The rate limit service did not count, and that is to refuse.
+    Uncounted,
     /// One of them did not.
     Exhausted(Box<Exhausted>),
+    /// The places that were asked for are this exchange's until it ends.
+    Held,
+    /// All places of this limit are taken.
+    Crowded(Kind),
     /// `limits.sessions` is reached.
     SessionsFull,
     /// Who the client of a session is, and the level of logs that it set.

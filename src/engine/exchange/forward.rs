@@ -157,6 +157,9 @@ impl Exchange {
             | Finding::SessionsFull
             | Finding::Admitted(_)
             | Finding::Exhausted(_)
+            | Finding::Held
+            | Finding::Crowded(_)
+            | Finding::Uncounted
             | Finding::StillThere
             | Finding::Reopened(_)
             | Finding::EndWritten(_)
@@ -173,6 +176,7 @@ impl Exchange {
             return self.reject_missing(&request);
         };
         let through_envoy = call.upstream.via == Via::Envoy
+            && !request.endpoint.limits.counts_calls()
             && request.accepts == Accepts::Both
             && !call.tasks
             && !calls.one_shot
@@ -330,6 +334,9 @@ impl Exchange {
             | Finding::SessionsFull
             | Finding::Admitted(_)
             | Finding::Exhausted(_)
+            | Finding::Held
+            | Finding::Crowded(_)
+            | Finding::Uncounted
             | Finding::Bound(_)
             | Finding::EndWritten(_)
             | Finding::Introduced(..)

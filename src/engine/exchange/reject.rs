@@ -16,6 +16,7 @@ use crate::engine::jsonrpc::{Code, EnvelopeError};
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::policy::Challenge;
+use crate::engine::policy::place::Kind;
 use crate::engine::policy::rate::Exhausted;
 use crate::engine::session::StateError;
 use bytes::Bytes;
@@ -88,6 +89,10 @@ pub(super) enum Reject {
     Input(Input),
     /// A bucket of `rateLimits` is empty.
     RateLimited(Box<Exhausted>),
+    /// Too much goes on at once.
+    Crowded(Kind),
+    /// `rateLimitService` did not count, and `failureModeDeny` is set.
+    NotCounted,
     /// `limits.sessions`
     SessionsFull,
     /// The state folder cannot be written.
@@ -165,6 +170,10 @@ impl Reject {
             Self::Upstream(trouble, _) | Self::Unreached(trouble, _) => trouble.reason(),
             Self::Input(input) => input.reason(),
             Self::RateLimited(_) => "rate_limited",
+            Self::NotCounted => "not_counted",
+            Self::Crowded(Kind::CallsPerSession) => "calls_per_session",
+            Self::Crowded(Kind::CallsPerPrincipal) => "calls_per_principal",
+            Self::Crowded(Kind::StreamsPerPrincipal) => "streams_per_principal",
             Self::SessionsFull => "sessions_full",
             Self::NotWritten => "state_not_written",
             Self::Refused(Refusal::Draining) => "draining",
@@ -194,7 +203,7 @@ impl Reject {
             | Self::Upstream(..)
             | Self::Input(_) => 200,
             Self::BodyTooLarge(_) => 413,
-            Self::RateLimited(_) => 429,
+            Self::RateLimited(_) | Self::Crowded(Kind::CallsPerSession | Kind::CallsPerPrincipal) => 429,
             Self::TooSlow => 408,
             Self::MediaType(_) => 415,
             Self::Unauthenticated(..) => 401,
@@ -208,6 +217,8 @@ impl Reject {
             | Self::SessionsFull
             | Self::NotWritten
             | Self::Unreached(..)
+            | Self::NotCounted
+            | Self::Crowded(Kind::StreamsPerPrincipal)
             | Self::Refused(_)
             | Self::Wiring(_) => 503,
         }
@@ -247,13 +258,15 @@ impl Reject {
             Self::UnknownMethod(_) => Code::METHOD_NOT_FOUND,
             Self::Denied(..) | Self::Scopes(_) => Code::DENIED,
             Self::Attempts(_) => Code::RATE_LIMITED,
-            Self::RateLimited(_) => Code::RATE_LIMITED,
+            Self::RateLimited(_) | Self::Crowded(Kind::CallsPerSession | Kind::CallsPerPrincipal) => Code::RATE_LIMITED,
             Self::Upstream(trouble, _) | Self::Unreached(trouble, _) => trouble.code(),
             Self::Input(input) => input.code(),
             Self::NoEndpoint(Looking::ForMcp)
             | Self::NoRoom
             | Self::SessionsFull
             | Self::NotWritten
+            | Self::NotCounted
+            | Self::Crowded(Kind::StreamsPerPrincipal)
             | Self::Refused(_)
             | Self::Wiring(_) => Code::GATEWAY_UNAVAILABLE,
         }
@@ -297,6 +310,11 @@ impl Reject {
                 let (limit, seconds) = (&exhausted.quota.limit, exhausted.retry_after);
                 format!("rate limit {limit} is used up, try again in {seconds} s")
             }
+            Self::Crowded(Kind::CallsPerSession | Kind::CallsPerPrincipal) => {
+                "too many calls of yours are under way, try again when one has ended".to_owned()
+            }
+            Self::Crowded(Kind::StreamsPerPrincipal) => "you hold too many streams open".to_owned(),
+            Self::NotCounted => "the gateway could not find out whether this is within its rate limits".to_owned(),
             Self::SessionsFull => "the gateway remembers too many sessions, try again later".to_owned(),
             Self::NotWritten => "the gateway could not write its state".to_owned(),
             Self::Refused(Refusal::Draining) => "the gateway is shutting down".to_owned(),
@@ -340,6 +358,8 @@ impl Reject {
             | Self::RateLimited(_)
             | Self::SessionsFull
             | Self::NotWritten
+            | Self::NotCounted
+            | Self::Crowded(_)
             | Self::Refused(_)
             | Self::Wiring(_) => None,
         }
@@ -397,6 +417,8 @@ impl Reject {
             | Self::Input(_)
             | Self::SessionsFull
             | Self::NotWritten
+            | Self::NotCounted
+            | Self::Crowded(_)
             | Self::Refused(_)
             | Self::Wiring(_) => None,
         }
@@ -422,7 +444,7 @@ impl Reject {
     /// The whole answer.
     pub(super) fn answer(&self, id: Option<&[u8]>, metadata: Option<Box<Metadata>>) -> Answer {
         let mut headers = vec![("content-type".into(), Bytes::from_static(b"application/json"))];
-        if self.status() == 503 {
+        if self.status() == 503 || matches!(self, Self::Crowded(_)) {
             headers.push(("retry-after".into(), Bytes::from_static(b"1")));
         }
         if let Self::MethodNotAllowed = self {

@@ -4,6 +4,7 @@ use super::Parked;
 use super::headers::Headers;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::policy::Claimed;
+use crate::engine::policy::place::Place;
 use crate::engine::policy::rate::Charge;
 use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::stream::{Kinds, Part};
@@ -255,8 +256,10 @@ pub struct ParkKey(pub u128);
 pub enum Question {
     /// Does this password fit? -> Compared
     Compare(Claimed),
-    /// Take this out of its buckets. -> Admitted, Exhausted
+    /// Take this out of its buckets. -> Admitted, Exhausted, Uncounted
     Admit(Vec<Charge>),
+    /// Take these places, for as long as the exchange lasts, or the call that goes on without it. -> Held, Crowded
+    Hold(Vec<Place>),
     /// May this session go on? -> Live, Ended
     Recall(SessionRef),
     /// Remember a new session. -> Live, SessionsFull

@@ -110,6 +110,7 @@ static LIMITED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
         .rate_limits;
     let mut settings = testing::mk_settings();
     Arc::make_mut(&mut settings.config).rate_limits = limits;
+    Arc::make_mut(&mut settings.config).limits.calls_per_session = Some(2);
     let upstream = testing::mk_upstream("github").legacy(testing::mk_listing(&["search"]));
     let inputs = testing::mk_inputs(&[upstream]);
     Arc::new(Snapshot {

@@ -93,6 +93,10 @@ pub(crate) fn mk_config() -> Config {
             streams: 10_000,
             sessions: 100_000,
             sessions_per_principal: 100,
+            calls_per_session: None,
+            calls_per_principal: None,
+            streams_per_principal: None,
+            headers: 32 << 10,
         },
         lists: Lists {
             first: Duration::from_secs(2),
@@ -115,6 +119,7 @@ pub(crate) fn mk_config() -> Config {
         rate_limits: vec![],
         policies: None,
         transparent: vec![],
+        rate_limit_service: None,
         upstreams: vec![],
     }
 }
@@ -146,6 +151,7 @@ pub(crate) fn mk_upstream(name: &str) -> UpstreamBuilder {
             eras: Eras::Both,
             merge: true,
             addresses: Vec::new(),
+            protection: crate::engine::config::Protection::default(),
         }),
         credential: None,
         catalog: Catalog::default(),

@@ -88,6 +88,7 @@ fn mk_finding(question: &Question, choice: u8) -> Finding {
     let often = !choice.is_multiple_of(3);
     match question {
         Question::Admit(_) => Finding::Admitted(None),
+        Question::Hold(_) => Finding::Held,
         Question::Recall(_) | Question::SetLevel { .. } if often => Finding::Live,
         Question::Start { .. } if often => Finding::Live,
         Question::Start { .. } => Finding::SessionsFull,

@@ -322,6 +322,7 @@ pub(super) fn mk_upstream(name: &str) -> config::Upstream {
         eras: config::Eras::Both,
         merge: true,
         addresses: vec![([10, 0, 0, 1], 8080).into()],
+        protection: config::Protection::default(),
     }
 }
 

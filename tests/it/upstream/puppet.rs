@@ -166,6 +166,7 @@ pub(super) fn mk_upstream(url: &str) -> config::Upstream {
         eras: config::Eras::Both,
         merge: true,
         addresses: Vec::new(),
+        protection: config::Protection::default(),
     }
 }
 

@@ -3,15 +3,26 @@
 use super::holding::Holding;
 use super::post::Post;
 use super::timer::Timer;
-use crate::edge::extproc::backroom::{Asked, Backroom, CallStream, HubStream};
+use crate::edge::extproc::backroom::{Asked, Backroom, CallStream, HubStream, Place};
 use crate::edge::extproc::gate::Admission;
 use crate::engine::exchange::{Command, End, Event, Exchange, Finding, Message, Reply};
+use futures_util::StreamExt;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+/// A call that keeps a place until it is over.
+fn with(place: Option<Place>, call: CallStream) -> CallStream {
+    match place {
+        None => call,
+        Some(place) => Box::pin(call.inspect(move |_| {
+            let _taken = &place;
+        })),
+    }
+}
 
 type Question = Pin<Box<dyn Future<Output = Finding> + Send>>;
 
@@ -26,6 +37,8 @@ pub(super) struct Live<B: Backroom> {
     post: Option<Box<Post>>,
     hub: Option<HubStream>,
     timer: Timer,
+    /// Stays with the call that goes on without its exchange.
+    place: Option<Place>,
     holding: Holding<B>,
     began: Instant,
     /// From the first message to the end of the exchange, once that is known.
@@ -47,6 +60,7 @@ impl<B: Backroom> Live<B> {
             post: None,
             hub: None,
             timer: Timer::default(),
+            place: None,
             began: Instant::now(),
             elapsed: None,
             _admission: admission,
@@ -144,6 +158,10 @@ impl<B: Backroom> Live<B> {
                 self.question = None;
                 match self.backroom.ask(question) {
                     Asked::Now(finding) => return Some(finding),
+                    Asked::Held(finding, place) => {
+                        self.place = Some(place);
+                        return Some(finding);
+                    }
                     Asked::Later(question) => self.question = Some(question),
                 }
             }
@@ -153,7 +171,7 @@ impl<B: Backroom> Live<B> {
             Command::OutliveCall => {
                 if let Some(call) = self.call.take() {
                     let cancelled = self.post.as_mut().and_then(|post| post.take_watch());
-                    self.backroom.outlive(call, cancelled);
+                    self.backroom.outlive(with(self.place.take(), call), cancelled);
                 }
             }
             Command::Expect { session, id } => {

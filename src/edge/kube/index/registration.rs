@@ -113,6 +113,7 @@ fn make(reader: &mut Reader<'_>, registration: &Arc<Registration>) -> Result<Mad
         eras: Eras::Both,
         merge: true,
         addresses: target.addresses.clone(),
+        protection: crate::engine::config::Protection::default(),
     };
     let upstream = plan::Upstream {
         assigned: Arc::new(assigned),

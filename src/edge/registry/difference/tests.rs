@@ -55,6 +55,7 @@ pub(in crate::edge::registry) fn mk_upstream(name: &str, port: u16) -> Upstream 
         eras: config::Eras::Legacy,
         merge: true,
         addresses: vec!["[::1]:9".parse().expect("an address")],
+        protection: crate::engine::config::Protection::default(),
     }
 }
 

@@ -33,6 +33,29 @@ fn lines_are_appended_to_the_file_in_order() {
 }
 
 #[test]
+fn a_file_that_is_moved_away_is_followed_by_a_new_one() {
+    let dir = TempDir::new().unwrap();
+    let (path, moved) = (dir.path().join("audit.jsonl"), dir.path().join("audit.jsonl.1"));
+    let log = AuditLog::start(&Audit::File(path.clone())).unwrap();
+    let written = |file: &std::path::Path| std::fs::read_to_string(file).unwrap_or_default().lines().count();
+    let until = |file: &std::path::Path, lines| {
+        while written(file) < lines {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    log.record(&mk_record(1), Duration::ZERO, SystemTime::now());
+    until(&path, 1);
+    std::fs::rename(&path, &moved).unwrap();
+    log.record(&mk_record(2), Duration::ZERO, SystemTime::now());
+    until(&path, 1);
+    std::fs::remove_file(&path).unwrap();
+    log.record(&mk_record(3), Duration::ZERO, SystemTime::now());
+    until(&path, 1);
+    assert!(std::fs::read_to_string(&path).unwrap().contains("\"bytesIn\":3,"));
+    assert_eq!((written(&moved), log.lost()), (1, 0));
+}
+
+#[test]
 fn a_line_is_written_without_another_one_pushing_it() {
     struct Sender(mpsc::Sender<Vec<u8>>);
     impl Write for Sender {

@@ -221,6 +221,9 @@ impl Exchange {
                 | Finding::SessionsFull
                 | Finding::Admitted(_)
                 | Finding::Exhausted(_)
+                | Finding::Held
+                | Finding::Crowded(_)
+                | Finding::Uncounted
                 | Finding::Bound(_)
                 | Finding::Unbindable(_)
                 | Finding::StillThere

@@ -228,6 +228,9 @@ impl Exchange {
                 | Finding::Compared(_)
                 | Finding::Admitted(_)
                 | Finding::Exhausted(_)
+                | Finding::Uncounted
+                | Finding::Held
+                | Finding::Crowded(_)
                 | Finding::NotParked,
             ) => self.stay(Phase::BridgingUp(up)),
         }

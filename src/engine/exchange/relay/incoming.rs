@@ -186,6 +186,9 @@ impl Exchange {
             | Finding::SessionsFull
             | Finding::Admitted(_)
             | Finding::Exhausted(_)
+            | Finding::Held
+            | Finding::Crowded(_)
+            | Finding::Uncounted
             | Finding::Bound(_)
             | Finding::EndWritten(_)
             | Finding::Introduced(..)

@@ -2,6 +2,7 @@
 
 use crate::engine::exchange::event::{Finding, RequestHead, ResponseHead, UpstreamFailure};
 use crate::engine::mcp::Version;
+use crate::engine::policy::place::Kind;
 use crate::engine::policy::rate::{Exhausted, Quota};
 use crate::engine::session::{Binding, Client, Level};
 use bytes::Bytes;
@@ -66,6 +67,9 @@ pub(super) fn finding(words: &[&str]) -> Finding {
             remaining: remaining.parse().expect("a number"),
             ..mk_quota("calls")
         }))),
+        ["held"] => Finding::Held,
+        ["crowded"] => Finding::Crowded(Kind::CallsPerSession),
+        ["uncounted"] => Finding::Uncounted,
         ["exhausted", limit, seconds] => Finding::Exhausted(Box::new(Exhausted {
             quota: mk_quota(limit),
             retry_after: seconds.parse().expect("seconds"),

@@ -193,6 +193,11 @@ pub(super) fn show_question(question: &Question) -> String {
             });
             format!("admit{}", each.collect::<String>())
         }
+        Question::Hold(places) => {
+            let each = places.iter();
+            let each = each.map(|place| format!(" {} {}/{}", place.kind.as_str(), place.key, place.most));
+            format!("hold{}", each.collect::<String>())
+        }
         Question::Recall(session) => format!("recall {}", session.key.0),
         Question::Introduce(session) => format!("introduce {}", session.key.0),
         Question::Start { session, client, .. } => {

@@ -157,6 +157,7 @@ impl Backroom for Scripted {
         script.question = Some(match question {
             Question::Compare(_) => "compare",
             Question::Admit(_) => "admit",
+            Question::Hold(_) => "hold",
             Question::Recall(_) => "recall",
             Question::Introduce(_) => "introduce",
             Question::Start { .. } => "start",

@@ -219,10 +219,13 @@ impl World {
                 std::time::Duration::from_secs(2),
             )),
             (Question::Compare(_), _) => Finding::Compared(crate::engine::exchange::event::Compared::Fits),
+            (Question::Hold(places), 0) => Finding::Crowded(places.first().expect("asked for").kind),
+            (Question::Hold(_), _) => Finding::Held,
             (Question::Admit(charges), choice) => {
                 let limit = &charges.first().expect("nothing is asked about nothing").limit;
                 let quota = mk_quota(&limit.name);
                 match choice {
+                    1 => Finding::Uncounted,
                     0 => Finding::Exhausted(Box::new(Exhausted { quota, retry_after: 7 })),
                     _ => Finding::Admitted(Some(Box::new(quota))),
                 }

@@ -109,6 +109,7 @@ fn assigned(server: &Server, name: String, prefix: &str, rule: &HttpRouteRules, 
         eras: Eras::Both,
         merge: true,
         addresses: server.addresses.clone(),
+        protection: crate::engine::config::Protection::default(),
     }
 }
 
