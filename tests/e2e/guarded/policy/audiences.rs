@@ -166,7 +166,7 @@ async fn roles_decide_what_holders_of_keys_list_and_call() {
     let puppet = Puppet::start(&["read", "delete"]).await;
     let rules = r#"
 authentication: { required: false, apiKeys: { header: x-api-key, file: keys.yaml } }
-policies: { rules: [ { name: r, deny: "tool.name.endsWith('_delete') && !('admin' in roles)" }, { name: s, deny: "principal == 'key:eve'" } ] }
+policies: { rules: [ { name: r, deny: "tool.name.endsWith('_delete') && !('admin' in roles)" }, { name: s, deny: "principal == 'key:eve' && tool.name != ''" } ] }
 "#;
     let setup = Setup::new().with(rules).puppet("up", &puppet);
     let key = |name: &str, roles: &str| {
