@@ -123,7 +123,7 @@ impl Gateway {
         let store = Arc::new(store);
         let board = Arc::new(Board::new(config.lists.first));
         let kept = folder::catalogs(&shelf, &drafts);
-        let writer = Writer::new(drafts, kept, Arc::clone(&board));
+        let writer = Writer::new(drafts, &kept, Arc::clone(&board));
         let targets = Arc::new(Targets::default());
         let sessions: Arc<dyn SessionStore> = Arc::clone(&store) as _;
         let (binder, notices) = Binder::new(Arc::clone(&targets), sessions, Handle::current());

@@ -40,18 +40,18 @@ impl Course {
         let mut batch = Vec::new();
         self.reports.recv_many(&mut batch, BATCH).await;
         for report in batch {
-            self.writer.report(report);
+            self.writer.report(&report);
         }
         self.publish();
     }
 
     /// Other endpoints are served from now on; `kept` are catalogs for upstreams that nothing is known of. The snapshot
     /// that was in force until now comes back. Exchanges that run keep theirs.
-    pub(super) fn serve(&mut self, config: &Config, drafts: Vec<Draft>, kept: HashMap<String, Kept>) -> Arc<Snapshot> {
+    pub(super) fn serve(&mut self, config: &Config, drafts: Vec<Draft>, kept: &HashMap<String, Kept>) -> Arc<Snapshot> {
         // What was said of upstreams as they were is taken while they still are; nothing is said between here and the
         // end of those who said it.
         while let Ok(report) = self.reports.try_recv() {
-            self.writer.report(report);
+            self.writer.report(&report);
         }
         self.writer.configure(drafts, kept);
         let before = self.publish();

@@ -62,7 +62,7 @@ impl Follow {
             .take()
             .map_or_else(HashMap::new, |shelf| folder::catalogs(&shelf, &drafts));
         let (endpoints, upstreams) = (assignment.endpoints.len(), assignment.upstreams.len());
-        self.course.serve(&self.base, drafts, kept);
+        self.course.serve(&self.base, drafts, &kept);
         self.course.board.begun();
         let milliseconds = began.elapsed().as_millis();
         info!(version, endpoints, upstreams, milliseconds, "Assignment is in force.");

@@ -92,7 +92,7 @@ impl Steer {
         self.reread_keys();
         let callers = self.callers();
         let drafts = endpoints::of_file(&config, self.keys.clone(), &self.route_key, callers);
-        let before = self.course.serve(&config, drafts, HashMap::new());
+        let before = self.course.serve(&config, drafts, &HashMap::new());
         if let Some(clusters) = &self.clusters {
             let current = Arc::clone(&self.config);
             let retire = Arc::clone(clusters).retire(before, Arc::clone(&config), move || current.load_full());

@@ -64,7 +64,7 @@ pub(super) struct Published {
 
 impl Writer {
     /// Folds the first snapshot: upstreams as configured, items as last kept on disk.
-    pub(super) fn new(drafts: Vec<Draft>, kept: HashMap<String, Kept>, board: Arc<Board>) -> Self {
+    pub(super) fn new(drafts: Vec<Draft>, kept: &HashMap<String, Kept>, board: Arc<Board>) -> Self {
         let mut writer = Self {
             parts: Vec::new(),
             places: HashMap::new(),
@@ -102,16 +102,16 @@ impl Writer {
     }
 
     /// News of one upstream; publish afterwards. Reports of upstreams that are gone are dropped.
-    pub(super) fn report(&mut self, report: Report) {
+    pub(super) fn report(&mut self, report: &Report) {
         let Some(places) = self.places.get(&*report.upstream) else {
             return;
         };
-        self.board.reported(&report);
+        self.board.reported(report);
         for (part, input) in places {
             let Some(part) = self.parts.get_mut(*part) else {
                 continue;
             };
-            part.said = news::more(part.said, &report);
+            part.said = news::more(part.said, report);
             part.folded.spoil();
             if let Some(input) = part.inputs.get_mut(*input) {
                 input.catalog = report.catalog.clone();
@@ -137,7 +137,7 @@ impl Writer {
 
     /// Other endpoints, or the same with other upstreams; publish afterwards. An upstream that stays under its name and URL
     /// keeps its items, another one begins with those in `kept`.
-    pub(super) fn configure(&mut self, drafts: Vec<Draft>, kept: HashMap<String, Kept>) {
+    pub(super) fn configure(&mut self, drafts: Vec<Draft>, kept: &HashMap<String, Kept>) {
         let mut parts: HashMap<Arc<str>, Part> = HashMap::new();
         let mut known: HashMap<Arc<str>, UpstreamInput> = HashMap::new();
         for mut part in self.parts.drain(..) {
