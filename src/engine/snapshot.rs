@@ -46,7 +46,7 @@ pub struct Endpoint {
     pub routes: Vec<Arc<str>>,
     /// How calls get to their upstreams.
     pub routing: Routing,
-    /// Calls and answers carry dynamic metadata: somebody reads it.
+    /// Calls and answers carry all of the dynamic metadata: somebody reads it.
     pub metadata: bool,
     /// The MCP path.
     pub path: Arc<str>,

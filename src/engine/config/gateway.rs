@@ -183,10 +183,8 @@ fn lists(raw: &raw::Lists, findings: &mut Findings) -> Lists {
 }
 
 fn envoy(raw: raw::Envoy, taken: [SocketAddr; 2], findings: &mut Findings) -> EnvoySettings {
-    // On Envoy Gateway the access log is somebody else's; without the response phase Envoy's own errors take their id there.
-    let read = !matches!(raw.access_log, None | Some(raw::AccessLog::Switch(false)))
-        || raw.response_phase == Some(false)
-        || !raw.routes.is_empty();
+    // On Envoy Gateway the access log is somebody else's.
+    let read = !matches!(raw.access_log, None | Some(raw::AccessLog::Switch(false))) || !raw.routes.is_empty();
     EnvoySettings {
         concurrency: count("envoy.concurrency", raw.concurrency, 2, findings),
         metadata: raw.metadata.unwrap_or(read),

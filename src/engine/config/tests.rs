@@ -56,10 +56,6 @@ fn forwards_carry_metadata_where_it_is_read() {
     };
     assert!(!carries(""), "nobody reads it");
     assert!(carries("accessLog: true"));
-    assert!(
-        carries("responsePhase: false"),
-        "Envoy's own errors take the id from it"
-    );
     assert!(carries("routes: [a/b]"), "the access log is somebody else's");
     assert!(carries("metadata: true"));
     assert!(!carries("metadata: false, accessLog: true"));

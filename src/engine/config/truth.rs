@@ -180,8 +180,8 @@ pub struct EnvoySettings {
     pub response_phase: bool,
     /// Envoy's access log.
     pub access_log: AccessLog,
-    /// Forwarded calls and answers carry the dynamic metadata `mcp.manifold` (errors always do). Envoy pays for it with a
-    /// twentieth of what a call costs it.
+    /// Forwarded calls and answers carry all of the dynamic metadata `mcp.manifold`, not only what Envoy's own errors need
+    /// (refusals of ours always do). Envoy pays for it with a twentieth of what a call costs it.
     pub metadata: bool,
     /// On Envoy Gateway: the HTTPRoutes, `namespace/name`, on which clients come in. Empty in plain Envoy.
     pub routes: Vec<Arc<str>>,

@@ -195,9 +195,7 @@ impl Exchange {
 
     fn forward(&mut self, request: Box<Request>, call: Outgoing, binding: Binding) -> Step {
         let mut headers = heading::request_headers(&request.endpoint, &call, request.era(), &binding, &request.headers);
-        if request.endpoint.metadata {
-            headers.metadata = Some(Box::new(self.metadata(request.id(), false)));
-        }
+        headers.metadata = Some(Box::new(self.forwarded(&request)));
         let body = call.body.clone();
         let replies = match self.modes.request {
             BodyMode::Buffered => {

@@ -144,10 +144,21 @@ impl Exchange {
         }
     }
 
+    /// Of a call that Envoy makes: where nobody reads the rest, the id, which an error of Envoy's own is to bear.
+    pub(super) fn forwarded(&self, request: &Request) -> Metadata {
+        if request.endpoint.metadata {
+            return self.metadata(request.id(), false);
+        }
+        Metadata {
+            id: text(request.id()),
+            ..Metadata::default()
+        }
+    }
+
     pub(super) fn metadata(&self, id: Option<&[u8]>, answered: bool) -> Metadata {
         Metadata {
             method: self.record.method.clone(),
-            id: id.and_then(|id| std::str::from_utf8(id).ok()).map(Into::into),
+            id: text(id),
             tool: self.record.tool.clone(),
             upstream: self.record.upstream.clone(),
             session: self.record.session.clone(),
@@ -156,4 +167,8 @@ impl Exchange {
             answered,
         }
     }
+}
+
+fn text(id: Option<&[u8]>) -> Option<Box<str>> {
+    std::str::from_utf8(id?).ok().map(Into::into)
 }

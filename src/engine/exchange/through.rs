@@ -96,9 +96,7 @@ impl Exchange {
             return self.reject(&unreached(trouble, &upstream, id.as_deref()), id.as_deref());
         }
         let mut work = heading::transparent_headers(&request.endpoint, &call, &request.headers);
-        if request.endpoint.metadata {
-            work.metadata = Some(Box::new(self.metadata(request.id(), false)));
-        }
+        work.metadata = Some(Box::new(self.forwarded(&request)));
         let replies = self.onward(work, &call.body, request.trailers);
         self.record.way = Way::Forward;
         let deadline = call.deadline().map(Command::Arm);
