@@ -96,7 +96,7 @@ impl Exchange {
             return self.reject(&unreached(trouble, &upstream, id.as_deref()), id.as_deref());
         }
         let mut work = heading::transparent_headers(&request.endpoint, &call, &request.headers);
-        work.metadata = Some(Box::new(self.forwarded(&request)));
+        work.metadata = Some(Box::new(self.forwarded(request)));
         let replies = self.onward(work, &call.body, request.trailers);
         self.record.way = Way::Forward;
         let deadline = call.deadline().map(Command::Arm);
