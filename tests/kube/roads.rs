@@ -7,15 +7,20 @@ use super::harness::served::Served;
 use super::harness::until;
 use serde_json::json;
 
-/// A policy of the user's on a route that will be generated: older than ours, so Envoy Gateway lets it win. Its service is
-/// sent nothing.
+/// A policy of the user's on a route that will be generated: older than ours, so Envoy Gateway lets it win. Its service
+/// is there from the beginning, or the policy would not count yet when the route is tried; nobody stands behind it.
 const POLICY: &str = r"
+apiVersion: v1
+kind: Service
+metadata: { name: theirs, namespace: NAMESPACE }
+spec: { ports: [{ port: 9090 }] }
+---
 apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: EnvoyExtensionPolicy
 metadata: { name: theirs, namespace: NAMESPACE }
 spec:
   targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: mcp-upstream.NAMESPACE.one }]
-  extProc: [{ backendRefs: [{ name: one, port: 9090 }], failOpen: true }]
+  extProc: [{ backendRefs: [{ name: theirs, port: 9090 }], failOpen: true }]
 ";
 
 #[tokio::test]
