@@ -266,18 +266,28 @@ fn mk_rules() -> impl Strategy<Value = String> {
     })
 }
 
+/// A call of a tool of `up` without arguments.
+fn mk_call<'a>(name: &'a str, identity: &'a Identity) -> Asked<'a> {
+    Asked {
+        method: "tools/call",
+        item: Item::Tool(Tool {
+            name,
+            upstream: "up",
+            upstream_name: name,
+            raw: None,
+        }),
+        arguments: None,
+        caller: mk_caller(identity),
+        headers: &NoHeaders,
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_seen_can_be_called_and_the_other_way_round(section in mk_rules(), role in "[x-z]?", name in "[a-d]{1,2}") {
         let policy = mk_policy(&section);
         let identity = mk_identity(&[&role], &[]);
-        let asked = Asked {
-            method: "tools/call",
-            item: Item::Tool(Tool { name: &name, upstream: "up", upstream_name: &name, raw: None }),
-            arguments: None,
-            caller: mk_caller(&identity),
-            headers: &NoHeaders,
-        };
+        let asked = mk_call(&name, &identity);
         let listed = policy.hidden_by(&asked).is_none();
         let callable = matches!(policy.judge(&asked), Verdict::Allowed { .. });
         prop_assert_eq!(listed, callable, "{}", section);
@@ -287,13 +297,7 @@ proptest! {
     fn rules_that_the_index_leaves_out_would_not_match(section in mk_rules(), role in "[x-z]?", name in "[a-d]{1,2}") {
         let policy = mk_policy(&section);
         let identity = mk_identity(&[&role], &[]);
-        let asked = Asked {
-            method: "tools/call",
-            item: Item::Tool(Tool { name: &name, upstream: "up", upstream_name: &name, raw: None }),
-            arguments: None,
-            caller: mk_caller(&identity),
-            headers: &NoHeaders,
-        };
+        let asked = mk_call(&name, &identity);
         prop_assert_eq!(policy.judge(&asked), policy.judge_all(&asked), "{}", section);
     }
 }
