@@ -57,7 +57,7 @@ help: ## list the targets
 	@echo "tools: $(T)"
 
 .PHONY: demo
-demo: live-tools ## several real MCP servers behind one endpoint; ARGS=--once runs the curl flow and exits
+demo: live-tools ## real MCP servers behind one endpoint; ARGS=--once runs the curl flow and exits, --guarded shows login and rules
 	@exec bash tests/demo/run.sh $(ARGS)
 
 .PHONY: check
@@ -66,7 +66,7 @@ check: link-deny ## format, lints, docs, unit tests, cargo-deny
 
 .PHONY: test
 test: browser-prerequisite tools ## check, then integration, end-to-end and conformance tests with real Envoy, servers, clients
-	@bash .ci/parts format lints docs licences unit build integration end-to-end direct conformance
+	@bash .ci/parts format lints docs licences unit build integration end-to-end direct conformance demos
 
 .PHONY: test-kube
 test-kube: kube-tools ## real API server, Envoy Gateway, Envoy, controller, sidecar
