@@ -14,7 +14,7 @@ mod tree;
 pub use compile::Fault;
 pub use evaluate::{Facts, Memo, Outcome};
 pub use guard::{Literals, Subject};
-pub use reads::{Reads, Variable};
+pub use reads::{Reads, Structure, Text, Variable};
 pub use tree::{Tree, TreeError};
 
 use cel::IdedExpr;

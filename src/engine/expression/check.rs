@@ -1,7 +1,7 @@
 //! Looks at a parsed expression before it is ever evaluated: unknown variables, members and functions are faults, and so
 //! is what can be neither true nor false.
 
-use super::reads::{Reads, Variable};
+use super::reads::{Reads, Structure, Variable};
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
 
@@ -149,12 +149,12 @@ impl<'e> Walk<'e> {
             let message = unknown("variable", root, SINGLES);
             return Err(Found { id, message });
         };
-        match path.first() {
-            Some((id, member)) if variable.is_text() => Err(Found {
+        match (variable, path.first()) {
+            (Variable::Text(_), Some((id, member))) => Err(Found {
                 id: *id,
                 message: format!("{root} is a text and has no member {member}"),
             }),
-            first => {
+            (Variable::Text(_) | Variable::Structure(_), first) => {
                 self.reads.add(variable, first.map(|(_, member)| *member));
                 Ok(())
             }
@@ -188,7 +188,7 @@ impl<'e> Walk<'e> {
             && root == "claims"
             && !self.is_local(root)
         {
-            self.reads.add(Variable::Claims, Some(member));
+            self.reads.add(Structure::Claims.into(), Some(member));
             return Ok(());
         }
         if let Some(target) = &call.target {
@@ -277,11 +277,11 @@ fn kind(node: &IdedExpr) -> Option<&'static str> {
             let (root, path) = chain(node)?;
             let first = path.first().map_or(String::new(), |(_, member)| format!(".{member}"));
             let variable = Variable::parse(&format!("{}{first}", root.1)).or_else(|| Variable::parse(root.1))?;
-            match (variable.is_text(), variable, path.len()) {
-                (true, _, _) => Some("a text"),
-                (false, Variable::Roles | Variable::Scopes, _) => Some("a list"),
-                (false, _, 0) => Some("a map"),
-                (false, _, _) => None,
+            match (variable, path.len()) {
+                (Variable::Text(_), _) => Some("a text"),
+                (Variable::Structure(Structure::Roles | Structure::Scopes), _) => Some("a list"),
+                (Variable::Structure(_), 0) => Some("a map"),
+                (Variable::Structure(_), _) => None,
             }
         }
         Expr::Call(call) => match call.func_name.as_str() {

@@ -1,7 +1,7 @@
 //! Evaluates an expression over facts that are turned into values only when they are asked for.
 
 use super::Expression;
-use super::reads::Variable;
+use super::reads::{Structure, Text, Variable};
 use super::tree::{Owned, Tree};
 use cel::common::types::{CelBool, CelMap, CelMapKey, CelString};
 use cel::common::value::{CowVal, Val};
@@ -20,14 +20,14 @@ pub(super) fn environment() -> &'static Arc<Env> {
 /// What is known of one request.
 pub trait Facts: Send + Sync {
     /// The value of a variable that is a text; `None`: there is no such thing here.
-    fn text(&self, variable: Variable) -> Option<&str>;
+    fn text(&self, variable: Text) -> Option<&str>;
 
     /// The value of one that is not; `None`: there is no such thing here, or it cannot be read. Asked at most once for each
     /// [`Memo`].
-    fn tree(&self, variable: Variable) -> Option<Tree>;
+    fn tree(&self, variable: Structure) -> Option<Tree>;
 
     /// One member of it, where that costs less than all of it.
-    fn member(&self, variable: Variable, name: &str) -> Option<Tree>;
+    fn member(&self, variable: Structure, name: &str) -> Option<Tree>;
 }
 
 /// What an expression says.
@@ -72,7 +72,7 @@ impl<'a> Memo<'a> {
         }
     }
 
-    fn text(&self, variable: Variable) -> Option<CowVal<'_, '_>> {
+    fn text(&self, variable: Text) -> Option<CowVal<'_, '_>> {
         let text = self.facts.text(variable);
         if text.is_none() {
             self.absent.store(true, Ordering::Relaxed);
@@ -80,24 +80,14 @@ impl<'a> Memo<'a> {
         text.map(|text| CowVal::owned(CelString::from(text)))
     }
 
-    fn tree(&self, variable: Variable) -> Option<CowVal<'_, '_>> {
+    fn tree(&self, variable: Structure) -> Option<CowVal<'_, '_>> {
         let cell = match variable {
-            Variable::Arguments => &self.arguments,
-            Variable::ToolAnnotations => &self.annotations,
-            Variable::Claims => &self.claims,
-            Variable::Roles => &self.roles,
-            Variable::Scopes => &self.scopes,
-            Variable::Headers => &self.headers,
-            Variable::Method
-            | Variable::ToolName
-            | Variable::ToolUpstream
-            | Variable::ToolUpstreamName
-            | Variable::Prompt
-            | Variable::ResourceUri
-            | Variable::Principal
-            | Variable::ClientName
-            | Variable::ClientVersion
-            | Variable::ClientIp => return None,
+            Structure::Arguments => &self.arguments,
+            Structure::ToolAnnotations => &self.annotations,
+            Structure::Claims => &self.claims,
+            Structure::Roles => &self.roles,
+            Structure::Scopes => &self.scopes,
+            Structure::Headers => &self.headers,
         };
         match cell.get_or_init(|| self.facts.tree(variable)) {
             Some(tree) => Some(CowVal::Borrowed(tree.0.as_ref())),
@@ -108,14 +98,18 @@ impl<'a> Memo<'a> {
         }
     }
 
+    fn member(&self, of: Structure, name: &str) -> Option<CowVal<'_, '_>> {
+        let tree = (!name.contains('.')).then(|| self.facts.member(of, name))?;
+        tree.map(|tree| CowVal::Owned(tree.0))
+    }
+
     /// All members of a group, as a map. Rare: expressions name one member.
     fn group(&self, group: &str) -> Option<CowVal<'_, '_>> {
         let members = Variable::ALL.into_iter().filter_map(|variable| {
             let member = variable.as_str().strip_prefix(group)?.strip_prefix('.')?;
-            let value: Owned = if variable.is_text() {
-                super::tree::text(self.facts.text(variable)?.to_owned())
-            } else {
-                self.facts.tree(variable)?.0
+            let value: Owned = match variable {
+                Variable::Text(text) => super::tree::text(self.facts.text(text)?.to_owned()),
+                Variable::Structure(structure) => self.facts.tree(structure)?.0,
             };
             Some((CelMapKey::from(member.to_owned()), value))
         });
@@ -131,17 +125,15 @@ impl<'a> Memo<'a> {
 impl VariableResolver for Memo<'_> {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
         match Variable::parse(name) {
-            Some(variable) if variable.is_text() => return self.text(variable),
-            Some(variable) => return self.tree(variable),
+            Some(Variable::Text(text)) => return self.text(text),
+            Some(Variable::Structure(structure)) => return self.tree(structure),
             None => {}
         }
         // CEL asks for the longest name first: `claims.team` before `claims`.
         match name.split_once('.') {
             None if matches!(name, "tool" | "resource" | "client") => self.group(name),
-            Some((root @ ("claims" | "headers"), member)) if !member.contains('.') => {
-                let tree = self.facts.member(Variable::parse(root)?, member)?;
-                Some(CowVal::Owned(tree.0))
-            }
+            Some(("claims", member)) => self.member(Structure::Claims, member),
+            Some(("headers", member)) => self.member(Structure::Headers, member),
             Some(_) | None => None,
         }
     }

@@ -5,6 +5,15 @@ use std::collections::BTreeSet;
 /// Something that an expression may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Variable {
+    /// It has no members.
+    Text(Text),
+    /// An object or a list.
+    Structure(Structure),
+}
+
+/// A variable that is a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Text {
     /// `method`
     Method,
     /// `tool.name`, as clients see it.
@@ -13,28 +22,33 @@ pub enum Variable {
     ToolUpstream,
     /// `tool.upstreamName`
     ToolUpstreamName,
-    /// `tool.annotations`
-    ToolAnnotations,
     /// `prompt`
     Prompt,
     /// `resource.uri`
     ResourceUri,
-    /// `arguments`
-    Arguments,
     /// `principal`; empty: anonymous.
     Principal,
-    /// `claims`
-    Claims,
-    /// `roles`
-    Roles,
-    /// `scopes`
-    Scopes,
     /// `client.name`, as it calls itself.
     ClientName,
     /// `client.version`
     ClientVersion,
     /// `client.ip`
     ClientIp,
+}
+
+/// A variable that is an object or a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Structure {
+    /// `tool.annotations`
+    ToolAnnotations,
+    /// `arguments`
+    Arguments,
+    /// `claims`
+    Claims,
+    /// `roles`
+    Roles,
+    /// `scopes`
+    Scopes,
     /// `headers`
     Headers,
 }
@@ -42,44 +56,30 @@ pub enum Variable {
 impl Variable {
     /// All of them.
     pub const ALL: [Self; 16] = [
-        Self::Method,
-        Self::ToolName,
-        Self::ToolUpstream,
-        Self::ToolUpstreamName,
-        Self::ToolAnnotations,
-        Self::Prompt,
-        Self::ResourceUri,
-        Self::Arguments,
-        Self::Principal,
-        Self::Claims,
-        Self::Roles,
-        Self::Scopes,
-        Self::ClientName,
-        Self::ClientVersion,
-        Self::ClientIp,
-        Self::Headers,
+        Self::Text(Text::Method),
+        Self::Text(Text::ToolName),
+        Self::Text(Text::ToolUpstream),
+        Self::Text(Text::ToolUpstreamName),
+        Self::Structure(Structure::ToolAnnotations),
+        Self::Text(Text::Prompt),
+        Self::Text(Text::ResourceUri),
+        Self::Structure(Structure::Arguments),
+        Self::Text(Text::Principal),
+        Self::Structure(Structure::Claims),
+        Self::Structure(Structure::Roles),
+        Self::Structure(Structure::Scopes),
+        Self::Text(Text::ClientName),
+        Self::Text(Text::ClientVersion),
+        Self::Text(Text::ClientIp),
+        Self::Structure(Structure::Headers),
     ];
 
     /// As it stands in an expression.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Method => "method",
-            Self::ToolName => "tool.name",
-            Self::ToolUpstream => "tool.upstream",
-            Self::ToolUpstreamName => "tool.upstreamName",
-            Self::ToolAnnotations => "tool.annotations",
-            Self::Prompt => "prompt",
-            Self::ResourceUri => "resource.uri",
-            Self::Arguments => "arguments",
-            Self::Principal => "principal",
-            Self::Claims => "claims",
-            Self::Roles => "roles",
-            Self::Scopes => "scopes",
-            Self::ClientName => "client.name",
-            Self::ClientVersion => "client.version",
-            Self::ClientIp => "client.ip",
-            Self::Headers => "headers",
+            Self::Text(text) => text.as_str(),
+            Self::Structure(structure) => structure.as_str(),
         }
     }
 
@@ -93,44 +93,69 @@ impl Variable {
     #[must_use]
     pub const fn is_of_caller(self) -> bool {
         match self {
-            Self::Principal
-            | Self::Claims
-            | Self::Roles
-            | Self::Scopes
-            | Self::ClientName
-            | Self::ClientVersion
-            | Self::ClientIp => true,
-            Self::Method
-            | Self::ToolName
-            | Self::ToolUpstream
-            | Self::ToolUpstreamName
-            | Self::ToolAnnotations
-            | Self::Prompt
-            | Self::ResourceUri
-            | Self::Arguments
-            | Self::Headers => false,
-        }
-    }
-
-    /// A text, which has no members.
-    pub(super) const fn is_text(self) -> bool {
-        match self {
-            Self::Method
-            | Self::ToolName
-            | Self::ToolUpstream
-            | Self::ToolUpstreamName
-            | Self::Prompt
-            | Self::ResourceUri
-            | Self::Principal
-            | Self::ClientName
-            | Self::ClientVersion
-            | Self::ClientIp => true,
-            Self::ToolAnnotations | Self::Arguments | Self::Claims | Self::Roles | Self::Scopes | Self::Headers => {
-                false
-            }
+            Self::Text(Text::Principal | Text::ClientName | Text::ClientVersion | Text::ClientIp)
+            | Self::Structure(Structure::Claims | Structure::Roles | Structure::Scopes) => true,
+            Self::Text(
+                Text::Method
+                | Text::ToolName
+                | Text::ToolUpstream
+                | Text::ToolUpstreamName
+                | Text::Prompt
+                | Text::ResourceUri,
+            )
+            | Self::Structure(Structure::ToolAnnotations | Structure::Arguments | Structure::Headers) => false,
         }
     }
 }
+
+impl From<Text> for Variable {
+    fn from(text: Text) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Structure> for Variable {
+    fn from(structure: Structure) -> Self {
+        Self::Structure(structure)
+    }
+}
+
+impl Text {
+    /// As it stands in an expression.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::ToolName => "tool.name",
+            Self::ToolUpstream => "tool.upstream",
+            Self::ToolUpstreamName => "tool.upstreamName",
+            Self::Prompt => "prompt",
+            Self::ResourceUri => "resource.uri",
+            Self::Principal => "principal",
+            Self::ClientName => "client.name",
+            Self::ClientVersion => "client.version",
+            Self::ClientIp => "client.ip",
+        }
+    }
+}
+
+impl Structure {
+    /// As it stands in an expression.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ToolAnnotations => "tool.annotations",
+            Self::Arguments => "arguments",
+            Self::Claims => "claims",
+            Self::Roles => "roles",
+            Self::Scopes => "scopes",
+            Self::Headers => "headers",
+        }
+    }
+}
+
+/// Read by its members.
+const CLAIMS: Variable = Variable::Structure(Structure::Claims);
 
 /// What the outcome of an expression may depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,9 +168,9 @@ pub struct Reads {
 impl Reads {
     /// This one only.
     #[must_use]
-    pub fn of(variable: Variable) -> Self {
+    pub fn of(variable: impl Into<Variable>) -> Self {
         let mut reads = Self::default();
-        reads.add(variable, None);
+        reads.add(variable.into(), None);
         reads
     }
 
@@ -157,14 +182,14 @@ impl Reads {
 
     /// Whether it reads `variable`.
     #[must_use]
-    pub fn has(&self, variable: Variable) -> bool {
-        self.variables.contains(&variable)
+    pub fn has(&self, variable: impl Into<Variable>) -> bool {
+        self.variables.contains(&variable.into())
     }
 
     /// Whether it reads what only a call has: arguments or headers. Lists do not know them.
     #[must_use]
     pub fn is_of_call(&self) -> bool {
-        self.has(Variable::Arguments) || self.has(Variable::Headers)
+        self.has(Structure::Arguments) || self.has(Structure::Headers)
     }
 
     /// Which members of `claims` it reads; `None`: perhaps all of them.
@@ -176,7 +201,7 @@ impl Reads {
     /// Reads this, too.
     pub(super) fn add(&mut self, variable: Variable, member: Option<&str>) {
         let is_first = self.variables.insert(variable);
-        if variable != Variable::Claims {
+        if variable != CLAIMS {
             return;
         }
         match (member, is_first, &mut self.claims) {
@@ -191,7 +216,7 @@ impl Reads {
     pub fn join(&mut self, other: &Self) {
         for variable in &other.variables {
             match (variable, &other.claims) {
-                (Variable::Claims, Some(members)) => {
+                (&CLAIMS, Some(members)) => {
                     for member in members {
                         self.add(*variable, Some(member));
                     }

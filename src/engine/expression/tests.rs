@@ -6,15 +6,15 @@ use serde_json::json;
 struct Told(serde_json::Value);
 
 impl Facts for Told {
-    fn text(&self, variable: Variable) -> Option<&str> {
+    fn text(&self, variable: Text) -> Option<&str> {
         self.0.get(variable.as_str())?.as_str()
     }
 
-    fn tree(&self, variable: Variable) -> Option<Tree> {
+    fn tree(&self, variable: Structure) -> Option<Tree> {
         self.0.get(variable.as_str()).map(Tree::of_value)
     }
 
-    fn member(&self, variable: Variable, name: &str) -> Option<Tree> {
+    fn member(&self, variable: Structure, name: &str) -> Option<Tree> {
         self.0.get(variable.as_str())?.get(name).map(Tree::of_value)
     }
 }
@@ -99,13 +99,13 @@ fn numbers_compare_as_numbers_whatever_their_size() {
     let read = |arguments: &str, text: &str| {
         struct Raw(String);
         impl Facts for Raw {
-            fn text(&self, _: Variable) -> Option<&str> {
+            fn text(&self, _: Text) -> Option<&str> {
                 None
             }
-            fn tree(&self, _: Variable) -> Option<Tree> {
+            fn tree(&self, _: Structure) -> Option<Tree> {
                 Tree::read(&self.0).ok()
             }
-            fn member(&self, _: Variable, _: &str) -> Option<Tree> {
+            fn member(&self, _: Structure, _: &str) -> Option<Tree> {
                 None
             }
         }
@@ -171,7 +171,7 @@ fn what_is_read_is_known() {
     assert!(reads("tool.name == 'a' && arguments.amount > 1").is_of_call());
     assert!(reads("'x' in headers").is_of_call());
     assert!(!reads("tool.name == principal").is_of_call());
-    assert!(reads("tool == {}").has(Variable::ToolAnnotations));
+    assert!(reads("tool == {}").has(Structure::ToolAnnotations));
     let claims = reads("claims.team == claims['org'] && claims.realm.roles == []");
     let members: Vec<&str> = claims.claims().expect("members").iter().map(AsRef::as_ref).collect();
     assert_eq!(members, ["org", "realm", "team"]);

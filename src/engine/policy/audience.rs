@@ -3,7 +3,7 @@
 
 use super::rules::Policy;
 use super::subject::Caller;
-use crate::engine::expression::Variable;
+use crate::engine::expression::{Structure, Text, Variable};
 
 /// The values themselves, so that no two audiences are ever taken for one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,22 +30,22 @@ impl Policy {
         let mut key = Key(Vec::new());
         for variable in Variable::ALL.into_iter().filter(|variable| self.seen.has(*variable)) {
             match variable {
-                Variable::Principal => key.text(caller.identity.principal.as_deref().unwrap_or_default()),
-                Variable::ClientName => key.text(caller.client_name),
-                Variable::ClientVersion => key.text(caller.client_version),
-                Variable::ClientIp => key.text(caller.ip),
-                Variable::Roles => key.texts(&caller.identity.roles),
-                Variable::Scopes => key.texts(&caller.identity.scopes),
-                Variable::Claims => self.claims(caller, &mut key),
-                Variable::Method
-                | Variable::ToolName
-                | Variable::ToolUpstream
-                | Variable::ToolUpstreamName
-                | Variable::ToolAnnotations
-                | Variable::Prompt
-                | Variable::ResourceUri
-                | Variable::Arguments
-                | Variable::Headers => {}
+                Variable::Text(Text::Principal) => key.text(caller.identity.principal.as_deref().unwrap_or_default()),
+                Variable::Text(Text::ClientName) => key.text(caller.client_name),
+                Variable::Text(Text::ClientVersion) => key.text(caller.client_version),
+                Variable::Text(Text::ClientIp) => key.text(caller.ip),
+                Variable::Structure(Structure::Roles) => key.texts(&caller.identity.roles),
+                Variable::Structure(Structure::Scopes) => key.texts(&caller.identity.scopes),
+                Variable::Structure(Structure::Claims) => self.claims(caller, &mut key),
+                Variable::Text(
+                    Text::Method
+                    | Text::ToolName
+                    | Text::ToolUpstream
+                    | Text::ToolUpstreamName
+                    | Text::Prompt
+                    | Text::ResourceUri,
+                )
+                | Variable::Structure(Structure::ToolAnnotations | Structure::Arguments | Structure::Headers) => {}
             }
         }
         Audience(key.0.into())

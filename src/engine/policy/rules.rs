@@ -13,7 +13,7 @@ use super::index::{Index, fits};
 use super::subject::{Asked, Item, Known, NoHeaders, user_of};
 use crate::engine::catalog::Kind;
 use crate::engine::config::{Action, Policies, Rule, Stance};
-use crate::engine::expression::{Memo, Outcome, Reads, Subject, TreeError, Variable};
+use crate::engine::expression::{Memo, Outcome, Reads, Structure, Subject, Text, TreeError};
 use std::sync::Arc;
 
 /// The rules of one endpoint.
@@ -98,12 +98,12 @@ impl Policy {
         for rule in lasting() {
             seen.join(rule.when.reads());
             if !roles(rule).is_empty() {
-                seen.join(&Reads::of(Variable::Roles));
+                seen.join(&Reads::of(Structure::Roles));
             }
         }
         // Each can deny: by what it says, or because it cannot be evaluated.
         let hides = |kind| config.default == Stance::Deny || lasting().any(|rule| may_concern(rule, kind));
-        let names_client = |reads: &Reads| reads.has(Variable::ClientName) || reads.has(Variable::ClientVersion);
+        let names_client = |reads: &Reads| reads.has(Text::ClientName) || reads.has(Text::ClientVersion);
         Self {
             default: config.default,
             index: Index::new(&config.rules),

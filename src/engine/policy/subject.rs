@@ -2,7 +2,7 @@
 
 use super::Identity;
 use crate::engine::catalog::Kind;
-use crate::engine::expression::{Facts, Tree, TreeError, Variable};
+use crate::engine::expression::{Facts, Structure, Text, Tree, TreeError};
 use crate::engine::mcp::Method;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -152,11 +152,11 @@ impl<'a> Known<'a> {
     pub(super) fn literal(&self, subject: crate::engine::expression::Subject) -> Option<&str> {
         use crate::engine::expression::Subject;
         self.text(match subject {
-            Subject::Tool => Variable::ToolName,
-            Subject::Upstream => Variable::ToolUpstream,
-            Subject::Method => Variable::Method,
-            Subject::Prompt => Variable::Prompt,
-            Subject::Resource => Variable::ResourceUri,
+            Subject::Tool => Text::ToolName,
+            Subject::Upstream => Text::ToolUpstream,
+            Subject::Method => Text::Method,
+            Subject::Prompt => Text::Prompt,
+            Subject::Resource => Text::ResourceUri,
         })
     }
 
@@ -169,91 +169,54 @@ impl<'a> Known<'a> {
 }
 
 impl Facts for Known<'_> {
-    fn text(&self, variable: Variable) -> Option<&str> {
+    fn text(&self, variable: Text) -> Option<&str> {
         let Asked {
             method, item, caller, ..
         } = &self.asked;
         match (variable, item) {
-            (Variable::Method, _) => Some(method),
-            (Variable::Principal, _) => Some(caller.identity.principal.as_deref().unwrap_or_default()),
-            (Variable::ClientName, _) => Some(caller.client_name),
-            (Variable::ClientVersion, _) => Some(caller.client_version),
-            (Variable::ClientIp, _) => Some(caller.ip),
-            (Variable::ToolName, Item::Tool(tool)) => Some(tool.name),
-            (Variable::ToolUpstreamName, Item::Tool(tool)) => Some(tool.upstream_name),
-            (Variable::ToolUpstream, Item::Tool(tool)) => Some(tool.upstream),
-            (Variable::ToolUpstream, Item::TaskOf(upstream)) => Some(upstream),
-            (Variable::Prompt, Item::Prompt(name)) => Some(name),
-            (Variable::ResourceUri, Item::Resource(uri)) => Some(uri),
-            (
-                Variable::ToolName
-                | Variable::ToolUpstreamName
-                | Variable::ToolUpstream
-                | Variable::ToolAnnotations
-                | Variable::Prompt
-                | Variable::ResourceUri
-                | Variable::Arguments
-                | Variable::Claims
-                | Variable::Roles
-                | Variable::Scopes
-                | Variable::Headers,
-                _,
-            ) => None,
+            (Text::Method, _) => Some(method),
+            (Text::Principal, _) => Some(caller.identity.principal.as_deref().unwrap_or_default()),
+            (Text::ClientName, _) => Some(caller.client_name),
+            (Text::ClientVersion, _) => Some(caller.client_version),
+            (Text::ClientIp, _) => Some(caller.ip),
+            (Text::ToolName, Item::Tool(tool)) => Some(tool.name),
+            (Text::ToolUpstreamName, Item::Tool(tool)) => Some(tool.upstream_name),
+            (Text::ToolUpstream, Item::Tool(tool)) => Some(tool.upstream),
+            (Text::ToolUpstream, Item::TaskOf(upstream)) => Some(upstream),
+            (Text::Prompt, Item::Prompt(name)) => Some(name),
+            (Text::ResourceUri, Item::Resource(uri)) => Some(uri),
+            (Text::ToolName | Text::ToolUpstreamName | Text::ToolUpstream | Text::Prompt | Text::ResourceUri, _) => {
+                None
+            }
         }
     }
 
-    fn tree(&self, variable: Variable) -> Option<Tree> {
+    fn tree(&self, variable: Structure) -> Option<Tree> {
         let identity = self.asked.caller.identity;
         match (variable, &self.asked.item) {
-            (Variable::Arguments, _) => self.arguments(),
-            (Variable::Claims, _) => Some(Tree::of_object(&identity.claims)),
-            (Variable::Roles, _) => Some(Tree::of_list(identity.roles.iter().map(AsRef::as_ref))),
-            (Variable::Scopes, _) => Some(Tree::of_list(identity.scopes.iter().map(AsRef::as_ref))),
-            (Variable::Headers, _) => {
+            (Structure::Arguments, _) => self.arguments(),
+            (Structure::Claims, _) => Some(Tree::of_object(&identity.claims)),
+            (Structure::Roles, _) => Some(Tree::of_list(identity.roles.iter().map(AsRef::as_ref))),
+            (Structure::Scopes, _) => Some(Tree::of_list(identity.scopes.iter().map(AsRef::as_ref))),
+            (Structure::Headers, _) => {
                 let all = self.asked.headers.all();
                 Some(Tree::of_texts(
                     all.iter().map(|(name, value)| (name.as_str(), value.clone())),
                 ))
             }
-            (Variable::ToolAnnotations, Item::Tool(tool)) => annotations(tool.raw),
-            (
-                Variable::ToolAnnotations
-                | Variable::Method
-                | Variable::ToolName
-                | Variable::ToolUpstream
-                | Variable::ToolUpstreamName
-                | Variable::Prompt
-                | Variable::ResourceUri
-                | Variable::Principal
-                | Variable::ClientName
-                | Variable::ClientVersion
-                | Variable::ClientIp,
-                _,
-            ) => None,
+            (Structure::ToolAnnotations, Item::Tool(tool)) => annotations(tool.raw),
+            (Structure::ToolAnnotations, _) => None,
         }
     }
 
-    fn member(&self, variable: Variable, name: &str) -> Option<Tree> {
+    fn member(&self, variable: Structure, name: &str) -> Option<Tree> {
         match variable {
-            Variable::Claims => self.asked.caller.identity.claims.get(name).map(Tree::of_value),
-            Variable::Headers => {
+            Structure::Claims => self.asked.caller.identity.claims.get(name).map(Tree::of_value),
+            Structure::Headers => {
                 let value = self.asked.headers.value(name)?;
                 Some(Tree::of_value(&value.into()))
             }
-            Variable::Arguments
-            | Variable::ToolAnnotations
-            | Variable::Roles
-            | Variable::Scopes
-            | Variable::Method
-            | Variable::ToolName
-            | Variable::ToolUpstream
-            | Variable::ToolUpstreamName
-            | Variable::Prompt
-            | Variable::ResourceUri
-            | Variable::Principal
-            | Variable::ClientName
-            | Variable::ClientVersion
-            | Variable::ClientIp => None,
+            Structure::Arguments | Structure::ToolAnnotations | Structure::Roles | Structure::Scopes => None,
         }
     }
 }
