@@ -153,7 +153,7 @@ impl Gateway {
             throttle,
             places: Places::default(),
             telemetry: Arc::new(Telemetry::new(
-                AuditLog::start(&config.audit).context("audit: the file cannot be opened")?,
+                AuditLog::start(&config.audit.to).context("audit: the file cannot be opened")?,
                 Metrics::new(),
             )),
         };

@@ -3,6 +3,7 @@
 //! `file` reads: YAML -> tree -> `shape` (unknown keys) -> `raw` (types, a section at a time) -> `gateway` and `upstream`
 //! (meaning) -> `truth`. Problems of every step are gathered, so that one run names them all.
 
+mod audit;
 mod authentication;
 pub mod callers;
 pub mod change;
@@ -24,6 +25,7 @@ mod transparent;
 pub mod truth;
 mod upstream;
 
+pub use audit::{Audit, AuditArguments, AuditTarget};
 pub use authentication::{ApiKeys, Authentication, Issuer, Jwks, is_scope};
 pub use cors::Cors;
 pub use ip_filter::{IpFilter, Network};
@@ -32,8 +34,8 @@ pub use protection::Protection;
 pub use rate_limits::RateLimit;
 pub use transparent::Transparent;
 pub use truth::{
-    AccessLog, Audit, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls,
-    Lists, Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,
+    AccessLog, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls, Lists,
+    Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,
 };
 pub use upstream::is_upstream_name;
 

@@ -35,6 +35,7 @@ mod heading;
 mod inspect;
 mod intake;
 mod listen;
+mod observe;
 mod odd;
 mod page;
 mod permit;
@@ -81,6 +82,9 @@ pub struct Exchange {
     record: Record,
     /// How the bucket stands that is nearest to its end; told where the answer is ours.
     quota: Option<Box<Quota>>,
+    /// Whether the tool that is called fails is to be found out.
+    watching: bool,
+    watch: Option<observe::Watch>,
 }
 
 /// Where an exchange stands. Each phase owns what it needs and nothing else.
@@ -187,12 +191,22 @@ impl Exchange {
             phase: Phase::AwaitHead,
             record: Record::default(),
             quota: None,
+            watching: false,
+            watch: None,
         }
     }
 
     /// Takes one event. Total: a failure is a reply.
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Step {
         self.now = now;
+        let step = self.turn(event, now);
+        if !self.is_blind() {
+            self.observe(&step);
+        }
+        step
+    }
+
+    fn turn(&mut self, event: Event, now: Timestamp) -> Step {
         match (std::mem::replace(&mut self.phase, Phase::Done), event) {
             (phase, Event::Closed) => Self::closed(phase),
             (_, Event::Refused(refusal)) => self.reject(&Reject::Refused(refusal), None),

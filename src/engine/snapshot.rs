@@ -16,7 +16,7 @@ pub use view::{Guarded, View, ViewKey, Views};
 pub use crate::engine::route::UpstreamIndex;
 
 use crate::engine::catalog::{Kind, Listing};
-use crate::engine::config::{Limits, RateLimit, Transparent, Via};
+use crate::engine::config::{AuditArguments, Limits, RateLimit, Transparent, Via};
 use crate::engine::mcp::{Era, Version};
 use crate::engine::policy::Callers;
 use crate::engine::session::{EndpointHash, Keys};
@@ -48,6 +48,8 @@ pub struct Endpoint {
     pub routing: Routing,
     /// Calls and answers carry all of the dynamic metadata: somebody reads it.
     pub metadata: bool,
+    /// What is written down of calls.
+    pub observed: Observed,
     /// The MCP path.
     pub path: Arc<str>,
     /// Everything goes to the only upstream as it comes.
@@ -83,6 +85,15 @@ pub struct Endpoint {
     pub initialize: [Bytes; 4],
     /// `result` of `server/discover`.
     pub discover: Bytes,
+}
+
+/// What is written down of calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Of their arguments.
+    pub arguments: AuditArguments,
+    /// Whether tools say that they failed.
+    pub results: bool,
 }
 
 /// How Envoy finds the upstream of a call that the processor has decided.

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full};
 use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, HubStream, Mail, Processor};
 use mcp_manifold::edge::telemetry::{AuditLog, Metrics, Telemetry};
-use mcp_manifold::engine::config::Audit;
+use mcp_manifold::engine::config::AuditTarget;
 use mcp_manifold::engine::exchange::event::Refusal;
 use mcp_manifold::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use mcp_manifold::engine::exchange::{Parked, Record};
@@ -90,7 +90,7 @@ impl Backroom for Room {
 }
 
 pub(crate) fn front() -> Front {
-    let audit = AuditLog::start(&Audit::File("/dev/null".into())).expect("it can always be written to");
+    let audit = AuditLog::start(&AuditTarget::File("/dev/null".into())).expect("it can always be written to");
     let room = Room {
         gateway: Gateway::new(),
         gate: Arc::new(Gate::new(100)),

@@ -1,5 +1,6 @@
 //! What stands around the MCP servers: who may call, from where, how often, and the attacks that must fail.
 
+mod audit;
 mod front;
 mod identity;
 mod policy;

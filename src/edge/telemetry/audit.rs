@@ -7,7 +7,7 @@
 mod file;
 
 use super::line;
-use crate::engine::config::Audit;
+use crate::engine::config::AuditTarget;
 use crate::engine::exchange::Record;
 use file::Rotated;
 use std::cell::RefCell;
@@ -56,11 +56,11 @@ impl AuditLog {
     ///
     /// # Errors
     /// The file cannot be opened, or no thread started.
-    pub fn start(audit: &Audit) -> io::Result<Self> {
-        match audit {
-            Audit::Off => Ok(Self(None)),
-            Audit::Stderr => Self::start_writing(io::stderr()),
-            Audit::File(path) => Self::start_writing(Rotated::open(path)?),
+    pub fn start(to: &AuditTarget) -> io::Result<Self> {
+        match to {
+            AuditTarget::Off => Ok(Self(None)),
+            AuditTarget::Stderr => Self::start_writing(io::stderr()),
+            AuditTarget::File(path) => Self::start_writing(Rotated::open(path)?),
         }
     }
 

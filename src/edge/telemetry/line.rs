@@ -3,7 +3,7 @@
 //! What comes from clients is escaped and cut to [`MAX_TEXT`] bytes. Never holds a session id, only its fingerprint.
 
 use crate::engine::exchange::Record;
-use crate::engine::exchange::record::Way;
+use crate::engine::exchange::record::{Arguments, Way};
 use crate::engine::mcp::Era;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,8 +39,13 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record, elapsed: Duration, now: 
     key(out, "bytesOut");
     number(out, record.bytes_out);
     text(out, "client", record.client.as_deref());
-    key(out, "replayed");
-    out.extend_from_slice(if record.replayed { b"true" } else { b"false" });
+    switch(out, "replayed", record.replayed);
+    if let Some(failed) = record.is_error {
+        switch(out, "isError", failed);
+    }
+    if let Some(called_with) = &record.arguments {
+        arguments(out, called_with);
+    }
     out.extend_from_slice(b"}\n");
 }
 
@@ -48,6 +53,28 @@ const fn verdict(way: Way) -> &'static str {
     match way {
         Way::Reject => "reject",
         Way::Undecided | Way::Answer | Way::Forward | Way::Relay => "allow",
+    }
+}
+
+fn switch(out: &mut Vec<u8>, name: &str, value: bool) {
+    key(out, name);
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+/// As a text, so that the bytes are the caller's and the line stays one.
+fn arguments(out: &mut Vec<u8>, arguments: &Arguments) {
+    key(out, "arguments");
+    out.push(b'"');
+    match arguments {
+        Arguments::Hash(hash) => {
+            out.extend_from_slice(b"sha256:");
+            out.extend(hash.iter().flat_map(|byte| hex(*byte)));
+        }
+        Arguments::Full { text, .. } => escape(out, text),
+    }
+    out.push(b'"');
+    if matches!(arguments, Arguments::Full { whole: false, .. }) {
+        switch(out, "argumentsCut", true);
     }
 }
 
@@ -69,7 +96,6 @@ fn text(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
 
 /// Escapes what JSON demands, and DEL besides: lines are read on terminals too.
 fn escape(out: &mut Vec<u8>, value: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let plain = |byte: &u8| !matches!(byte, 0..0x20 | b'"' | b'\\' | 0x7f);
     if value.as_bytes().iter().all(plain) {
         return out.extend_from_slice(value.as_bytes());
@@ -79,11 +105,16 @@ fn escape(out: &mut Vec<u8>, value: &str) {
             b'"' | b'\\' => out.extend([b'\\', byte]),
             0..0x20 | 0x7f => {
                 out.extend_from_slice(b"\\u00");
-                out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                out.extend(hex(byte));
             }
             byte => out.push(byte),
         }
     }
+}
+
+const fn hex(byte: u8) -> [u8; 2] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    [HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]
 }
 
 fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {

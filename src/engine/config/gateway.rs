@@ -3,7 +3,7 @@
 use super::file::{Findings, Sections};
 use super::scalar::{Count, Size, Span};
 use super::{
-    AccessLog, Audit, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, authentication,
+    AccessLog, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, audit, authentication,
     cors, ip_filter, network, policies, rate_limit_service, rate_limits, raw, transparent,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,7 +46,7 @@ pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Finding
             [listen, admin],
             findings,
         ),
-        audit: audit(sections.take("audit", findings), findings),
+        audit: audit::read(sections, findings),
         cors: cors::read(sections, findings),
         ip_filter: ip_filter::read(sections, findings),
         transparent: transparent::read(sections, findings),
@@ -247,14 +247,6 @@ fn envoy_admin(text: &str, taken: [SocketAddr; 2], findings: &mut Findings) -> E
         );
     }
     EnvoyAdmin::Socket(Some(path))
-}
-
-fn audit(raw: Option<raw::Audit>, findings: &mut Findings) -> Audit {
-    match raw {
-        None | Some(raw::Audit::Switch(true)) => Audit::Stderr,
-        Some(raw::Audit::Switch(false)) => Audit::Off,
-        Some(raw::Audit::File(file)) => Audit::File(findings.resolve("audit.file", &file.file)),
-    }
 }
 
 // === values that may be absent, but not zero ===

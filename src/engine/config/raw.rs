@@ -88,14 +88,6 @@ pub(super) enum AccessLog {
     File(PathBuf),
 }
 
-/// `audit:`
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected false or { file: PATH }")]
-pub(super) enum Audit {
-    Switch(bool),
-    File(File),
-}
-
 /// One of `upstreams:`
 #[derive(Debug, Default, Deserialize)]
 #[serde(

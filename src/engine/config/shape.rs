@@ -75,7 +75,7 @@ pub(super) const FILE: Shape = Keys(&[
             ("routes", Leaf),
         ]),
     ),
-    ("audit", Keys(&[("file", Leaf)])),
+    ("audit", Keys(&[("file", Leaf), ("arguments", Leaf)])),
     ("upstreams", List(&UPSTREAM)),
     ("transparent", List(&TRANSPARENT)),
     ("authentication", AUTHENTICATION),

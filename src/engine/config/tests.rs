@@ -82,7 +82,8 @@ fn every_key_reaches_the_truth() {
         config.envoy.routes,
         ["mcp/mcp-public".into(), "mcp/mcp-inspected".into()]
     );
-    assert_eq!(config.audit, Audit::File("/etc/manifold/audit.jsonl".into()));
+    assert_eq!(config.audit.to, AuditTarget::File("/etc/manifold/audit.jsonl".into()));
+    assert_eq!(config.audit.arguments, AuditArguments::Hash);
     let cors = config.cors.expect("given");
     assert_eq!(cors.origins, ["https://page.example.com"]);
     assert_eq!((cors.credentials, cors.max_age), (true, Duration::from_secs(600)));
@@ -228,6 +229,19 @@ fn what_is_not_built_yet_is_refused() {
         "via: an HTTP+SSE server cannot be reached via envoy",
     );
     assert_upstream_problem("via: nobody", "via: must be envoy or direct");
+}
+
+#[test]
+fn audit_lines_say_of_arguments_what_is_asked_for() {
+    let audit = |text: &str| mk_config(&format!("audit: {text}{ONE}")).audit;
+    let hashed = audit("{ arguments: hash }");
+    assert_eq!(hashed.to, AuditTarget::Stderr);
+    assert_eq!(hashed.wanted_arguments(), AuditArguments::Hash);
+    assert_eq!(audit("{ arguments: full }").arguments, AuditArguments::Full);
+    assert_eq!(audit("true"), Audit::DEFAULT);
+    assert_eq!(audit("false").wanted_arguments(), AuditArguments::None);
+    let problem = "audit.arguments: must be none, hash or full";
+    assert_problems(&format!("audit: {{ arguments: some }}{ONE}"), &[problem]);
 }
 
 #[test]
@@ -392,7 +406,10 @@ fn gateway_keys_are_checked_for_meaning() {
             "envoy: {routes: [mcp/public, public]}",
             &["envoy.routes[1]: must be an HTTPRoute as namespace/name"],
         ),
-        ("audit: loud", &["audit: expected false or { file: PATH }"]),
+        (
+            "audit: loud",
+            &["audit: expected false or { file: PATH, arguments: none, hash or full }"],
+        ),
         (
             "session: {keys: [abc]}",
             &["session.keys[0]: expected { env: NAME } or { file: PATH }, not the secret itself"],

@@ -36,8 +36,8 @@ pub struct Config {
     pub lists: Lists,
     /// Envoy as `up` runs it.
     pub envoy: EnvoySettings,
-    /// Where audit lines go.
-    pub audit: Audit,
+    /// Audit lines.
+    pub audit: super::Audit,
     /// Web pages that may call from a browser.
     pub cors: Option<Cors>,
     /// Addresses that may call.
@@ -204,17 +204,6 @@ pub enum AccessLog {
     /// Into the state folder.
     On,
     /// Into this file.
-    File(PathBuf),
-}
-
-/// Where audit lines go.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Audit {
-    /// Nowhere.
-    Off,
-    /// Standard error.
-    Stderr,
-    /// Appended to this file.
     File(PathBuf),
 }
 

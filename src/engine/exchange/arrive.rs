@@ -12,7 +12,7 @@ use super::reject::Reject;
 use super::step::{Addressee, Command, HeaderWork, Question, Reply, SessionRef, Step};
 use super::tell::Errand;
 use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller, guard, listen};
-use crate::engine::mcp::Era;
+use crate::engine::mcp::{Era, Method};
 use crate::engine::policy::Identity;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::Endpoint;
@@ -120,6 +120,8 @@ impl Exchange {
         let plan = plan::plan(&arrival.endpoint, &from, &body, &mut sender, now);
         let accepts = door::accepts(&arrival.headers);
         self.note_sender(&sender, &arrival.headers);
+        self.record.arguments = sender.arguments.take();
+        self.watching = arrival.endpoint.observed.results && sender.known == Some(Method::ToolsCall);
         let request = Request {
             endpoint: arrival.endpoint,
             identity: arrival.identity,

@@ -3,7 +3,9 @@
 use super::call::{self, Routed};
 use super::caller;
 use super::event::Headers;
+use super::observe;
 use super::permit::{ClientName, Petition};
+use super::record::Arguments;
 use super::reject::Reject;
 use super::step::SessionRef;
 use super::task;
@@ -42,6 +44,8 @@ pub(super) struct Sender {
     pub(super) petition: Petition,
     /// What it calls itself; `None`: not known, or nobody wants to know.
     pub(super) client: Option<ClientName>,
+    /// What is written down of what it calls with.
+    pub(super) arguments: Option<Arguments>,
 }
 
 /// Where a message comes from, besides its body.
@@ -139,6 +143,7 @@ pub(super) fn plan(
         Some(known) => known.as_str().into(),
         None => method.to_owned().into(),
     });
+    sender.arguments = observe::arguments(endpoint, sender.known, &envelope);
     let era = caller::era(from.headers, method, envelope.meta.as_ref());
     sender.era = Some(era);
     if let (Some(guarded), Shape::Request { .. }) = (&endpoint.guarded, &envelope.shape) {

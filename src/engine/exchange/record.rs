@@ -28,7 +28,7 @@ pub struct Record {
     pub reason: Option<&'static str>,
     /// Bytes of the request body.
     pub bytes_in: usize,
-    /// Bytes of our answer's body; 0 for forwards.
+    /// Bytes of the answer's body; 0 for forwards whose answer does not pass here.
     pub bytes_out: usize,
     /// The upstream session was lost and the call replayed.
     pub replayed: bool,
@@ -40,6 +40,31 @@ pub struct Record {
     pub rule: Option<Arc<str>>,
     /// Client address, without port.
     pub client: Option<Box<str>>,
+    /// What a tool or prompt was called with, where that is to be written down.
+    pub arguments: Option<Arguments>,
+    /// Whether the tool says that it failed; `None`: its answer does not pass here, or is no result of a tool.
+    pub is_error: Option<bool>,
+}
+
+/// What is written down of arguments.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Arguments {
+    /// The SHA-256 of their bytes.
+    Hash([u8; 32]),
+    /// The bytes themselves.
+    Full {
+        /// JSON, or its beginning.
+        text: Box<str>,
+        /// It is all of it.
+        whole: bool,
+    },
+}
+
+impl std::fmt::Debug for Arguments {
+    /// Arguments are for audit lines alone.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("(not shown)")
+    }
 }
 
 /// The three ways to handle an exchange.

@@ -17,7 +17,7 @@ use super::hello::{self, Chorus, Voice};
 use super::part::{Naming, Part};
 use super::upstream::Made;
 use super::view::{Guarded, NewViews};
-use super::{Endpoint, Face, Routing, UpstreamIndex};
+use super::{Endpoint, Face, Observed, Routing, UpstreamIndex};
 use crate::engine::catalog::{Catalog, Kind};
 use crate::engine::config;
 use crate::engine::mcp::{Era, Version};
@@ -168,6 +168,10 @@ impl Folder {
             routes: settings.routes.clone(),
             routing: settings.routing,
             metadata: config.envoy.metadata || settings.routing == Routing::Route,
+            observed: Observed {
+                arguments: config.audit.wanted_arguments(),
+                results: config.audit.is_on(),
+            },
             path: config.path.as_str().into(),
             transparent: settings.transparent.clone(),
             hosts: config.hosts.iter().cloned().chain(public_host).collect(),

@@ -111,7 +111,7 @@ pub(crate) fn mk_config() -> Config {
             access_log: crate::engine::config::truth::AccessLog::Off,
             routes: vec![],
         },
-        audit: Audit::Stderr,
+        audit: Audit::DEFAULT,
         cors: None,
         ip_filter: IpFilter::default(),
         security_headers: false,

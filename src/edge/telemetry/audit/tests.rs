@@ -17,7 +17,7 @@ fn lines_are_appended_to_the_file_in_order() {
     let path = dir.path().join("audit.jsonl");
     std::fs::write(&path, "before\n").unwrap();
     for round in 0..2 {
-        let log = AuditLog::start(&Audit::File(path.clone())).unwrap();
+        let log = AuditLog::start(&AuditTarget::File(path.clone())).unwrap();
         for number in 0..500 {
             log.record(&mk_record(round * 500 + number), Duration::ZERO, SystemTime::now());
         }
@@ -36,7 +36,7 @@ fn lines_are_appended_to_the_file_in_order() {
 fn a_file_that_is_moved_away_is_followed_by_a_new_one() {
     let dir = TempDir::new().unwrap();
     let (path, moved) = (dir.path().join("audit.jsonl"), dir.path().join("audit.jsonl.1"));
-    let log = AuditLog::start(&Audit::File(path.clone())).unwrap();
+    let log = AuditLog::start(&AuditTarget::File(path.clone())).unwrap();
     let written = |file: &std::path::Path| std::fs::read_to_string(file).unwrap_or_default().lines().count();
     let until = |file: &std::path::Path, lines| {
         while written(file) < lines {
@@ -120,7 +120,7 @@ fn lines_that_cannot_be_written_are_counted_as_lost() {
 
 #[test]
 fn off_is_off() {
-    let log = AuditLog::start(&Audit::Off).unwrap();
+    let log = AuditLog::start(&AuditTarget::Off).unwrap();
     log.record(&mk_record(7), Duration::ZERO, SystemTime::now());
     assert_eq!(log.lost(), 0);
 }

@@ -100,3 +100,31 @@ fn a_long_name_is_cut_between_characters() {
     assert_eq!(value["tool"].as_str().unwrap().len(), 512);
     assert_eq!(value["method"].as_str().unwrap().len(), 511);
 }
+
+#[test]
+fn arguments_are_a_text_whatever_they_hold() {
+    let called_with = |arguments| Record {
+        arguments: Some(arguments),
+        is_error: Some(true),
+        ..Record::default()
+    };
+    let read = |record: &Record| -> Value {
+        let line = mk_line(record, Duration::ZERO, UNIX_EPOCH);
+        assert_eq!(line.find('\n'), Some(line.len() - 1), "one line: {line}");
+        serde_json::from_str(&line).unwrap()
+    };
+    let hash = read(&called_with(Arguments::Hash([0xa5; 32])));
+    assert_eq!(hash["arguments"], format!("sha256:{}", "a5".repeat(32)));
+    assert_eq!(hash["isError"], true);
+    let full = |whole| {
+        read(&called_with(Arguments::Full {
+            text: "{\"a\":\n\"\\u00e9\u{7f}\"".into(),
+            whole,
+        }))
+    };
+    assert_eq!(full(true)["arguments"], "{\"a\":\n\"\\u00e9\u{7f}\"");
+    assert_eq!(full(true).get("argumentsCut"), None);
+    assert_eq!(full(false)["argumentsCut"], true);
+    let debug = format!("{:?}", called_with(Arguments::Hash([0xa5; 32])));
+    assert!(!debug.contains("165"), "arguments are for audit lines alone: {debug}");
+}
