@@ -3,10 +3,12 @@
 //!
 //! A [`Target`] is one upstream as the wire sees it, and it owns its connections: one pool for each tokio runtime that
 //! calls it, because a connection dies with the runtime that opened it. A changed configuration is a new target; the old
-//! pools go when the last call through them has ended. Redirects are not followed, compression is not asked for.
+//! pools go when the last call through them has ended. Event streams that last have connections of their own. Redirects
+//! are not followed, compression is not asked for.
 
 mod connect;
 mod error;
+mod lasting;
 mod response;
 mod sse;
 mod target;

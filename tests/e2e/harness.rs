@@ -13,6 +13,7 @@ pub(crate) mod program;
 pub(crate) mod puppet;
 pub(crate) mod shared;
 pub(crate) mod stream;
+pub(crate) mod terminator;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -57,15 +57,24 @@ impl HttpError {
 
     /// From an error of the HTTP client, before response headers.
     pub(super) fn of_request(error: &hyper_util::client::legacy::Error) -> Self {
-        if let Some(limit) = cause::<super::connect::TooSlow>(error) {
-            return Self::ConnectTimedOut(limit.0);
-        }
-        let words = words(error);
         if error.is_connect() {
-            Self::Unreachable(words)
+            Self::of_connector(error)
         } else {
-            Self::BrokenOff(words)
+            Self::BrokenOff(words(error))
         }
+    }
+
+    /// From an error of the connector.
+    pub(super) fn of_connector(error: &(dyn Error + 'static)) -> Self {
+        match cause::<super::connect::TooSlow>(error) {
+            Some(limit) => Self::ConnectTimedOut(limit.0),
+            None => Self::Unreachable(words(error)),
+        }
+    }
+
+    /// From an error of an exchange that lasts.
+    pub(super) fn of_lasting(error: &super::lasting::LastingError) -> Self {
+        Self::BrokenOff(words(error))
     }
 
     /// From an error inside a response body.

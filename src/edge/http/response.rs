@@ -1,6 +1,7 @@
 //! A response whose body is read piece by piece, or whole within a limit.
 
 use super::HttpError;
+use super::lasting::Lasting;
 use super::sse::Outlet;
 use crate::engine::mcp::headers::SESSION_ID;
 use bytes::{Bytes, BytesMut};
@@ -22,6 +23,8 @@ pub struct Response {
 #[derive(Debug)]
 enum Body {
     Wire(Incoming),
+    /// Boxed: it is the rarest and the largest.
+    Lasting(Box<Lasting>),
     /// Once.
     Whole(Option<Bytes>),
     /// The first event, and the others; `None`: that was the last.
@@ -46,6 +49,14 @@ impl Response {
             status: head.status.as_u16(),
             headers: head.headers,
             body: Body::Wire(body),
+        }
+    }
+
+    pub(super) fn lasting(status: u16, headers: HeaderMap, body: Lasting) -> Self {
+        Self {
+            status,
+            headers,
+            body: Body::Lasting(Box::new(body)),
         }
     }
 
@@ -131,6 +142,7 @@ impl Response {
     pub fn is_empty(&self) -> bool {
         match &self.body {
             Body::Wire(body) => body.is_end_stream(),
+            Body::Lasting(body) => body.is_empty(),
             Body::Whole(body) => body.as_ref().is_none_or(Bytes::is_empty),
             Body::Events(..) => false,
         }
@@ -143,6 +155,10 @@ impl Response {
     pub async fn chunk(&mut self) -> Option<Result<Bytes, HttpError>> {
         match &mut self.body {
             Body::Wire(body) => from_wire(body).await,
+            Body::Lasting(body) => {
+                let chunk = body.chunk().await?;
+                Some(chunk.map_err(|error| HttpError::of_lasting(&error)))
+            }
             Body::Whole(body) => body.take().filter(|body| !body.is_empty()).map(Ok),
             Body::Events(first, rest) => match first.take() {
                 Some(first) => Some(Ok(first)),

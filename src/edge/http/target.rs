@@ -197,13 +197,24 @@ impl Target {
         }
     }
 
-    /// GETs the event stream; see [`Target::post`].
+    /// POSTs a request whose answer is to last for hours: on a connection of its own that costs little memory.
+    ///
+    /// # Errors
+    /// See [`Target::post`].
+    pub async fn hold(&self, headers: HeaderMap, body: Bytes, limit: Duration) -> Result<Response, HttpError> {
+        match &self.sse {
+            None => self.last(Method::POST, headers, body, limit).await,
+            Some(sessions) => sessions.post(headers, body, limit).await,
+        }
+    }
+
+    /// GETs the event stream; see [`Target::hold`].
     ///
     /// # Errors
     /// See [`HttpError`].
     pub async fn get(&self, headers: HeaderMap, limit: Duration) -> Result<Response, HttpError> {
         match &self.sse {
-            None => self.send(Method::GET, headers, Bytes::new(), limit).await,
+            None => self.last(Method::GET, headers, Bytes::new(), limit).await,
             Some(sessions) => Ok(sessions.get(&headers).await),
         }
     }
@@ -227,6 +238,16 @@ impl Target {
         limit: Duration,
     ) -> Result<Response, HttpError> {
         self.wire.send(method, self.uri.clone(), headers, body, limit).await
+    }
+
+    async fn last(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Response, HttpError> {
+        self.wire.hold(method, self.uri.clone(), headers, body, limit).await
     }
 }
 

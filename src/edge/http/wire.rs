@@ -1,7 +1,7 @@
 //! The connections to one upstream, and what every request through them carries: constant headers and the credential.
 
 use super::connect::{Connector, Trust};
-use super::{HttpError, Response};
+use super::{HttpError, Response, lasting};
 use crate::engine::mcp::headers::ENDPOINT;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -9,15 +9,22 @@ use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
+use tower_service::Service;
 
 /// Node's servers close a connection that was idle for 5 s; a request must not meet that moment.
 const IDLE: Duration = Duration::from_secs(4);
 
-type Pool = Client<Connector, Full<Bytes>>;
+/// Connections that wait to be used again, and how new ones are made.
+#[derive(Clone, Debug)]
+struct Pool {
+    client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -74,10 +81,57 @@ impl Wire {
         &self,
         method: Method,
         uri: Uri,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
         body: Bytes,
         limit: Duration,
     ) -> Result<Response, HttpError> {
+        let (address, request) = self.prepare(method, uri, headers, Full::new(body))?;
+        let client = self.pool(address).client;
+        match tokio::time::timeout(limit, client.request(request)).await {
+            Ok(Ok(response)) => Ok(Response::new(response)),
+            Ok(Err(error)) => Err(HttpError::of_request(&error)),
+            Err(_) => Err(HttpError::TimedOut(limit)),
+        }
+    }
+
+    /// The same on a connection of its own, for an answer that says little and lasts: see `lasting`.
+    ///
+    /// # Errors
+    /// See [`HttpError`]. An answer of any status is no error.
+    pub(super) async fn hold(
+        &self,
+        method: Method,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Response, HttpError> {
+        let (address, request) = self.prepare(method, uri, headers, body)?;
+        let mut connector = self.pool(address).connector;
+        let exchange = async {
+            let connecting = async {
+                poll_fn(|context| connector.poll_ready(context)).await?;
+                connector.call(request.uri().clone()).await
+            };
+            let connected = connecting.await.map_err(|error| HttpError::of_connector(&*error))?;
+            let exchange = lasting::exchange(connected, &request).await;
+            exchange.map_err(|error| HttpError::of_lasting(&error))
+        };
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(Ok((status, headers, body))) => Ok(Response::lasting(status, headers, body)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(HttpError::TimedOut(limit)),
+        }
+    }
+
+    /// The request with all that every request carries, and to which of several addresses it goes.
+    fn prepare<B>(
+        &self,
+        method: Method,
+        uri: Uri,
+        mut headers: HeaderMap,
+        body: B,
+    ) -> Result<(Option<SocketAddr>, Request<B>), HttpError> {
         if let Some(place) = &self.missing {
             return Err(HttpError::SecretMissing(place.clone()));
         }
@@ -89,15 +143,11 @@ impl Wire {
                 headers.insert(name, value.clone());
             }
         }
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        match tokio::time::timeout(limit, self.pool(address).request(request)).await {
-            Ok(Ok(response)) => Ok(Response::new(response)),
-            Ok(Err(error)) => Err(HttpError::of_request(&error)),
-            Err(_) => Err(HttpError::TimedOut(limit)),
-        }
+        Ok((address, request))
     }
 
     /// The pool of the calling runtime.
@@ -121,12 +171,14 @@ impl Wire {
 
     fn fresh_pool(&self, address: Option<SocketAddr>) -> Pool {
         let dial = address.map_or_else(|| Arc::clone(&self.addresses), |address| [address].into());
-        Client::builder(TokioExecutor::new())
+        let connector = Connector::new(&self.trust, self.connect, &self.host, dial);
+        let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             // A request that an idle connection refused before its first byte went out is sent again.
             .retry_canceled_requests(true)
-            .build(Connector::new(&self.trust, self.connect, &self.host, dial))
+            .build(connector.clone());
+        Pool { client, connector }
     }
 }
 

@@ -88,19 +88,25 @@ impl Line {
     }
 
     async fn ask(&self, method: &'static str, members: &str, limit: usize, time: Duration) -> Result<Reply, Failure> {
-        let response = self.open(method, members, time).await?;
+        let body = self.body(method, members);
+        let response = self.target.post(self.headers(method), body, time).await?;
         answer::read(method, response, limit, time).await
     }
 
-    /// Sends a request and returns when response headers are here, whatever they say.
+    /// Sends a request whose answer is a stream that lasts, and returns when response headers are here, whatever they
+    /// say.
     ///
     /// # Errors
     /// [`Failure::Http`].
     pub(super) async fn open(&self, method: &'static str, members: &str, time: Duration) -> Result<Response, Failure> {
+        let body = self.body(method, members);
+        Ok(self.target.hold(self.headers(method), body, time).await?)
+    }
+
+    fn body(&self, method: &'static str, members: &str) -> Bytes {
         let id = next_id();
         let params = self.params(members);
-        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"{params}}}"#);
-        Ok(self.target.post(self.headers(method), body.into(), time).await?)
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"{params}}}"#).into()
     }
 
     /// Sends a notification.

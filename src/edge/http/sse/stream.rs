@@ -42,7 +42,7 @@ pub(super) async fn open(wire: &Wire, url: &Url, limit: Duration) -> Result<Open
     let accept = (http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
     let headers = HeaderMap::from_iter([accept]);
     let response = wire
-        .send(Method::GET, uri.clone(), headers, Bytes::new(), limit)
+        .hold(Method::GET, uri.clone(), headers, Bytes::new(), limit)
         .await?;
     match (response.status(), response.media()) {
         (200..=299, Media::EventStream) => {}
