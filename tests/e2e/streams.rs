@@ -3,6 +3,7 @@
 mod news;
 mod resuming;
 mod sessions;
+mod slow;
 mod subscriptions;
 mod wirings;
 
@@ -23,6 +24,12 @@ async fn fixture(arguments: &[&str]) -> (Program, String) {
     let mut program = Program::start(&mut command);
     let url = program.says("listening ").await;
     (program, url)
+}
+
+/// Open file descriptors of the gateway.
+fn open_files(gateway: u32) -> usize {
+    let folder = format!("/proc/{gateway}/fd");
+    std::fs::read_dir(folder).expect("it runs").count()
 }
 
 /// The session's GET.

@@ -1,15 +1,9 @@
 //! GET of a legacy session: what it hears, and how it ends.
 
-use super::{fixture, get, listen};
+use super::{fixture, get, listen, open_files};
 use crate::e2e::harness::eventually;
 use crate::e2e::harness::gateway::Setup;
 use serde_json::json;
-
-/// Open file descriptors of the gateway.
-fn open_files(gateway: u32) -> usize {
-    let folder = format!("/proc/{gateway}/fd");
-    std::fs::read_dir(folder).expect("it runs").count()
-}
 
 #[tokio::test]
 async fn what_is_said_during_the_first_call_is_heard() {
