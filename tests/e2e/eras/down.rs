@@ -1,6 +1,7 @@
 //! Modern clients before upstreams that are only legacy.
 
 mod asking;
+mod callers;
 mod elsewhere;
 mod sessions;
 
@@ -44,12 +45,24 @@ fn call(id: impl Into<Value>, tool: &str, params: Value) -> Request {
 
 /// The fixture, legacy alone, without a prefix.
 async fn before_the_fixture() -> (Program, Gateway) {
+    before(Setup::new(), "prefix: ''").await
+}
+
+/// The same behind such a gateway; `more` stands in the upstream's entry.
+async fn before(setup: Setup, more: &str) -> (Program, Gateway) {
     let mut program = Program::start(Command::new(tools::example("upstream")).args(["--eras", "legacy"]));
     let url = program.says("listening ").await;
-    let gateway = Setup::new().upstream_with("fixture", &url, "prefix: ''").up().await;
+    let gateway = setup.upstream_with("fixture", &url, more).up().await;
     let listed = |row: &Value| row["tools"].as_u64().is_some_and(|tools| tools > 0);
     gateway.until_upstream("fixture", "is listed", listed).await;
     (program, gateway)
+}
+
+/// The key of the first input that a call is asked for.
+fn first_input(asked: &Value) -> String {
+    let inputs = asked["inputRequests"].as_object().into_iter().flatten();
+    let mut keys = inputs.map(|(key, _)| key.clone());
+    keys.next().expect("something is asked for")
 }
 
 #[tokio::test]

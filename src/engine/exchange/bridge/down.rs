@@ -30,9 +30,6 @@ use crate::engine::session::{Binding, Client, Level, RequestState, StateError, T
 use open::{Open, Reading};
 use std::sync::Arc;
 
-/// Who calls. Authentication will tell; until then nobody does.
-const ANONYMOUS: u64 = 0;
-
 /// Where such a call stands.
 #[derive(Debug)]
 pub(in crate::engine::exchange) enum Down {
@@ -121,7 +118,7 @@ impl Exchange {
             Arc::new(Borrower {
                 upstream: Arc::clone(&call.upstream.name),
                 version: speech.version,
-                principal: ANONYMOUS,
+                principal: request.identity.hash(),
                 client: client(&taken),
                 level,
             })
@@ -179,7 +176,7 @@ impl Exchange {
         RequestState {
             endpoint: request.endpoint.hash,
             key: self.entropy,
-            principal: ANONYMOUS,
+            principal: request.identity.hash(),
             request: digest,
             expires,
         }

@@ -1,7 +1,7 @@
 //! How such a call ends: its answer, an error, the next upstream in line, or a question to the client.
 
 use super::course::event;
-use super::{ANONYMOUS, Parked, Under};
+use super::{Parked, Under};
 use crate::engine::era::bridge::down::request;
 use crate::engine::era::legacy;
 use crate::engine::exchange::event::UpstreamFailure;
@@ -67,7 +67,7 @@ impl Exchange {
         step.commands.retain(|command| !matches!(command, Command::CancelCall));
         let parked = Parked {
             open: under.open,
-            principal: ANONYMOUS,
+            principal: under.request.identity.hash(),
             expires,
         };
         step.commands
