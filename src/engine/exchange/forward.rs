@@ -180,6 +180,7 @@ impl Exchange {
             && request.accepts == Accepts::Both
             && !call.tasks
             && !calls.one_shot
+            && (call.deadline().is_some() || !request.endpoint.timed_by_envoy)
             && !calls.asking_around()
             && self.may_forward(&request);
         let remember = subscribe::remember(&request, &calls);

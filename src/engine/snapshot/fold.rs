@@ -186,6 +186,7 @@ impl Folder {
                 .collect(),
             keys: settings.keys.clone(),
             lifetime: config.session.lifetime,
+            timed_by_envoy: !config.envoy.response_phase,
             limits: config.limits.clone(),
             rate_limits: rate_limits(settings),
             route_key: Bytes::copy_from_slice(settings.route_key.as_bytes()),

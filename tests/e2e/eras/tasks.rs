@@ -11,6 +11,7 @@ use crate::e2e::{process, tools};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Instant;
+use tokio::sync::watch;
 
 async fn fixture() -> (Program, String) {
     let mut program = Program::start(&mut Command::new(tools::example("upstream")));
@@ -310,4 +311,33 @@ async fn with_one_upstream_tasks_keep_their_ids() {
     assert_eq!(listed["result"]["tasks"][0]["taskId"], id, "{listed}");
     let result = client.ask("tasks/result", &json!({"taskId": id})).await;
     assert_eq!(related(&result), id, "{result:?}");
+}
+
+/// Envoy's route ends a call after the longest `timeout.call` where the processor sees no response headers.
+#[tokio::test]
+async fn a_result_is_waited_for_without_the_response_phase_too() {
+    let puppet = Puppet::start(&["slow"]).await;
+    let (open, gate) = watch::channel(false);
+    puppet.play(move |seen| match seen.method.as_str() {
+        "tasks/result" => Some(Act::After(gate.clone(), Box::new(seen.result(&json!({"content": []}))))),
+        "tools/call" => Some(Act::Hang),
+        _ => None,
+    });
+    let gateway = Setup::new()
+        .upstream_with("one", &puppet.url(), "prefix: '', timeout: { call: 1s }")
+        .with("envoy: { responsePhase: false }")
+        .up()
+        .await;
+    let client = gateway.client().await;
+    let params = json!({"taskId": "t"});
+    let waiting = client.rpc("tasks/result", &params);
+    let meanwhile = async {
+        let call = client.request(rpc(77, "tools/call", &json!({"name": "slow", "arguments": {}})));
+        let cut = call.send(gateway.address).await.message();
+        assert!(cut["error"].is_object(), "others have their time: {cut}");
+        // Later than that of the call before, which began no earlier.
+        open.send(true).expect("it waits");
+    };
+    let (result, ()) = tokio::join!(waiting, meanwhile);
+    assert_eq!(result["result"], json!({"content": []}), "{result}");
 }
