@@ -19,10 +19,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Sweeps until `stop`.
 pub(super) async fn run(desk: Arc<Desk>, config: Arc<ArcSwap<Config>>, stop: CancellationToken) {
     loop {
-        let idle = config.load().session.idle;
+        let (idle, parked) = {
+            let session = &config.load().session;
+            (session.idle, session.parked)
+        };
         tokio::select! {
             () = stop.cancelled() => break,
-            () = tokio::time::sleep(PAUSE.min(idle / 2).max(Duration::from_millis(50))) => {}
+            () = tokio::time::sleep(PAUSE.min(idle.min(parked) / 2).max(Duration::from_millis(50))) => {}
         }
         let now = now();
         let before = now

@@ -65,6 +65,8 @@ pub struct Endpoint {
     pub keys: Keys,
     /// Of a session id.
     pub lifetime: Duration,
+    /// Of a call that waits for what its client is asked for.
+    pub parked: Duration,
     /// What goes through Envoy has an end there that no call can put off: nobody else sees when an answer begins.
     pub timed_by_envoy: bool,
     /// From the configuration.

@@ -140,6 +140,7 @@ fn session(raw: raw::Session, findings: &mut Findings) -> SessionSettings {
             Duration::from_secs(30 * 24 * 60 * 60),
             findings,
         ),
+        parked: duration("session.parked", raw.parked, Duration::from_secs(10 * 60), findings),
     }
 }
 

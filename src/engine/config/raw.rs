@@ -38,6 +38,7 @@ pub(super) struct Session {
     pub(super) keys: Vec<Secret>,
     pub(super) idle: Option<Span>,
     pub(super) lifetime: Option<Span>,
+    pub(super) parked: Option<Span>,
     pub(super) store: Option<String>,
 }
 

@@ -40,6 +40,7 @@ pub(super) const FILE: Shape = Keys(&[
             ("keys", List(&SECRET)),
             ("idle", Leaf),
             ("lifetime", Leaf),
+            ("parked", Leaf),
             ("store", Leaf),
         ]),
     ),

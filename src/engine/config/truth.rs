@@ -119,6 +119,8 @@ pub struct SessionSettings {
     pub idle: Duration,
     /// A gateway session id is valid this long.
     pub lifetime: Duration,
+    /// A call of a modern client waits this long for what its legacy upstream has asked for.
+    pub parked: Duration,
 }
 
 /// `limits:`

@@ -186,6 +186,7 @@ impl Folder {
                 .collect(),
             keys: settings.keys.clone(),
             lifetime: config.session.lifetime,
+            parked: config.session.parked,
             timed_by_envoy: !config.envoy.response_phase,
             limits: config.limits.clone(),
             rate_limits: rate_limits(settings),

@@ -83,6 +83,7 @@ pub(crate) fn mk_config() -> Config {
             keys: vec![],
             idle: Duration::from_secs(30 * 60),
             lifetime: Duration::from_secs(30 * 24 * 3600),
+            parked: Duration::from_secs(600),
         },
         limits: Limits {
             body: 4 << 20,

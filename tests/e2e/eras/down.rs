@@ -3,6 +3,7 @@
 mod asking;
 mod callers;
 mod elsewhere;
+mod expiry;
 mod sessions;
 
 use crate::e2e::clients::Client;

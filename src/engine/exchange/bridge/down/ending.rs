@@ -11,10 +11,7 @@ use crate::engine::exchange::{BodyMode, Exchange, Phase};
 use crate::engine::jsonrpc::Code;
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// A client has so long to come back with what it was asked for: people think, and look things up.
-const PARKED: Duration = Duration::from_secs(600);
 /// A larger answer goes out in pieces, where the wiring can.
 const LARGE: usize = 1 << 20;
 
@@ -51,7 +48,7 @@ impl Exchange {
     /// The client is asked for what the upstream wants; the call waits for it.
     pub(super) fn down_park(&mut self, mut under: Box<Under>, mut step: Step) -> Step {
         under.open.gathering = false;
-        let expires = self.now.after(PARKED);
+        let expires = self.now.after(under.request.endpoint.parked);
         let body = std::mem::take(&mut under.open.body);
         let digest = under.open.digest.or_else(|| {
             let taken = request::take(&body, "0")?;
