@@ -8,6 +8,7 @@ mod ask;
 mod check;
 mod controller;
 mod manifests;
+mod of_file;
 mod render;
 mod table;
 
@@ -72,7 +73,10 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// One line per problem where the error is a list of them, else `error: ...`.
 fn complain(error: &anyhow::Error) {
-    if error.is::<check::Findings>() || error.is::<crate::edge::config_file::LoadError>() {
+    if error.is::<check::Findings>()
+        || error.is::<crate::edge::config_file::LoadError>()
+        || error.is::<of_file::Impossible>()
+    {
         eprintln!("{error}");
     } else {
         eprintln!("error: {error:#}");

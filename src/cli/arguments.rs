@@ -153,9 +153,11 @@ pub(super) enum Render {
     #[command(after_help = "Example:
   mcp-manifold render crds | kubectl apply --server-side -f -")]
     Crds,
-    /// What installs controller and processors in a cluster, for kubectl
+    /// What installs controller and processors in a cluster, for kubectl; with -f what makes one configuration file a
+    /// gateway there
     ///
-    /// The same as the Helm chart in deploy/chart, with the same values.
+    /// Without -f the same as the Helm chart in deploy/chart, with the same values. With -f objects for Envoy Gateway
+    /// alone; what it cannot express is told on standard error, by its key.
     #[command(after_help = super::manifests::EXAMPLES)]
     Manifests(ManifestsArguments),
 }

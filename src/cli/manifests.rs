@@ -8,31 +8,53 @@ use std::path::PathBuf;
 pub(super) const EXAMPLES: &str = "Examples:
   mcp-manifold render manifests --gateway infra/main | kubectl apply --server-side -f -
   mcp-manifold render manifests --namespace mcp-system --gateway infra/main=deployment --set controller.replicas=1
-  mcp-manifold render manifests --no-crds -f values.yaml";
+  mcp-manifold render manifests --no-crds --values values.yaml
+  mcp-manifold render manifests -f manifold.yaml --gateway infra/mcp --with-secrets | kubectl apply --server-side -f -";
 
 /// `render manifests`
 #[derive(Debug, Args)]
 pub(super) struct ManifestsArguments {
-    /// Where the controller is to run
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "mcp-manifold-system")]
-    namespace: String,
-    /// A Gateway that gets processors: in Envoy's pods, or with =deployment in their own; may be given several times
-    #[arg(long, value_name = "NAMESPACE/NAME[=sidecar|=deployment]")]
-    gateway: Vec<GatewayChoice>,
-    /// Values for deploy/chart/values.yaml (YAML); may be given several times
+    /// Configuration file (YAML): prints the Gateway, routes and policies that make it a gateway on Envoy Gateway,
+    /// without controller
     #[arg(short, long, value_name = "FILE")]
-    file: Vec<PathBuf>,
+    pub(super) file: Option<PathBuf>,
+    /// A Gateway that gets processors: in Envoy's pods, or with =deployment in their own; may be given several times.
+    /// With -f the one that is made, in Envoy's pods; default: mcp/mcp
+    #[arg(long, value_name = "NAMESPACE/NAME[=sidecar|=deployment]")]
+    pub(super) gateway: Vec<GatewayChoice>,
+    /// Values for deploy/chart/values.yaml (YAML); may be given several times
+    #[arg(long, value_name = "FILE")]
+    values: Vec<PathBuf>,
     /// A single value; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Where the controller is to run
+    #[arg(
+        short,
+        long,
+        value_name = "NAMESPACE",
+        default_value = "mcp-manifold-system",
+        conflicts_with = "file"
+    )]
+    namespace: String,
     /// Leave the custom resource definitions out: others' are installed
-    #[arg(long)]
+    #[arg(long, conflicts_with = "file")]
     no_crds: bool,
+    /// With -f: a GatewayClass that is there already; default: one is made
+    #[arg(long, value_name = "NAME", requires = "file")]
+    pub(super) gateway_class: Option<String>,
+    /// With -f: print the Secrets too, with what environment and files hold now
+    #[arg(long, requires = "file")]
+    pub(super) with_secrets: bool,
 }
 
 pub(super) fn run(arguments: &ManifestsArguments) -> anyhow::Result<()> {
     let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
-    let files: Vec<String> = arguments.file.iter().map(read).collect::<Result<_, _>>()?;
+    let files: Vec<String> = arguments.values.iter().map(read).collect::<Result<_, _>>()?;
+    if let Some(file) = &arguments.file {
+        let values = values(&files, &arguments.set, &[])?;
+        return super::of_file::run(file, arguments, &values);
+    }
     let values = values(&files, &arguments.set, &arguments.gateway)?;
     let definitions = match arguments.no_crds {
         true => Definitions::Without,

@@ -2,7 +2,7 @@
 
 mod audit;
 mod front;
-mod identity;
+pub(crate) mod identity;
 mod policy;
 mod protection;
 mod shared_limits;

@@ -7,7 +7,7 @@ pub(crate) mod clients;
 pub(crate) mod conformance;
 mod eras;
 pub(crate) mod gateway;
-mod guarded;
+pub(crate) mod guarded;
 pub(crate) mod harness;
 mod leniency;
 mod merging;

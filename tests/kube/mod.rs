@@ -16,6 +16,7 @@ mod invalid;
 mod life;
 mod manifests;
 mod neighbours;
+mod of_file;
 mod own_routes;
 mod processor;
 mod readme;

@@ -22,8 +22,9 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub(super) use policies::{message_timeout, processing};
 pub use probe::{Probe, probes};
-pub use processor::{EXT_PROC_PORT, EXT_PROC_SOCKET, FALLBACK_PORT};
+pub use processor::{EXT_PROC_PORT, EXT_PROC_SOCKET, FALLBACK_HOST, FALLBACK_PORT};
 
 use super::plan::{self, Owner, Place};
 use crate::engine::config::Confidential;

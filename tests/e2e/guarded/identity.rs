@@ -2,7 +2,7 @@
 
 mod callers;
 mod documents;
-mod issuer;
+pub(crate) mod issuer;
 mod keysets;
 mod provider;
 mod tokens;

@@ -1,5 +1,6 @@
 //! What was chosen for an installation: the chart's defaults, files, single values, Gateways; the later ones win.
 
+use crate::edge::kube::plan::Place;
 use serde_json::{Map, Value, json};
 use std::str::FromStr;
 
@@ -99,6 +100,23 @@ fn overlay(into: &mut Map<String, Value>, from: Map<String, Value>) {
                 into.insert(key, value);
             }
         }
+    }
+}
+
+impl GatewayChoice {
+    /// The Gateway.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            namespace: self.namespace.as_str().into(),
+            name: self.name.as_str().into(),
+        }
+    }
+
+    /// Its processors are to be in Envoy's pods.
+    #[must_use]
+    pub fn is_sidecar(&self) -> bool {
+        self.processor == "sidecar"
     }
 }
 

@@ -7,7 +7,6 @@
 
 use super::names::{self, Purpose};
 use super::{GRANT, Make, Object, POLICY, ROUTE, TRAFFIC, processor};
-use crate::edge::kube::plan;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -70,19 +69,29 @@ fn selector(make: &Make<'_>, purpose: Purpose) -> Value {
 }
 
 fn ext_proc(make: &Make<'_>, purpose: Purpose, namespace: &Arc<str>) -> Value {
-    let mut response = json!({"attributes": ["response.code_details", "upstream.address"]});
+    let upstreams = make.gateway.endpoints.iter().flat_map(|endpoint| &endpoint.upstreams);
+    let longest = upstreams.map(|upstream| upstream.assigned.timeout.call).max();
+    let mut settings = processing(
+        &processor::backend_refs(make, namespace),
+        &message_timeout(longest.unwrap_or_default()),
+    );
     if purpose == Purpose::Inspected {
-        response["body"] = json!("FullDuplexStreamed");
+        settings["processingMode"]["response"]["body"] = json!("FullDuplexStreamed");
     }
+    settings
+}
+
+/// How Envoy asks the processor, where request bodies pass it and those of responses do not.
+pub(in crate::edge::kube) fn processing(backends: &Value, message_timeout: &str) -> Value {
     json!({
-        "backendRefs": processor::backend_refs(make, namespace),
+        "backendRefs": backends,
         // Fails closed.
         "failOpen": false,
         "statusOnError": 503,
-        "messageTimeout": message_timeout(make.gateway),
+        "messageTimeout": message_timeout,
         "processingMode": {
             "request": {"body": "FullDuplexStreamed", "attributes": ["source.address", "xds.route_name"]},
-            "response": response,
+            "response": {"attributes": ["response.code_details", "upstream.address"]},
         },
         "metadata": {
             "accessibleNamespaces": ["envoy.filters.http.jwt_authn"],
@@ -99,10 +108,8 @@ fn ext_proc(make: &Make<'_>, purpose: Purpose, namespace: &Arc<str>) -> Value {
 }
 
 /// Beyond the largest call timeout: it also runs while the processor replays a call.
-fn message_timeout(gateway: &plan::Gateway) -> String {
-    let upstreams = gateway.endpoints.iter().flat_map(|endpoint| &endpoint.upstreams);
-    let longest = upstreams.map(|upstream| upstream.assigned.timeout.call).max();
-    let wanted = longest.unwrap_or_default() + BEYOND_THE_CALL;
+pub(in crate::edge::kube) fn message_timeout(longest_call: Duration) -> String {
+    let wanted = longest_call + BEYOND_THE_CALL;
     let step = MESSAGE_TIMEOUTS
         .into_iter()
         .find(|step| wanted <= Duration::from_secs(*step));

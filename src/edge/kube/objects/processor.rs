@@ -16,7 +16,8 @@ pub const EXT_PROC_SOCKET: &str = "/var/run/mcp-manifold/ext-proc.sock";
 pub const EXT_PROC_PORT: u16 = 9002;
 /// Where a processor answers 530; in an Envoy pod on loopback only.
 pub const FALLBACK_PORT: u16 = 9003;
-const LOOPBACK: &str = "mcp-manifold.localhost";
+/// The name of that loopback address.
+pub const FALLBACK_HOST: &str = "mcp-manifold.localhost";
 
 /// What the policies of a namespace name where processors are in the Envoy pods.
 pub(super) fn backend(make: &Make<'_>, namespace: &Arc<str>) -> Option<Object> {
@@ -37,7 +38,7 @@ pub(super) fn backend_refs(make: &Make<'_>, namespace: &Arc<str>) -> Value {
 
 /// What public routes of a namespace name where processors are in the Envoy pods.
 pub(super) fn fallback(make: &Make<'_>, namespace: &Arc<str>) -> Option<Object> {
-    let spec = json!({"endpoints": [{"fqdn": {"hostname": LOOPBACK, "port": FALLBACK_PORT}}]});
+    let spec = json!({"endpoints": [{"fqdn": {"hostname": FALLBACK_HOST, "port": FALLBACK_PORT}}]});
     let place = fallback_place(make, namespace);
     in_envoy_pods(make).then(|| make.shared(&BACKEND, Purpose::Processor, place, spec))
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A signing key.
-pub(super) struct Key {
+pub(crate) struct Key {
     id: String,
     pair: EcdsaKeyPair,
 }
@@ -21,7 +21,7 @@ pub(super) struct Issuer {
 }
 
 impl Key {
-    pub(super) fn new(id: &str) -> Self {
+    pub(crate) fn new(id: &str) -> Self {
         let random = SystemRandom::new();
         let kind = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let document = EcdsaKeyPair::generate_pkcs8(kind, &random).expect("generated");
@@ -32,7 +32,7 @@ impl Key {
     }
 
     /// The public half (RFC 7517).
-    pub(super) fn public(&self) -> Value {
+    pub(crate) fn public(&self) -> Value {
         let point = self.pair.public_key().as_ref();
         let (x, y) = point[1..].split_at(32);
         json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.id,
@@ -40,7 +40,7 @@ impl Key {
     }
 
     /// A token with these claims; `more` stands in its header.
-    pub(super) fn sign_with(&self, claims: &Value, more: &Value) -> String {
+    pub(crate) fn sign_with(&self, claims: &Value, more: &Value) -> String {
         let mut header = json!({"alg": "ES256", "typ": "JWT", "kid": self.id});
         for (name, value) in more.as_object().into_iter().flatten() {
             header[name] = value.clone();
@@ -50,7 +50,7 @@ impl Key {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    pub(super) fn sign(&self, claims: &Value) -> String {
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         self.sign_with(claims, &json!({}))
     }
 }
@@ -94,7 +94,7 @@ impl Issuer {
 }
 
 /// Seconds since the epoch.
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("after 1970")
