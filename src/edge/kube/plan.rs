@@ -1,8 +1,9 @@
 //! What the objects of a cluster ask for, resolved: the index makes it; assignment, generated objects and status follow
 //! from it. Plain data, still in the words of Gateway API where objects are generated from it.
 
+use super::resources::Whole;
 use crate::engine::config;
-use gateway_api::httproutes::{HttpRouteRules, HttpRouteRulesMatches};
+use gateway_api::httproutes::HttpRouteRulesMatches;
 use std::fmt;
 use std::sync::Arc;
 
@@ -117,7 +118,7 @@ pub struct Upstream {
     pub namespace: Arc<str>,
     /// The rule of the user's route that is copied: filters, timeouts, backendRefs; or one made for a Service.
     /// `None`: it is always called by the processor itself, and nothing is generated.
-    pub rule: Option<Box<HttpRouteRules>>,
+    pub rule: Option<Whole>,
     /// The host the server is called by; `None`: the client's stays.
     pub host: Option<Arc<str>>,
     /// `:path` of its MCP endpoint.

@@ -1,4 +1,5 @@
-//! The custom resources that say which MCP servers a cluster's gateways serve: Kuadrant's and agentgateway's.
+//! The custom resources that say which MCP servers a cluster's gateways serve: Kuadrant's and agentgateway's; and the
+//! HTTPRoutes that they name.
 //!
 //! Types are lenient where the API server has judged already (our definitions do it by schema and CEL): what is unknown
 //! is ignored or kept, never an error, because an object that cannot be read would stop a whole watch. What a field
@@ -10,6 +11,7 @@ mod extension;
 mod kinds;
 mod object;
 mod registration;
+mod route;
 mod virtual_server;
 
 pub use backend::{
@@ -21,6 +23,7 @@ pub use extension::{ExtensionSpec, ExtensionStatus, GatewayRef, OAuthResource, S
 pub use kinds::Kind;
 pub use object::{Custom, Switch};
 pub use registration::{RegistrationSpec, RegistrationStatus, RouteRef, SecretKey, TokenElicitation};
+pub use route::{Route, Rule, Whole, filters_of, kind_of_filter};
 pub use virtual_server::{VirtualServerSpec, VirtualServerStatus};
 
 /// `MCPServerRegistration`: one MCP server, by the HTTPRoute that leads to it.

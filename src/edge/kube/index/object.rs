@@ -3,11 +3,10 @@
 
 use super::Timestamp;
 use crate::edge::kube::plan::{Owner, Place};
-use crate::edge::kube::resources::{Backend, Extension, Registration, VirtualServer};
+use crate::edge::kube::resources::{Backend, Extension, Registration, Route, VirtualServer};
 use gateway_api::backendtlspolicies::BackendTlsPolicy;
 use gateway_api::gatewayclasses::GatewayClass;
 use gateway_api::gateways::Gateway;
-use gateway_api::httproutes::HttpRoute;
 use gateway_api::referencegrants::ReferenceGrant;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -34,7 +33,7 @@ pub enum Object {
     /// `gateway.networking.k8s.io`
     GatewayClass(Arc<GatewayClass>),
     /// `gateway.networking.k8s.io`
-    Route(Arc<HttpRoute>),
+    Route(Arc<Route>),
     /// `gateway.networking.k8s.io`
     Grant(Arc<ReferenceGrant>),
     /// `gateway.networking.k8s.io`
@@ -198,7 +197,7 @@ impl Object {
             | (Self::KgatewayBackend(one), Self::KgatewayBackend(two)) => annotations && one.spec == two.spec,
             (Self::Gateway(one), Self::Gateway(two)) => annotations && one.spec == two.spec,
             (Self::GatewayClass(one), Self::GatewayClass(two)) => one.spec == two.spec,
-            (Self::Route(one), Self::Route(two)) => annotations && one.spec == two.spec,
+            (Self::Route(one), Self::Route(two)) => annotations && one.spec == two.spec && one.rules == two.rules,
             (Self::Grant(one), Self::Grant(two)) => one.spec == two.spec,
             (Self::TlsPolicy(one), Self::TlsPolicy(two)) => one.spec == two.spec,
             (Self::Service(one), Self::Service(two)) => annotations && one.spec == two.spec,

@@ -13,9 +13,9 @@ use super::object::{Age, Object, age, place, place_of};
 use super::problem::{Problem, Why};
 use super::store::Reader;
 use crate::edge::kube::plan::{self, Owner, Place};
-use crate::edge::kube::resources::Registration;
+use crate::edge::kube::resources::{Registration, Route};
 use crate::engine::config::{Eras, Protocol, Timeouts, Upstream, Via};
-use gateway_api::httproutes::{HttpRoute, HttpRouteRules};
+use gateway_api::httproutes::HttpRouteRules;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,7 +119,7 @@ fn make(reader: &mut Reader<'_>, registration: &Arc<Registration>) -> Result<Mad
         assigned: Arc::new(assigned),
         owner: Object::Registration(Arc::clone(registration)).owner(),
         namespace: place_of(&route.metadata).namespace,
-        rule: (!target.direct).then(|| Box::new(rule.clone())),
+        rule: (!target.direct).then(|| Arc::clone(&rule.whole)),
         host: Some(host.into()),
         path: path.into(),
         guard: rule::guard(route, rule),
@@ -168,7 +168,7 @@ fn target(registration: &Registration) -> Place {
     place(namespace.unwrap_or(own), &reference.name)
 }
 
-fn route<'a>(reader: &mut Reader<'a>, registration: &Registration, own: &Place) -> Result<&'a Arc<HttpRoute>, Problem> {
+fn route<'a>(reader: &mut Reader<'a>, registration: &Registration, own: &Place) -> Result<&'a Arc<Route>, Problem> {
     let at = target(registration);
     if !grants::allowed(reader, Sort::REGISTRATION, &own.namespace, Sort::ROUTE, &at) {
         let sentence = grants::missing(Sort::REGISTRATION, &own.namespace, Sort::ROUTE, &at);

@@ -6,11 +6,10 @@
 use super::object::{Key, Kind, Object, place, place_of};
 use super::{Answers, Settings};
 use crate::edge::kube::plan::Place;
-use crate::edge::kube::resources::{Extension, Registration};
+use crate::edge::kube::resources::{Extension, Registration, Route};
 use gateway_api::backendtlspolicies::BackendTlsPolicy;
 use gateway_api::gatewayclasses::GatewayClass;
 use gateway_api::gateways::Gateway;
-use gateway_api::httproutes::HttpRoute;
 use gateway_api::referencegrants::ReferenceGrant;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -254,7 +253,7 @@ lookups! {
     /// A GatewayClass.
     gateway_class: GatewayClass -> GatewayClass;
     /// An HTTPRoute.
-    route: Route -> HttpRoute;
+    route: Route -> Route;
     /// A Service.
     service: Service -> Service;
     /// A Secret.
@@ -352,7 +351,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The HTTPRoutes that name a backend object, by namespace and name.
-    pub(crate) fn routes_of(&mut self, backend: &Key) -> Vec<&'a Arc<HttpRoute>> {
+    pub(crate) fn routes_of(&mut self, backend: &Key) -> Vec<&'a Arc<Route>> {
         self.read.insert(Topic::RoutesOf(backend.clone()));
         let route = |place: &Place| {
             let Some(Object::Route(route)) = self.store.get(&Key::new(Kind::Route, place.clone())) else {

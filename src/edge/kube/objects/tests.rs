@@ -3,9 +3,10 @@
 
 use super::*;
 use crate::edge::kube::plan::{Endpoint, Guard, Parent, Processor, Upstream};
+use crate::edge::kube::resources::Whole;
 use crate::engine::config;
 use crate::engine::snapshot::testing;
-use gateway_api::httproutes::{HttpRouteRules, HttpRouteRulesMatches};
+use gateway_api::httproutes::HttpRouteRulesMatches;
 use std::path::Path;
 
 fn mk_place(namespace: &str, name: &str) -> Place {
@@ -43,8 +44,8 @@ fn mk_matches(yaml: &str) -> Vec<HttpRouteRulesMatches> {
     serde_saphyr::from_str(yaml).expect("matches of an HTTPRoute")
 }
 
-fn mk_rule(yaml: &str) -> Option<Box<HttpRouteRules>> {
-    Some(Box::new(serde_saphyr::from_str(yaml).expect("a rule of an HTTPRoute")))
+fn mk_rule(yaml: &str) -> Option<Whole> {
+    Some(Arc::new(serde_saphyr::from_str(yaml).expect("a rule of an HTTPRoute")))
 }
 
 fn mk_gateway(endpoints: Vec<Endpoint>) -> plan::Gateway {
@@ -311,6 +312,38 @@ fn two_registrations_of_one_route_share_its_guard() {
         .map(|object| (object.resource.kind.clone(), object.place.clone()))
         .collect();
     assert_eq!(names.len(), objects.len(), "no object is made twice");
+}
+
+#[test]
+fn what_is_not_known_of_a_users_rule_is_in_the_route_to_the_upstream() {
+    let rule = "name: mine\nretry: {attempts: 3}\nsessionPersistence: {sessionName: a}\n\
+                timeouts: {backendRequest: 5s}\nmatches: [{path: {value: /}}]\n\
+                filters: [{type: ExternalAuth, externalAuth: {protocol: GRPC}}]\n\
+                backendRefs: [{name: one, port: 1, filters: [{type: Later}]}]";
+    let upstream = Upstream {
+        rule: mk_rule(rule),
+        ..mk_upstream()
+    };
+    let endpoint = Endpoint {
+        upstreams: vec![Arc::new(upstream)],
+        ..mk_endpoint()
+    };
+    let objects = made(&mk_gateway(vec![endpoint]));
+    let made = &find(&objects, "HTTPRoute", "mcp-upstream")["spec"]["rules"][0];
+    assert_eq!(made["retry"], json!({"attempts": 3}));
+    assert_eq!(made["sessionPersistence"], json!({"sessionName": "a"}));
+    assert_eq!(made["timeouts"], json!({"backendRequest": "5s", "request": "0s"}));
+    assert_eq!(
+        made["backendRefs"],
+        json!([{"name": "one", "port": 1, "filters": [{"type": "Later"}]}])
+    );
+    assert_eq!(made["filters"][0]["type"], "ExternalAuth");
+    assert_eq!(made["name"], Value::Null, "it would be ours to name");
+    assert_eq!(
+        made["matches"].as_array().map(Vec::len),
+        Some(1),
+        "reached by the processor only"
+    );
 }
 
 #[test]

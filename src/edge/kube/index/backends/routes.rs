@@ -14,9 +14,9 @@ use super::super::parents;
 use super::super::problem::{Problem, Why};
 use super::super::store::Reader;
 use crate::edge::kube::plan::{self, Door, Owner, Parent, Place};
+use crate::edge::kube::resources::Route;
 use attachment::Attachment;
 use gateway_api::gateways::GatewayListeners;
-use gateway_api::httproutes::HttpRoute;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(crate) struct Answer {
 }
 
 /// Resolves it. `None`: it names no backend object that is ours.
-pub(crate) fn resolve(reader: &mut Reader<'_>, route: &Arc<HttpRoute>) -> Option<Answer> {
+pub(crate) fn resolve(reader: &mut Reader<'_>, route: &Arc<Route>) -> Option<Answer> {
     let named = attachment::of(route);
     let own = place_of(&route.metadata);
     let mut problems = named.problems;
@@ -92,7 +92,7 @@ fn backend(reader: &mut Reader<'_>, own: &Place, attachment: &Attachment) -> Res
 }
 
 /// Whether the Gateway takes the route; `None`: it is not one of Envoy Gateway's, so others answer for it.
-fn taken(reader: &mut Reader<'_>, route: &HttpRoute, parent: &Parent) -> Option<Result<(), Problem>> {
+fn taken(reader: &mut Reader<'_>, route: &Route, parent: &Parent) -> Option<Result<(), Problem>> {
     let gateway = reader.gateway(&parent.gateway)?;
     served_by_envoy_gateway(reader, gateway).ok()?;
     let hosts = route.spec.hostnames.as_deref().unwrap_or_default();
@@ -133,7 +133,7 @@ fn door(reader: &mut Reader<'_>, parent: &Parent, namespace: &Arc<str>, hosts: &
 /// One for each Gateway and attachment.
 fn endpoints(
     reader: &mut Reader<'_>,
-    route: &Arc<HttpRoute>,
+    route: &Arc<Route>,
     attachments: &[Attachment],
     parents: &[(Parent, Result<(), Problem>)],
 ) -> Vec<(Place, plan::Endpoint)> {

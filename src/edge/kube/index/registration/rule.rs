@@ -4,8 +4,9 @@ use crate::edge::kube::index::object::place_of;
 use crate::edge::kube::index::parents;
 use crate::edge::kube::index::problem::{Problem, Why};
 use crate::edge::kube::plan::Guard;
+use crate::edge::kube::resources::{Route, Rule};
 use gateway_api::httproutes::{
-    HttpRoute, HttpRouteRules, HttpRouteRulesFiltersType, HttpRouteRulesMatches, HttpRouteRulesMatchesPath,
+    HttpRouteRules, HttpRouteRulesFiltersType, HttpRouteRulesMatches, HttpRouteRulesMatchesPath,
     HttpRouteRulesMatchesPathType as PathType,
 };
 
@@ -16,7 +17,7 @@ pub const DIRECT_ACCESS: &str = "mcp-manifold/direct-access";
 ///
 /// # Errors
 /// `RouteInvalid`: there is none, or it cannot lead to a server.
-pub(crate) fn serving<'r>(route: &'r HttpRoute, path: &str) -> Result<&'r HttpRouteRules, Problem> {
+pub(crate) fn serving<'r>(route: &'r Route, path: &str) -> Result<&'r Rule, Problem> {
     let at = place_of(&route.metadata);
     let invalid = |what: &str| Problem::new(Why::RouteInvalid, format!("HTTPRoute {at} {what}"));
     if route.spec.hostnames.as_ref().is_none_or(Vec::is_empty) {
@@ -24,7 +25,7 @@ pub(crate) fn serving<'r>(route: &'r HttpRoute, path: &str) -> Result<&'r HttpRo
             "has no hostname: give it one of its own, which is used inside the gateway only",
         ));
     }
-    let rules = route.spec.rules.as_deref().unwrap_or_default();
+    let rules = route.rules.as_slice();
     let rule = match rules {
         [] => return Err(invalid("has no rule")),
         [only] => only,
@@ -86,7 +87,7 @@ fn matches(rule: &HttpRouteRules) -> Vec<HttpRouteRulesMatches> {
 
 /// What direct requests to the server would match: every rule of the route that shares a backend with the one registered.
 #[must_use]
-pub(crate) fn guard(route: &HttpRoute, rule: &HttpRouteRules) -> Option<Guard> {
+pub(crate) fn guard(route: &Route, rule: &Rule) -> Option<Guard> {
     let annotation = route
         .metadata
         .annotations
@@ -102,8 +103,10 @@ pub(crate) fn guard(route: &HttpRoute, rule: &HttpRouteRules) -> Option<Guard> {
             .collect()
     };
     let registered = backends(rule);
-    let rules = route.spec.rules.iter().flatten();
-    let same = rules.filter(|other| backends(other).iter().any(|backend| registered.contains(backend)));
+    let same = route
+        .rules
+        .iter()
+        .filter(|other| backends(other).iter().any(|backend| registered.contains(backend)));
     Some(Guard {
         route: place_of(&route.metadata),
         parents: parents::of(route),
@@ -114,6 +117,6 @@ pub(crate) fn guard(route: &HttpRoute, rule: &HttpRouteRules) -> Option<Guard> {
             .flatten()
             .map(|host| host.as_str().into())
             .collect(),
-        matches: same.flat_map(matches).collect(),
+        matches: same.flat_map(|rule| matches(rule)).collect(),
     })
 }

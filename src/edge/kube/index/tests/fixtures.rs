@@ -179,7 +179,7 @@ impl World {
                 Object::AgentgatewayBackend(object) => {
                     Object::AgentgatewayBackend(changed(object, |one| one.status = of(status)))
                 }
-                Object::Route(object) => Object::Route(changed(object, |one| one.status = of(status))),
+                Object::Route(object) => Object::Route(changed(object, |one| one.object.status = of(status))),
                 other => panic!("no status is written to {:?}", other.key()),
             };
             self.index.apply(written);

@@ -3,9 +3,10 @@
 use super::super::referent;
 use crate::edge::kube::index::object::{Key, Kind, place_of};
 use crate::edge::kube::index::problem::{Problem, Why};
+use crate::edge::kube::resources::{Route, Rule, kind_of_filter};
 use gateway_api::httproutes::{
-    HttpRoute, HttpRouteRules, HttpRouteRulesBackendRefs, HttpRouteRulesFiltersType as FilterType,
-    HttpRouteRulesMatches, HttpRouteRulesMatchesPath, HttpRouteRulesMatchesPathType as PathType,
+    HttpRoute, HttpRouteRules, HttpRouteRulesBackendRefs, HttpRouteRulesMatches, HttpRouteRulesMatchesPath,
+    HttpRouteRulesMatchesPathType as PathType,
 };
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ pub(crate) struct Attachment {
     /// The matches that lead to it there; never empty.
     pub matches: Vec<HttpRouteRulesMatches>,
     /// The first rule that does.
-    pub rule: HttpRouteRules,
+    pub rule: Rule,
 }
 
 /// What a route names.
@@ -36,17 +37,16 @@ pub(crate) struct Named {
 
 /// The backend objects that a route names.
 #[must_use]
-pub(crate) fn backends_of(route: &HttpRoute) -> BTreeSet<Key> {
-    let rules = route.spec.rules.iter().flatten();
-    let references = rules.flat_map(|rule| rule.backend_refs.iter().flatten());
+pub(crate) fn backends_of(route: &Route) -> BTreeSet<Key> {
+    let references = route.rules.iter().flat_map(|rule| rule.backend_refs.iter().flatten());
     references.filter_map(|reference| key(route, reference)).collect()
 }
 
 /// Its attachments. Matches of several rules that lead to one object on one path are one endpoint.
 #[must_use]
-pub(crate) fn of(route: &HttpRoute) -> Named {
+pub(crate) fn of(route: &Route) -> Named {
     let mut named = Named::default();
-    for rule in route.spec.rules.iter().flatten() {
+    for rule in &route.rules {
         let weighty = rule.backend_refs.iter().flatten().filter(|one| one.weight != Some(0));
         let references: Vec<_> = weighty.collect();
         let Some(backend) = references.iter().find_map(|reference| key(route, reference)) else {
@@ -73,7 +73,7 @@ pub(crate) fn of(route: &HttpRoute) -> Named {
 }
 
 impl Named {
-    fn attach(&mut self, backend: &Key, path: String, one: HttpRouteRulesMatches, rule: &HttpRouteRules) {
+    fn attach(&mut self, backend: &Key, path: String, one: HttpRouteRulesMatches, rule: &Rule) {
         let mut known = self.attachments.iter_mut();
         match known.find(|known| known.backend == *backend && known.path == path) {
             Some(known) => known.matches.push(one),
@@ -107,22 +107,15 @@ fn key(route: &HttpRoute, reference: &HttpRouteRulesBackendRefs) -> Option<Key> 
 }
 
 /// Filters that mean nothing where the processor answers.
-fn unused_filters(rule: &HttpRouteRules) -> impl Iterator<Item = String> {
-    let filters = rule.filters.iter().flatten();
-    let unused = filters.filter(|filter| !is_kept(&filter.r#type));
-    unused.map(|filter| format!("has a filter without effect on an MCP endpoint: {:?}", filter.r#type))
+fn unused_filters(rule: &Rule) -> impl Iterator<Item = String> {
+    let unused = rule.filters().map(kind_of_filter).filter(|kind| !is_kept(kind));
+    unused.map(|kind| format!("has a filter without effect on an MCP endpoint: {kind}"))
 }
 
 /// Whether a filter of the user's rule is copied to the routes that lead to servers. The path is the server's, and CORS
 /// is the public route's matter.
-pub(super) const fn is_kept(filter: &FilterType) -> bool {
-    match filter {
-        FilterType::RequestHeaderModifier
-        | FilterType::ResponseHeaderModifier
-        | FilterType::RequestMirror
-        | FilterType::ExtensionRef => true,
-        FilterType::Cors | FilterType::RequestRedirect | FilterType::UrlRewrite => false,
-    }
+pub(super) fn is_kept(kind: &str) -> bool {
+    !["CORS", "RequestRedirect", "URLRewrite"].contains(&kind)
 }
 
 /// A rule without matches takes everything.

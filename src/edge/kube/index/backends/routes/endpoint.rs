@@ -8,17 +8,16 @@ use crate::edge::kube::index::object::{Object, place_of};
 use crate::edge::kube::index::registration::timeouts;
 use crate::edge::kube::index::store::Reader;
 use crate::edge::kube::plan::{self, Parent, Place};
+use crate::edge::kube::resources::{Route, Rule, Whole, kind_of_filter};
 use crate::engine::config::{self, Eras, Via};
-use gateway_api::httproutes::{
-    HttpRoute, HttpRouteRules, HttpRouteRulesBackendRefs, HttpRouteRulesFilters,
-    HttpRouteRulesFiltersType as FilterType,
-};
+use gateway_api::httproutes::HttpRouteRules;
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// The endpoint of an attachment on the Gateway of these parents. `None`: the object is none of ours.
 pub(crate) fn make(
     reader: &mut Reader<'_>,
-    route: &Arc<HttpRoute>,
+    route: &Arc<Route>,
     attachment: &Attachment,
     parents: &[Parent],
     earlier: &[(Place, plan::Endpoint)],
@@ -46,7 +45,7 @@ pub(crate) fn make(
             assigned: Arc::new(assigned),
             owner: backend.owner.clone(),
             namespace: Arc::clone(routed.map_or(&place.namespace, |service| &service.namespace)),
-            rule: rule.map(Box::new),
+            rule,
             host: Some(Arc::clone(&server.host)),
             path: server.target.path.as_str().into(),
             guard: None,
@@ -114,21 +113,20 @@ fn assigned(server: &Server, name: String, prefix: &str, rule: &HttpRouteRules, 
 }
 
 /// The user's rule with a Service in the place of the backend object.
-fn leading_to(service: &Place, route: &Place, port: u16, rule: &HttpRouteRules) -> HttpRouteRules {
+fn leading_to(service: &Place, route: &Place, port: u16, rule: &Rule) -> Whole {
     let here = service.namespace == route.namespace;
-    // These name objects beside the user's route.
-    let local = [FilterType::RequestMirror, FilterType::ExtensionRef];
-    let kept = |filter: &&HttpRouteRulesFilters| is_kept(&filter.r#type) && (here || !local.contains(&filter.r#type));
-    let filters: Vec<_> = rule.filters.iter().flatten().filter(kept).cloned().collect();
-    HttpRouteRules {
-        name: None,
-        matches: None,
-        filters: (!filters.is_empty()).then_some(filters),
-        backend_refs: Some(vec![HttpRouteRulesBackendRefs {
-            name: service.name.to_string(),
-            port: Some(i32::from(port)),
-            ..HttpRouteRulesBackendRefs::default()
-        }]),
-        timeouts: rule.timeouts.clone(),
-    }
+    // These name objects beside the user's route; so may those that are not known.
+    let anywhere = ["RequestHeaderModifier", "ResponseHeaderModifier"];
+    let kept = |filter: &&Value| {
+        let kind = kind_of_filter(filter);
+        is_kept(kind) && (here || anywhere.contains(&kind))
+    };
+    let filters: Vec<&Value> = rule.filters().filter(kept).collect();
+    let mut whole = Map::clone(&rule.whole);
+    whole.insert("filters".to_owned(), json!(filters));
+    whole.insert(
+        "backendRefs".to_owned(),
+        json!([{"name": &*service.name, "port": port}]),
+    );
+    Arc::new(whole)
 }
