@@ -13,12 +13,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Everything that the processors of one gateway serve.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Assignment {
     /// By their id.
     pub endpoints: BTreeMap<Arc<str>, Arc<Endpoint>>,
     /// By their name, which is unique over all endpoints. Each belongs to one endpoint.
     pub upstreams: BTreeMap<Arc<str>, Arc<config::Upstream>>,
+}
+
+/// What two assignments share in memory is not looked at: one change among a thousand upstreams costs one comparison.
+impl PartialEq for Assignment {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.endpoints, &other.endpoints) && same(&self.upstreams, &other.upstreams)
+    }
+}
+
+fn same<V: PartialEq>(one: &BTreeMap<Arc<str>, Arc<V>>, other: &BTreeMap<Arc<str>, Arc<V>>) -> bool {
+    let both = || one.iter().zip(other);
+    one.len() == other.len()
+        && both().all(|((one, _), (other, _))| one == other)
+        && both().all(|((_, one), (_, other))| Arc::ptr_eq(one, other) || one == other)
 }
 
 /// Several upstreams behind the public routes of one gateway extension or backend object.
@@ -79,6 +93,13 @@ pub enum Told {
     },
     /// How its upstreams are: all of them, whatever changed.
     Report(Report),
+    /// Not all of the newest assignment can be told to processors. What was said of that before does not count any more.
+    Unsent {
+        /// By the upstream's name: why it is left out.
+        upstreams: BTreeMap<Arc<str>, String>,
+        /// Why nothing of it is told: the one before is still in force.
+        whole: Option<String>,
+    },
     /// It does not follow any more; nothing is known of its upstreams.
     Gone {
         /// Which.

@@ -25,6 +25,9 @@ pub(super) enum Unfit {
     Unreadable(Unreadable),
 }
 
+/// By the upstream's name.
+pub(super) type Unfits = Vec<(Arc<str>, Unfit)>;
+
 /// Why an update cannot be applied.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ApplyError {
@@ -129,20 +132,12 @@ pub(super) fn pieces(
     Ok(cut.end())
 }
 
-/// Whether nothing differs.
-pub(super) fn same(old: &Assignment, new: &Assignment) -> bool {
-    gone(&old.upstreams, &new.upstreams).next().is_none()
-        && gone(&old.endpoints, &new.endpoints).next().is_none()
-        && changed(&old.upstreams, &new.upstreams).next().is_none()
-        && changed(&old.endpoints, &new.endpoints).next().is_none()
-}
-
 /// The assignment without the upstreams that cannot be sent or used, and why: one must not cost the others their change.
 /// Only what differs is tried.
 ///
 /// # Errors
 /// An endpoint cannot be used.
-pub(super) fn fit(old: &Assignment, new: Arc<Assignment>) -> Result<(Arc<Assignment>, Vec<Unfit>), Unreadable> {
+pub(super) fn fit(old: &Assignment, new: Arc<Assignment>) -> Result<(Arc<Assignment>, Unfits), Unreadable> {
     for endpoint in changed(&old.endpoints, &new.endpoints) {
         codec::read_endpoint(codec::write_endpoint(endpoint))?;
     }
@@ -150,7 +145,7 @@ pub(super) fn fit(old: &Assignment, new: Arc<Assignment>) -> Result<(Arc<Assignm
     for upstream in changed(&old.upstreams, &new.upstreams) {
         let tried = codec::write_upstream(upstream).map_err(Unfit::Unsendable);
         if let Err(error) = tried.and_then(|raw| codec::read_upstream(raw).map_err(Unfit::Unreadable)) {
-            unfit.push((upstream.name.clone(), error));
+            unfit.push((Arc::from(upstream.name.as_str()), error));
         }
     }
     if unfit.is_empty() {
@@ -158,21 +153,21 @@ pub(super) fn fit(old: &Assignment, new: Arc<Assignment>) -> Result<(Arc<Assignm
     }
     let mut rest = Arc::unwrap_or_clone(new);
     for (name, _) in &unfit {
-        rest.upstreams.remove(name.as_str());
+        rest.upstreams.remove(name);
     }
     for endpoint in rest.endpoints.values_mut() {
         if endpoint
             .upstreams
             .iter()
-            .any(|name| unfit.iter().any(|(unfit, _)| *unfit == **name))
+            .any(|name| unfit.iter().any(|(unfit, _)| unfit == name))
         {
             let endpoint = Arc::make_mut(endpoint);
             endpoint
                 .upstreams
-                .retain(|name| !unfit.iter().any(|(unfit, _)| *unfit == **name));
+                .retain(|name| !unfit.iter().any(|(unfit, _)| unfit == name));
         }
     }
-    Ok((Arc::new(rest), unfit.into_iter().map(|(_, error)| error).collect()))
+    Ok((Arc::new(rest), unfit))
 }
 
 /// Applies an update, all its pieces in order, to what is held. What it tells anew but unchanged keeps its `Arc`.

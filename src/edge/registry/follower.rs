@@ -233,7 +233,7 @@ impl Following {
                 return link.judge(version, Err(error.to_string())).await;
             }
         };
-        let unchanged = held.filter(|held| difference::same(&held.assignment, &new));
+        let unchanged = held.filter(|held| *held.assignment == new);
         let new = Held {
             position: update.position,
             assignment: unchanged.map_or_else(|| Arc::new(new), |held| Arc::clone(&held.assignment)),

@@ -6,13 +6,12 @@
 use super::codec::Unreadable;
 use super::difference::{self, Inconsistent};
 use crate::engine::assignment::{Assignment, Told};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 /// A processor connects again after its controller, a network or a certificate changed, without anybody noticing.
 const GRACE: Duration = Duration::from_secs(3);
@@ -59,6 +58,15 @@ struct Desk {
     current: watch::Sender<Option<Version>>,
     /// By the processor's name.
     seats: HashMap<Arc<str>, Seat>,
+    /// What of the newest assignment cannot be told to processors.
+    unsent: Unsent,
+}
+
+/// See [`Told::Unsent`].
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Unsent {
+    upstreams: BTreeMap<Arc<str>, String>,
+    whole: Option<String>,
 }
 
 /// One processor.
@@ -142,28 +150,23 @@ impl Registry {
     }
 
     /// What the processors of this gateway, `<namespace>/<name>`, serve from now on. Returns its version; the one in
-    /// force, if nothing differs. An upstream that cannot be sent or used is left out, and the log says why.
+    /// force, if nothing differs. An upstream that cannot be sent or used is left out; that, and why, is told.
     ///
     /// # Errors
     /// See [`AssignError`]. Nothing changes then.
     pub fn assign(&self, gateway: &str, assignment: Arc<Assignment>) -> Result<u64, AssignError> {
-        difference::check(&assignment)?;
+        let gateway: Arc<str> = gateway.into();
         let mut state = self.state();
-        let current = &state.desk(&gateway.into()).current;
-        let old = current.borrow().clone();
-        let nothing = Assignment::default();
-        let before = old.as_ref().map_or(&nothing, |old| &old.assignment);
-        let (assignment, unfit) = difference::fit(before, assignment)?;
-        for error in unfit {
-            error!(gateway, %error, "An upstream is left out of its gateway's assignment.");
+        let desk = state.desk(&gateway);
+        let mut unsent = Unsent::default();
+        let number = desk.take(assignment, &mut unsent.upstreams);
+        unsent.whole = number.as_ref().err().map(ToString::to_string);
+        if desk.unsent != unsent {
+            desk.unsent = unsent.clone();
+            let Unsent { upstreams, whole } = unsent;
+            self.tell(&gateway, Told::Unsent { upstreams, whole });
         }
-        let number = match &old {
-            Some(old) if difference::same(&old.assignment, &assignment) => return Ok(old.number),
-            Some(old) => old.number + 1,
-            None => 1,
-        };
-        current.send_replace(Some(Version { number, assignment }));
-        Ok(number)
+        number
     }
 
     /// The gateway serves nothing any more: its processors are told so, those that come later too.
@@ -268,7 +271,27 @@ impl State {
         self.gateways.entry(Arc::clone(gateway)).or_insert_with(|| Desk {
             current: watch::Sender::new(None),
             seats: HashMap::new(),
+            unsent: Unsent::default(),
         })
+    }
+}
+
+impl Desk {
+    /// Puts the assignment in force. Notes the upstreams that are left out, and why.
+    fn take(&self, assignment: Arc<Assignment>, left_out: &mut BTreeMap<Arc<str>, String>) -> Result<u64, AssignError> {
+        difference::check(&assignment)?;
+        let old = self.current.borrow().clone();
+        let nothing = Assignment::default();
+        let before = old.as_ref().map_or(&nothing, |old| &old.assignment);
+        let (assignment, unfit) = difference::fit(before, assignment)?;
+        left_out.extend(unfit.into_iter().map(|(name, error)| (name, error.to_string())));
+        let number = match &old {
+            Some(old) if old.assignment == assignment => return Ok(old.number),
+            Some(old) => old.number + 1,
+            None => 1,
+        };
+        self.current.send_replace(Some(Version { number, assignment }));
+        Ok(number)
     }
 }
 

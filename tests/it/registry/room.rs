@@ -177,6 +177,7 @@ fn say(told: &Told) -> String {
             reason,
         } => format!("{processor} refused {version}: {reason}"),
         Told::Report(report) => format!("{} reports {}", report.processor, report.upstreams.len()),
+        Told::Unsent { upstreams, whole } => format!("unsent {upstreams:?} {whole:?}"),
         Told::Gone { processor } => format!("{processor} gone"),
     }
 }

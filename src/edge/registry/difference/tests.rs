@@ -165,7 +165,7 @@ fn an_upstream_of_no_use_does_not_cost_the_others_their_change() {
     });
     let (fit, unfit) = fit(&old, Arc::new(new)).expect("the endpoint is fine");
     assert_eq!(*fit, mk_assignment(&[("a", 1), ("c", 1)]));
-    let why: Vec<String> = unfit.iter().map(ToString::to_string).collect();
+    let why: Vec<String> = unfit.iter().map(|(_, error)| error.to_string()).collect();
     assert_eq!(
         why,
         [
@@ -187,6 +187,5 @@ proptest! {
     fn a_difference_makes_the_new_one_of_the_old_one(old in some_assignment(), new in some_assignment()) {
         prop_assert_eq!(apply(&old, mk_pieces(Some(&old), &new)), Ok(new.clone()));
         prop_assert_eq!(apply(&old, mk_pieces(None, &new)), Ok(new.clone()));
-        prop_assert_eq!(same(&old, &new), old == new);
     }
 }

@@ -21,6 +21,7 @@ fn heard(told: &mut mpsc::UnboundedReceiver<(Arc<str>, Told)>) -> Vec<&'static s
             Told::Accepted { .. } => "accepted",
             Told::Refused { .. } => "refused",
             Told::Report(_) => "report",
+            Told::Unsent { .. } => "unsent",
             Told::Gone { .. } => "gone",
         });
     }
