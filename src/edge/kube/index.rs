@@ -14,6 +14,7 @@ mod assembly;
 mod backends;
 pub mod changes;
 mod conditions;
+mod denial;
 mod extension;
 mod filters;
 mod grants;
@@ -25,7 +26,10 @@ mod parents;
 mod problem;
 mod registered;
 mod registration;
+mod resolving;
+mod rivals;
 mod road;
+mod served;
 pub mod services;
 mod status;
 mod store;
@@ -35,21 +39,22 @@ mod written;
 
 pub use assembly::PROCESSOR;
 pub use changes::{CONTROLLER, Changes, Note, Status, StatusChange, Weight};
+pub use denial::{Denial, Scope};
 pub use extension::OWN_ROUTE;
 pub use object::{Key, Kind, Object, place};
 pub use registration::DIRECT_ACCESS;
 pub use road::Road;
 
-use super::plan::{self, Place};
-use crate::engine::assignment::{Assignment, Told};
+use super::plan::Place;
+use crate::engine::assignment::Told;
 use crate::engine::config::Confidential;
 use gateway_api::httproutes::HttpRouteStatusParents;
-use heard::{Concerns, Heard};
+use heard::Concerns;
 use k8s_openapi::jiff::SignedDuration;
-use problem::Problem;
+use served::Served;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use store::{Reader, Store, Topic, Unit};
+use store::{Store, Topic, Unit};
 use written::Written;
 
 /// A point in time, as Kubernetes writes it.
@@ -98,25 +103,6 @@ struct Answers {
     registrations: BTreeMap<Place, Arc<registration::Answer>>,
     backends: BTreeMap<Key, Arc<backends::Answer>>,
     routes: BTreeMap<Place, Arc<backends::routes::Answer>>,
-}
-
-/// One Gateway as it is served.
-#[derive(Debug, Default)]
-struct Served {
-    members: BTreeSet<Unit>,
-    plan: Option<Arc<plan::Gateway>>,
-    assignment: Option<Arc<Assignment>>,
-    refused: BTreeMap<Unit, Problem>,
-    names: HashMap<String, Unit>,
-    keys: Option<Keys>,
-    heard: Heard,
-}
-
-impl Served {
-    /// Whose status rests on what processors say.
-    fn concerned(&self) -> impl Iterator<Item = &Unit> {
-        self.members.iter().chain(self.names.values())
-    }
 }
 
 /// See the module.
@@ -201,19 +187,8 @@ impl Index {
                 let units = names.iter().filter_map(|name| served.names.get(name));
                 self.untold.extend(units.cloned());
                 // They count those that are ready.
-                let extensions = served.members.iter().filter(|unit| matches!(unit, Unit::Extension(_)));
-                self.untold.extend(extensions.cloned());
+                self.untold.extend(served.extensions().cloned());
             }
-        }
-    }
-
-    /// Probes found this of the route to an upstream; `None`: what was found does not count any more.
-    pub fn probed(&mut self, gateway: &Place, upstream: &str, road: Option<Road>) {
-        let served = self.gateways.entry(gateway.clone()).or_default();
-        if served.heard.probed(upstream, road) {
-            self.untold.extend(served.names.get(upstream).cloned());
-            let extensions = served.members.iter().filter(|unit| matches!(unit, Unit::Extension(_)));
-            self.untold.extend(extensions.cloned());
         }
     }
 
@@ -256,6 +231,16 @@ impl Index {
         keys.filter(|key| kinds.contains(&key.kind)).cloned().collect()
     }
 
+    /// Resolves what has changed; nothing comes of it before [`Index::changes`]. True where anything had: others may be
+    /// among the [`Index::references`] then.
+    pub fn look(&mut self) -> bool {
+        let any = !self.dirty.is_empty();
+        while let Some(unit) = self.dirty.pop_first() {
+            self.resolve(&unit);
+        }
+        any
+    }
+
     /// What has come of everything since the last time.
     pub fn changes(&mut self, now: Timestamp) -> Changes {
         // Kubernetes writes times without fractions.
@@ -264,9 +249,7 @@ impl Index {
             wake: self.settle(now),
             ..Changes::default()
         };
-        while let Some(unit) = self.dirty.pop_first() {
-            self.resolve(&unit);
-        }
+        self.look();
         for gateway in std::mem::take(&mut self.loose) {
             self.assemble(&gateway, &mut changes);
         }
@@ -298,170 +281,6 @@ impl Index {
         self.settled = true;
         self.untold.extend(self.reads.keys().cloned());
         wake
-    }
-
-    /// Marks whoever has read what changed.
-    fn spread(&mut self, topics: impl IntoIterator<Item = Topic>) {
-        for topic in topics {
-            self.dirty
-                .extend(self.readers.get(&topic).into_iter().flatten().cloned());
-        }
-    }
-
-    fn resolve(&mut self, unit: &Unit) {
-        let before = self.gateways_of(unit);
-        let mut reader = Reader::new(&self.store, &self.answers, &self.settings);
-        let read;
-        let changed = match unit {
-            Unit::Extension(place) => {
-                let answer = reader
-                    .extension(place)
-                    .map(|object| extension::resolve(&mut reader, object));
-                read = reader.read();
-                renew(&mut self.answers.extensions, place, answer)
-            }
-            Unit::Registration(place) => {
-                let answer = reader
-                    .registration(place)
-                    .map(|object| registration::resolve(&mut reader, object));
-                read = reader.read();
-                let before = self.answers.registrations.get(place).cloned();
-                let changed = renew(&mut self.answers.registrations, place, answer);
-                self.note_route(place, before.as_deref());
-                changed
-            }
-            Unit::Backend(key) => {
-                let object = reader.object(key.clone());
-                let answer = object.and_then(|object| backends::resolve(&mut reader, object));
-                read = reader.read();
-                renew(&mut self.answers.backends, key, answer)
-            }
-            Unit::Route(place) => {
-                let route = reader.route(place);
-                let answer = route.and_then(|route| backends::routes::resolve(&mut reader, route));
-                read = reader.read();
-                renew(&mut self.answers.routes, place, answer)
-            }
-            Unit::VirtualServer(_) => {
-                reader.object(unit.key());
-                read = reader.read();
-                false
-            }
-        };
-        self.note_reads(unit, read);
-        if !changed {
-            return;
-        }
-        let after = self.gateways_of(unit);
-        for gateway in before.iter().chain(&after) {
-            let served = self.gateways.entry(gateway.clone()).or_default();
-            if after.contains(gateway) {
-                served.members.insert(unit.clone());
-            } else {
-                served.members.remove(unit);
-            }
-            self.loose.insert(gateway.clone());
-        }
-        self.untold.insert(unit.clone());
-        match unit {
-            Unit::Extension(_) => self.spread([Topic::Extensions]),
-            Unit::Registration(_) | Unit::VirtualServer(_) => {}
-            Unit::Backend(key) => self.spread([Topic::Backend(key.clone())]),
-            Unit::Route(_) => {
-                // They count it among those that name them.
-                let Some(Object::Route(route)) = self.store.get(&unit.key()) else {
-                    return;
-                };
-                let named = backends::routes::backends_of(route);
-                self.untold.extend(named.into_iter().map(Unit::Backend));
-            }
-        }
-    }
-
-    /// Remembers what the unit depends on. One that does not exist depends on nothing.
-    fn note_reads(&mut self, unit: &Unit, mut read: HashSet<Topic>) {
-        if self.store.get(&unit.key()).is_none() {
-            read.clear();
-        }
-        for topic in self.reads.remove(unit).into_iter().flatten() {
-            if let Some(units) = self.readers.get_mut(&topic).filter(|_| !read.contains(&topic)) {
-                units.remove(unit);
-                if units.is_empty() {
-                    self.readers.remove(&topic);
-                }
-            }
-        }
-        for topic in &read {
-            self.readers.entry(topic.clone()).or_default().insert(unit.clone());
-        }
-        if !read.is_empty() {
-            self.reads.insert(unit.clone(), read);
-        }
-    }
-
-    /// The Gateways that a unit has a part in, by its answer.
-    fn gateways_of(&self, unit: &Unit) -> Vec<Place> {
-        match unit {
-            Unit::Extension(place) => {
-                let answer = self.answers.extensions.get(place);
-                answer.map(|answer| answer.gateway.clone()).into_iter().collect()
-            }
-            Unit::Registration(place) => {
-                let answer = self.answers.registrations.get(place);
-                let made = answer.and_then(|answer| answer.made.as_ref().ok());
-                made.map(|made| made.binding.gateway.clone()).into_iter().collect()
-            }
-            // Its endpoints are those of the routes that name it.
-            Unit::Backend(_) | Unit::VirtualServer(_) => Vec::new(),
-            Unit::Route(place) => {
-                let answer = self.answers.routes.get(place);
-                let endpoints = answer.into_iter().flat_map(|answer| &answer.endpoints);
-                endpoints.map(|(gateway, _)| gateway.clone()).collect()
-            }
-        }
-    }
-
-    fn assemble(&mut self, gateway: &Place, changes: &mut Changes) {
-        let Some(served) = self.gateways.get_mut(gateway) else {
-            return;
-        };
-        let mut processor = plan::Processor::default();
-        if let Some(Object::Gateway(object)) = self.store.get(&Key::new(Kind::Gateway, gateway.clone())) {
-            processor = assembly::processor(object);
-        }
-        let before = served.plan.as_deref();
-        let assembled = assembly::assemble(gateway, processor, &served.members, &self.answers, before);
-        if assembled.plan != served.plan {
-            changes.plans.push((gateway.clone(), assembled.plan.clone()));
-            served.plan = assembled.plan;
-        }
-        let both = served.plan.as_ref().zip(served.keys.as_ref());
-        let assignment = both.map(|(plan, keys)| assembly::assign(plan, keys));
-        if served.assignment.as_deref() != assignment.as_ref() {
-            served.assignment = assignment.map(Arc::new);
-            changes.assignments.push((gateway.clone(), served.assignment.clone()));
-        }
-        let lost = assembled.refused.keys().chain(served.refused.keys());
-        self.untold.extend(lost.cloned());
-        let extensions = served.members.iter().filter(|unit| matches!(unit, Unit::Extension(_)));
-        self.untold.extend(extensions.cloned());
-        let named = served.names.values().chain(assembled.names.values());
-        let backends = named.filter(|unit| matches!(unit, Unit::Backend(_)));
-        self.untold.extend(backends.cloned());
-        served.refused = assembled.refused;
-        served.names = assembled.names;
-    }
-}
-
-/// Keeps the answer. Returns whether it is another one than before.
-fn renew<K: Clone + Ord, T: PartialEq>(answers: &mut BTreeMap<K, Arc<T>>, of: &K, answer: Option<T>) -> bool {
-    match answer {
-        None => answers.remove(of).is_some(),
-        Some(answer) if answers.get(of).is_some_and(|before| **before == answer) => false,
-        Some(answer) => {
-            answers.insert(of.clone(), Arc::new(answer));
-            true
-        }
     }
 }
 

@@ -22,6 +22,7 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub use guard::unguarded;
 pub(super) use policies::{message_timeout, processing};
 pub use probe::{Probe, probes};
 pub use processor::{EXT_PROC_PORT, EXT_PROC_SOCKET, FALLBACK_HOST, FALLBACK_PORT};
@@ -50,6 +51,10 @@ pub struct Object {
     pub resource: ApiResource,
     /// Where it stands.
     pub place: Place,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What it is made for; none: the Gateway as a whole.
+    pub owners: Vec<Owner>,
     /// All of it. Routes hold the route key: it is not to be printed.
     pub body: Value,
 }
@@ -201,7 +206,7 @@ impl Make<'_> {
     fn shared(&self, kind: &Kind, purpose: Purpose, place: Place, spec: Value) -> Object {
         let Place { namespace, name } = &self.gateway.place;
         let metadata = self.metadata(&place, purpose, &format!("Gateway/{namespace}/{name}"));
-        assemble(kind, place, metadata, spec)
+        assemble(kind, purpose, place, metadata, spec)
     }
 
     /// An object for something that a user made; it goes with the last of its owners, if they share its namespace.
@@ -218,7 +223,10 @@ impl Make<'_> {
         if references.len() == owners.len() {
             metadata["ownerReferences"] = references.into();
         }
-        assemble(kind, place, metadata, spec)
+        Object {
+            owners: owners.iter().copied().cloned().collect(),
+            ..assemble(kind, purpose, place, metadata, spec)
+        }
     }
 
     fn metadata(&self, place: &Place, purpose: Purpose, owner: &str) -> Value {
@@ -235,12 +243,18 @@ impl Make<'_> {
     }
 }
 
-fn assemble(kind: &Kind, place: Place, metadata: Value, spec: Value) -> Object {
+fn assemble(kind: &Kind, purpose: Purpose, place: Place, metadata: Value, spec: Value) -> Object {
     let resource = kind.resource();
     let mut body = json!({"apiVersion": &resource.api_version, "kind": &resource.kind});
     body["metadata"] = metadata;
     body["spec"] = spec;
-    Object { resource, place, body }
+    Object {
+        resource,
+        place,
+        purpose,
+        owners: Vec::new(),
+        body,
+    }
 }
 
 fn reference(owner: &Owner) -> Value {

@@ -128,6 +128,9 @@ pub struct Upstream {
     pub guard: Option<Guard>,
 }
 
+// Two `Arc`s of it that are one need no comparison then: a Gateway may have a thousand.
+impl Eq for Upstream {}
+
 /// A user's route on which direct requests are refused.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guard {

@@ -2,9 +2,10 @@
 //!
 //! Who comes second with a prefix is left out here, because only here all of an endpoint's upstreams are seen.
 
+use super::object::{Age, Kind};
 use super::problem::{Problem, Why};
 use super::store::Unit;
-use super::{Answers, Keys, backends};
+use super::{Answers, Keys, backends, rivals};
 use crate::edge::kube::objects::names;
 use crate::edge::kube::plan::{self, Place, Processor};
 use crate::engine::assignment::{self, Assignment};
@@ -45,13 +46,14 @@ pub(crate) fn assemble(
     before: Option<&plan::Gateway>,
 ) -> Assembled {
     let mut assembled = Assembled::default();
-    let mut endpoints = Vec::new();
+    let mut endpoints: Vec<(&Age, Unit, Arc<plan::Endpoint>)> = Vec::new();
     for answer in answers.extensions.values().filter(|answer| answer.gateway == *place) {
         let Ok(frame) = &answer.frame else { continue };
         let extension = &answer.owner.place;
         let mut endpoint = frame.endpoint.clone();
-        endpoint.upstreams = upstreams(extension, members, answers, &mut assembled);
-        endpoints.push((&answer.age, kept(endpoint, before)));
+        endpoint.upstreams = upstreams(extension, members, answers, &mut assembled.refused);
+        let unit = Unit::Extension(extension.clone());
+        endpoints.push((&answer.age, unit, kept(endpoint, before)));
     }
     for unit in members {
         let Unit::Route(route) = unit else { continue };
@@ -59,22 +61,39 @@ pub(crate) fn assemble(
             continue;
         };
         for (_, endpoint) in answer.endpoints.iter().filter(|(gateway, _)| gateway == place) {
-            for upstream in &endpoint.upstreams {
-                let unit = Unit::Backend(backends::key_of(&upstream.owner));
-                assembled.names.insert(upstream.assigned.name.clone(), unit);
-            }
-            endpoints.push((&answer.age, kept(endpoint.clone(), before)));
+            endpoints.push((&answer.age, unit.clone(), kept(endpoint.clone(), before)));
         }
     }
-    endpoints.sort_by_key(|(age, _)| *age);
-    if !endpoints.is_empty() {
+    endpoints.sort_by_key(|(age, ..)| *age);
+    let mut served: Vec<Arc<plan::Endpoint>> = Vec::with_capacity(endpoints.len());
+    for (_, unit, endpoint) in endpoints {
+        if let Some(problem) = rivals::conflict(&served, &endpoint) {
+            assembled.refused.insert(unit, problem);
+            continue;
+        }
+        let names = endpoint
+            .upstreams
+            .iter()
+            .map(|upstream| (upstream.assigned.name.clone(), speaker(upstream)));
+        assembled.names.extend(names);
+        served.push(endpoint);
+    }
+    if !served.is_empty() {
         assembled.plan = Some(Arc::new(plan::Gateway {
             place: place.clone(),
             processor,
-            endpoints: endpoints.into_iter().map(|(_, endpoint)| endpoint).collect(),
+            endpoints: served,
         }));
     }
     assembled
+}
+
+/// Whose status speaks of an upstream.
+fn speaker(upstream: &plan::Upstream) -> Unit {
+    if &*upstream.owner.kind == Kind::Registration.types().1 {
+        return Unit::Registration(upstream.owner.place.clone());
+    }
+    Unit::Backend(backends::key_of(&upstream.owner))
 }
 
 fn kept(endpoint: plan::Endpoint, before: Option<&plan::Gateway>) -> Arc<plan::Endpoint> {
@@ -90,7 +109,7 @@ fn upstreams(
     extension: &Place,
     members: &BTreeSet<Unit>,
     answers: &Answers,
-    assembled: &mut Assembled,
+    refused: &mut BTreeMap<Unit, Problem>,
 ) -> Vec<Arc<plan::Upstream>> {
     let registrations = members.iter().filter_map(|unit| match unit {
         Unit::Registration(place) => Some((unit, answers.registrations.get(place)?)),
@@ -110,15 +129,10 @@ fn upstreams(
             .filter(|_| !answer.prefix.is_empty())
         {
             let message = format!("prefix {:?} belongs to the older registration {older}", answer.prefix);
-            assembled
-                .refused
-                .insert(unit.clone(), Problem::new(Why::PrefixConflict, message));
+            refused.insert(unit.clone(), Problem::new(Why::PrefixConflict, message));
             continue;
         }
         prefixes.insert(&answer.prefix, owner);
-        assembled
-            .names
-            .insert(made.upstream.assigned.name.clone(), unit.clone());
         upstreams.push(Arc::clone(&made.upstream));
     }
     upstreams

@@ -1,9 +1,11 @@
-//! What the processors of each Gateway have said of its upstreams, and probes of the routes there.
+//! What the processors of each Gateway have said of its upstreams, and what was found on the way there: by probes of the
+//! routes, by the registry, by the API server.
 //!
 //! A processor that is gone, and one that has not come back to a new controller yet, are given a grace: what they said, or
 //! what the objects show, counts until it ends. So a rolling update is no outage in the status.
 
 use super::Timestamp;
+use super::denial::Denial;
 use super::road::Road;
 use crate::engine::assignment::{Report, Told};
 use crate::engine::config;
@@ -18,6 +20,12 @@ pub(crate) struct Heard {
     processors: BTreeMap<Arc<str>, Processor>,
     /// What probes found of the routes to upstreams.
     roads: HashMap<String, Road>,
+    /// Upstreams that cannot be told to processors, and why.
+    unsent: BTreeMap<Arc<str>, String>,
+    /// Why nothing of the newest assignment is told to processors.
+    unassigned: Option<String>,
+    /// Generated objects that the API server refuses.
+    denials: Vec<Denial>,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +96,11 @@ impl Heard {
                 Concerns::All
             }
             Told::Report(report) => self.report(report),
+            Told::Unsent { upstreams, whole } => {
+                self.unsent = upstreams;
+                self.unassigned = whole;
+                Concerns::All
+            }
             Told::Gone { processor } => {
                 if let Some(entry) = self.processors.get_mut(&processor) {
                     entry.state = State::Leaving;
@@ -115,6 +128,25 @@ impl Heard {
         let news = self.roads.get(upstream) != Some(&road);
         self.roads.insert(upstream.to_owned(), road);
         news
+    }
+
+    /// The API server refuses these and no others. True where that is news.
+    pub(crate) fn denied(&mut self, denials: Vec<Denial>) -> bool {
+        let news = self.denials != denials;
+        self.denials = denials;
+        news
+    }
+
+    /// Generated objects that the API server refuses.
+    #[must_use]
+    pub(crate) fn denials(&self) -> &[Denial] {
+        &self.denials
+    }
+
+    /// Why an upstream cannot be told to processors.
+    #[must_use]
+    pub(crate) fn unsent(&self, upstream: &str) -> Option<&str> {
+        self.unsent.get(upstream).map(String::as_str)
     }
 
     /// What probes have found of the route to an upstream.
@@ -155,12 +187,16 @@ impl Heard {
         !self.processors.is_empty()
     }
 
-    /// A processor that refused the assignment, and why.
+    /// Why the newest assignment is not in force everywhere: a sentence.
     #[must_use]
-    pub(crate) fn refusal(&self) -> Option<(&str, &str)> {
+    pub(crate) fn refusal(&self) -> Option<String> {
+        if let Some(reason) = &self.unassigned {
+            return Some(format!("the configuration cannot be told to processors: {reason}"));
+        }
         let here = self.processors.iter().filter(|(_, one)| one.state == State::Here);
-        let mut refusals = here.filter_map(|(name, one)| Some((&**name, one.refused.as_deref()?)));
-        refusals.next()
+        let mut refusals = here.filter_map(|(name, one)| Some((name, one.refused.as_deref()?)));
+        let (processor, reason) = refusals.next()?;
+        Some(format!("processor {processor} refused the configuration: {reason}"))
     }
 
     /// What they say of this upstream. A report that speaks of another URL or prefix is of an earlier assignment.
@@ -170,10 +206,7 @@ impl Heard {
             return Finding::NoProcessor;
         }
         let url = shown(&upstream.url);
-        let reports = self
-            .processors
-            .values()
-            .filter_map(|one| one.upstreams.get(&upstream.name));
+        let reports = self.reports(&upstream.name);
         let fitting = reports.filter(|report| {
             report.prefix == upstream.prefix && report.enabled == upstream.enabled && report.url == url
         });
@@ -185,11 +218,22 @@ impl Heard {
         }
     }
 
+    fn reports(&self, upstream: &str) -> impl Iterator<Item = &UpstreamStatus> {
+        let all = self.processors.values();
+        all.filter_map(|one| one.upstreams.get(upstream))
+    }
+
+    /// Whether a processor has it ready, as it is called now or was called before. Cheaper than [`Heard::of`].
+    #[must_use]
+    pub(crate) fn may_be_ready(&self, upstream: &str) -> bool {
+        self.reports(upstream).any(|report| report.ready)
+    }
+
     /// How many processors have it ready, and how many speak of it.
     #[must_use]
     pub(crate) fn share(&self, upstream: &str) -> (usize, usize) {
         let mut share = (0, 0);
-        for report in self.processors.values().filter_map(|one| one.upstreams.get(upstream)) {
+        for report in self.reports(upstream) {
             share.0 += usize::from(report.ready);
             share.1 += 1;
         }

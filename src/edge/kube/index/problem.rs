@@ -25,6 +25,8 @@ pub(crate) enum Why {
     SecretInvalid,
     /// An older registration has the prefix.
     PrefixConflict,
+    /// An older route has the requests.
+    RouteConflict,
     /// The object says something that cannot be done.
     Invalid,
     /// The extension cannot be used as it is.
@@ -48,6 +50,7 @@ impl Why {
             Self::SecretNotFound => "SecretNotFound",
             Self::SecretInvalid => "SecretInvalid",
             Self::PrefixConflict => "PrefixConflict",
+            Self::RouteConflict => "RouteConflict",
             Self::Invalid => "Invalid",
             Self::InvalidMCPGatewayExtension => "InvalidMCPGatewayExtension",
             Self::Disabled => "Disabled",

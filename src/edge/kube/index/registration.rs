@@ -64,6 +64,15 @@ pub(crate) struct Made {
     pub idle: Option<Place>,
 }
 
+impl Answer {
+    /// Whether it is served by this extension, if by any.
+    pub(crate) fn is_bound_to(&self, extension: &Place) -> bool {
+        self.made
+            .as_ref()
+            .is_ok_and(|made| made.binding.extension == *extension)
+    }
+}
+
 /// Resolves it.
 pub(crate) fn resolve(reader: &mut Reader<'_>, registration: &Arc<Registration>) -> Answer {
     Answer {

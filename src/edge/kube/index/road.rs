@@ -5,6 +5,8 @@ use crate::edge::kube::plan;
 
 /// The condition about a route that could not be asked for.
 pub(crate) const UNVERIFIED: &str = "RouteUnverified";
+/// The reason where nothing is known of a route yet.
+pub(crate) const PENDING: &str = "RoutePending";
 
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(crate) fn obstacle(upstream: &plan::Upstream, road: Option<&Road>) -> Option
     // What is always called by the processor itself has no route.
     upstream.rule.as_ref()?;
     match road {
-        None => Some(("RoutePending", format!("the route of {name} is not in Envoy yet"))),
+        None => Some((PENDING, format!("the route of {name} is not in Envoy yet"))),
         Some(Road::Guarded | Road::Unverified(_)) => None,
         Some(Road::Open(status)) => Some((
             "RouteOpen",

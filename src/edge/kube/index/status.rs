@@ -3,6 +3,7 @@
 //! `Ready` on a registration means that a processor has listed the server; everything else is a reason why not.
 
 use super::conditions::{Truth, Verdict};
+use super::denial;
 use super::heard::{Finding, Heard};
 use super::problem::{Problem, Why};
 use super::road;
@@ -83,6 +84,10 @@ pub(crate) fn upstream(
 ) -> Found {
     let nobody = Heard::default();
     let heard = heard.unwrap_or(&nobody);
+    if let Some(reason) = heard.unsent(&upstream.assigned.name) {
+        let message = format!("processors cannot be told of the server: {reason}; mend what it names");
+        return Found::not(Why::Invalid.as_str(), message);
+    }
     match (heard.of(&upstream.assigned), idle) {
         (Finding::NoProcessor, _) => Found {
             silent: true,
@@ -93,10 +98,7 @@ pub(crate) fn upstream(
             format!("Service {service} has no ready endpoint"),
         ),
         (Finding::Silent, None) => match heard.refusal() {
-            Some((processor, reason)) => Found::not(
-                "AssignmentRefused",
-                format!("processor {processor} refused the configuration: {reason}"),
-            ),
+            Some(sentence) => Found::not("AssignmentRefused", sentence),
             None => Found {
                 silent: true,
                 ..Found::not(
@@ -118,11 +120,7 @@ pub(crate) fn upstream(
 /// A processor has listed it; ready, where its route is as it should be.
 fn listed(upstream: &plan::Upstream, report: Box<UpstreamStatus>, heard: &Heard, probes: Probes) -> Found {
     let road = heard.road(&upstream.assigned.name);
-    let obstacle = match probes {
-        Probes::On => road::obstacle(upstream, road),
-        Probes::Off => None,
-    };
-    match obstacle {
+    match obstacle(upstream, heard, probes) {
         None => {
             let message = success(&report, heard.share(&upstream.assigned.name));
             Found {
@@ -133,11 +131,29 @@ fn listed(upstream: &plan::Upstream, report: Box<UpstreamStatus>, heard: &Heard,
             }
         }
         Some((reason, message)) => Found {
-            silent: road.is_none(),
+            silent: reason == road::PENDING,
             report: Some(report),
             ..Found::not(reason, message)
         },
     }
+}
+
+/// What stands between the processors and an upstream that they have listed.
+fn obstacle(upstream: &plan::Upstream, heard: &Heard, probes: Probes) -> Option<(&'static str, String)> {
+    denial::obstacle(heard.denials(), upstream).or_else(|| match probes {
+        Probes::On => road::obstacle(upstream, heard.road(&upstream.assigned.name)),
+        Probes::Off => None,
+    })
+}
+
+/// Whether an upstream is ready, without words.
+#[must_use]
+pub(crate) fn is_ready(upstream: &plan::Upstream, heard: &Heard, probes: Probes) -> bool {
+    upstream.assigned.enabled
+        && heard.may_be_ready(&upstream.assigned.name)
+        && heard.unsent(&upstream.assigned.name).is_none()
+        && matches!(heard.of(&upstream.assigned), Finding::Ready(_))
+        && obstacle(upstream, heard, probes).is_none()
 }
 
 fn failure(report: &UpstreamStatus) -> String {
@@ -173,11 +189,21 @@ fn success(report: &UpstreamStatus, (ready, all): (usize, usize)) -> String {
 
 /// Whether an extension is ready, and whether that rests on silence.
 #[must_use]
-pub(crate) fn extension(answer: &extension::Answer, heard: Option<&Heard>) -> (Verdict, bool) {
+pub(crate) fn extension(
+    answer: &extension::Answer,
+    refused: Option<&Problem>,
+    heard: Option<&Heard>,
+) -> (Verdict, bool) {
     const NOT_YET: &str = "DeploymentNotReady";
     let not = |reason: &'static str, message: String| Verdict::new(READY, Truth::False, reason, message);
-    if let Err(problem) = &answer.frame {
-        return (not(problem.why.as_str(), problem.message.clone()), false);
+    let frame = match (&answer.frame, refused) {
+        (Err(problem), _) | (Ok(_), Some(problem)) => {
+            return (not(problem.why.as_str(), problem.message.clone()), false);
+        }
+        (Ok(frame), None) => frame,
+    };
+    if let Some((reason, message)) = heard.and_then(|heard| denial::shut(heard.denials(), &frame.endpoint)) {
+        return (not(reason, message), false);
     }
     match heard.filter(|heard| heard.any()) {
         None => (
@@ -188,13 +214,7 @@ pub(crate) fn extension(answer: &extension::Answer, heard: Option<&Heard>) -> (V
             true,
         ),
         Some(heard) => match heard.refusal() {
-            Some((processor, reason)) => (
-                not(
-                    NOT_YET,
-                    format!("processor {processor} refused the configuration: {reason}"),
-                ),
-                false,
-            ),
+            Some(sentence) => (not(NOT_YET, sentence), false),
             None => {
                 let message = format!("served by processors of Gateway {}", answer.gateway);
                 (

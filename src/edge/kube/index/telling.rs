@@ -5,14 +5,19 @@ use super::conditions::{Truth, Verdict};
 use super::object::{Key, Kind};
 use super::store::Unit;
 use super::written::{Shown, Wanted};
-use super::{Index, Object, Timestamp, extension, filters, registration, road, status};
+use super::{Index, Object, Timestamp, denial, extension, filters, registration, road, status};
 use crate::edge::kube::plan::Place;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Types of conditions on a registration.
-const ON_REGISTRATION: &[&str] = &[status::READY, status::IGNORED, road::UNVERIFIED];
+const ON_REGISTRATION: &[&str] = &[
+    status::READY,
+    status::IGNORED,
+    road::UNVERIFIED,
+    denial::DIRECT_ACCESS_OPEN,
+];
 /// Types of conditions on an extension.
 const ON_EXTENSION: &[&str] = &[status::READY, status::IGNORED, status::SESSIONS, filters::NOT_COVERED];
 
@@ -60,10 +65,15 @@ impl Index {
             key,
             owner: answer.owner.clone(),
             generation: answer.generation,
-            verdicts: [Some(found.ready), status::ignored(&answer.ignored), found.warning]
-                .into_iter()
-                .flatten()
-                .collect(),
+            verdicts: [
+                Some(found.ready),
+                status::ignored(&answer.ignored),
+                found.warning,
+                self.direct_access(&answer),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             fields,
         };
         let shown = Shown {
@@ -87,8 +97,10 @@ impl Index {
             .as_ref()
             .map(|status| status.conditions.as_slice())
             .unwrap_or_default();
-        let heard = self.gateways.get(&answer.gateway).map(|served| &served.heard);
-        let (ready, silent) = status::extension(&answer, heard);
+        let served = self.gateways.get(&answer.gateway);
+        let heard = served.map(|served| &served.heard);
+        let refused = served.and_then(|served| served.refused.get(&Unit::Extension(place.clone())));
+        let (ready, silent) = status::extension(&answer, refused, heard);
         if silent && self.still_holds(conditions, answer.generation) {
             return;
         }
@@ -141,8 +153,21 @@ impl Index {
     fn found(&self, unit: &Unit, answer: &registration::Answer) -> status::Found {
         let gateway = answer.made.as_ref().ok().map(|made| &made.binding.gateway);
         let served = gateway.and_then(|gateway| self.gateways.get(gateway));
-        let refused = served.and_then(|served| served.refused.get(unit));
+        let extension = || Some(Unit::Extension(answer.made.as_ref().ok()?.binding.extension.clone()));
+        // One whose endpoint is not served is not served either.
+        let refused = served.and_then(|served| {
+            let own = served.refused.get(unit);
+            own.or_else(|| served.refused.get(&extension()?))
+        });
         status::registration(answer, refused, served.map(|served| &served.heard), self.probes())
+    }
+
+    /// The warning that clients can call a registered server directly.
+    fn direct_access(&self, answer: &registration::Answer) -> Option<Verdict> {
+        let made = answer.made.as_ref().ok()?;
+        let served = self.gateways.get(&made.binding.gateway)?;
+        let sentence = served.unguarded.get(made.upstream.assigned.name.as_str());
+        denial::direct_access(served.heard.denials(), &made.upstream, sentence.map(String::as_str))
     }
 
     pub(super) fn probes(&self) -> status::Probes {
@@ -163,10 +188,9 @@ impl Index {
         }
         let mut endpoints = served.plan.iter().flat_map(|plan| &plan.endpoints);
         if let Some(endpoint) = endpoints.find(|endpoint| endpoint.id == frame.endpoint.id) {
-            let ready = endpoint.upstreams.iter().filter(|upstream| {
-                let found = status::upstream(upstream, None, &answer.gateway, Some(&served.heard), self.probes());
-                upstream.assigned.enabled && found.ready.status == Truth::True
-            });
+            let probes = self.probes();
+            let upstreams = endpoint.upstreams.iter();
+            let ready = upstreams.filter(|upstream| status::is_ready(upstream, &served.heard, probes));
             fields.insert("readyServers".to_owned(), json!(ready.count()));
             fields.insert("servers".to_owned(), json!(endpoint.upstreams.len()));
         }

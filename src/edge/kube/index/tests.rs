@@ -4,7 +4,9 @@ mod backends;
 mod extensions;
 mod fixtures;
 mod growth;
+mod obstacles;
 mod processors;
 mod registrations;
+mod routes;
 
 use super::*;

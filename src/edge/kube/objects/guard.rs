@@ -13,7 +13,7 @@ use gateway_api::httproutes::HttpRouteRulesMatches;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What a client reads that calls a registered server directly: the same error as for a foreign host.
 const REFUSAL: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"this server is reached through its MCP gateway only"}}"#;
@@ -98,14 +98,60 @@ pub(super) fn weight_at(guarded: &[Guarded<'_>], path: &str) -> usize {
     here.map(weight).max().unwrap_or(0)
 }
 
+/// Why a user's route cannot be guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// No match asks for more headers than it does.
+    Full,
+    /// A guard would win against the public routes of an endpoint too.
+    Endpoint,
+}
+
+impl Obstacle {
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Full => "it asks for so many headers that no route can win against it; let it ask for fewer",
+            Self::Endpoint => {
+                "it asks for the path of an MCP endpoint on the endpoint's host, with so many headers that a guard would \
+                 shut the endpoint itself; give it a host of its own"
+            }
+        }
+    }
+}
+
+/// Upstreams that clients can reach around the processor, because their users' route cannot be guarded: a sentence each.
+#[must_use]
+pub fn unguarded(gateway: &plan::Gateway) -> BTreeMap<Arc<str>, String> {
+    let upstreams = gateway.endpoints.iter().flat_map(|endpoint| &endpoint.upstreams);
+    let open = upstreams.filter_map(|upstream| {
+        let guard = upstream.guard.as_ref()?;
+        let obstacle = judged(gateway, guard).find_map(Result::err)?;
+        let route = &guard.route;
+        let sentence = format!(
+            "clients can use HTTPRoute {route} around the processor: {}",
+            obstacle.sentence()
+        );
+        Some((upstream.assigned.name.as_str().into(), sentence))
+    });
+    open.collect()
+}
+
 /// Matches that win against those of the guarded route, but not against a public one.
+fn matches(gateway: &plan::Gateway, guard: &Guard) -> Vec<HttpRouteRulesMatches> {
+    judged(gateway, guard).filter_map(Result::ok).collect()
+}
+
+/// For each of the route's matches the one that wins against it.
 ///
 /// Where that route shares the MCP path and maybe a host with an endpoint, and asks for so many headers that the public
 /// route cannot ask for more, there is no guard: the endpoint must work.
-fn matches(gateway: &plan::Gateway, guard: &Guard) -> Vec<HttpRouteRulesMatches> {
-    let all = [HttpRouteRulesMatches::default()];
+fn judged<'a>(
+    gateway: &'a plan::Gateway,
+    guard: &'a Guard,
+) -> impl Iterator<Item = Result<HttpRouteRulesMatches, Obstacle>> + 'a {
+    static ALL: LazyLock<[HttpRouteRulesMatches; 1]> = LazyLock::new(Default::default);
     let users = if guard.matches.is_empty() {
-        &all[..]
+        &ALL[..]
     } else {
         &guard.matches
     };
@@ -114,8 +160,11 @@ fn matches(gateway: &plan::Gateway, guard: &Guard) -> Vec<HttpRouteRulesMatches>
         let mut here = endpoints.filter(|endpoint| may_share_a_host(&endpoint.hosts, &guard.hosts));
         weight(found) >= ALWAYS_THERE.len() && here.any(|endpoint| asks_for(found, &endpoint.path))
     };
-    let guards = users.iter().filter_map(one_more);
-    guards.filter(|found| !in_the_way(found)).collect()
+    users.iter().map(move |users| match one_more(users) {
+        None => Err(Obstacle::Full),
+        Some(found) if in_the_way(&found) => Err(Obstacle::Endpoint),
+        Some(found) => Ok(found),
+    })
 }
 
 /// Whether routes with these hosts may meet in one of Envoy's virtual hosts. None given: those of the listener.

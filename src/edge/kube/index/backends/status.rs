@@ -155,9 +155,9 @@ pub(crate) fn names(answer: &Answer) -> Option<Verdict> {
     })
 }
 
-/// What a route shows for a parent.
+/// What a route shows for a parent. `lost`: what an older route has there.
 #[must_use]
-pub(crate) fn parent(answer: &routes::Answer, taken: &Result<(), Problem>) -> Vec<Verdict> {
+pub(crate) fn parent(answer: &routes::Answer, taken: &Result<(), Problem>, lost: Option<&Problem>) -> Vec<Verdict> {
     let accepted = match taken {
         Ok(()) => Verdict::new(
             ACCEPTED,
@@ -168,8 +168,9 @@ pub(crate) fn parent(answer: &routes::Answer, taken: &Result<(), Problem>) -> Ve
         Err(problem) => Verdict::new(ACCEPTED, Truth::False, problem.why.as_str(), &problem.message),
     };
     let sentences = |chosen: &dyn Fn(Why) -> bool| {
-        let problems = answer.problems.iter().filter(|problem| chosen(problem.why));
+        let problems = answer.problems.iter().chain(lost);
         problems
+            .filter(|problem| chosen(problem.why))
             .map(|problem| problem.message.as_str())
             .collect::<Vec<_>>()
             .join("; ")

@@ -108,7 +108,7 @@ fn named(own: &Place, entry: &McpTarget, fixed: &StaticTarget) -> Result<Target,
     }
     let port = port.ok_or_else(|| wrong("port must be a number from 1 to 65535"))?;
     let at = match (fixed.host.as_deref(), &fixed.backend_ref) {
-        (Some(host), None) if is_host(host) => host_of(host, port, fixed),
+        (Some(host), None) if is_host(host) => host_of(host, port, fixed).map_err(|what| wrong(&what))?,
         (Some(_), None) => {
             return Err(wrong(
                 "host must be a name or an address, without scheme, port and path",
@@ -140,15 +140,21 @@ fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.bytes().all(plain))
 }
 
-/// Port 443 means TLS, and so does a policy that says so.
-fn host_of(host: &str, port: u16, fixed: &StaticTarget) -> At {
+/// Port 443 means TLS, and so does a policy that says so. A name is looked up and shown to the server alike; only at an
+/// address it can be another one.
+fn host_of(host: &str, port: u16, fixed: &StaticTarget) -> Result<At, String> {
     let policy = fixed.rest.get("policies").and_then(|policies| policies.get("tls"));
     let sni = policy.and_then(|tls| tls.get("sni")?.as_str());
+    if let Some(sni) = sni.filter(|sni| host.parse::<IpAddr>().is_err() && !sni.eq_ignore_ascii_case(host)) {
+        return Err(format!(
+            "policies.tls.sni is {sni:?} and host is the name {host:?}: set host to {sni:?}, or to the server's address"
+        ));
+    }
     let tls = policy.is_some() || port == 443;
-    At::Host {
+    Ok(At::Host {
         host: host.to_owned(),
         tls: tls.then(|| sni.unwrap_or(host).to_owned()),
-    }
+    })
 }
 
 /// The Services of one selector, by age.

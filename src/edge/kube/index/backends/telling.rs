@@ -1,17 +1,18 @@
 //! Compares what backend objects and the HTTPRoutes that name them should show with what they show.
 
 use super::super::changes::{CONTROLLER, Changes, Status, StatusChange};
+use super::super::conditions::Verdict;
 use super::super::object::{Key, Kind, Object};
 use super::super::problem::Problem;
 use super::super::registered::parent_entry;
 use super::super::road::UNVERIFIED;
 use super::super::status::{IGNORED, READY, SESSIONS, ignored, sessions};
+use super::super::store::Unit;
 use super::super::written::{Shown, Wanted};
 use super::super::{Index, Timestamp};
 use super::status::{self, ACCEPTED, NAMES, Served};
 use super::{Answer, routes};
-use crate::edge::kube::plan::{Parent, Place};
-use gateway_api::httproutes::HttpRouteStatusParents;
+use crate::edge::kube::plan::{self, Parent, Place};
 use serde_json::{Map, json};
 use std::sync::Arc;
 
@@ -82,21 +83,58 @@ impl Index {
     fn endpoints_of(&self, answer: &Answer) -> Vec<Served<'_>> {
         let routes = answer.users.iter().filter_map(|route| self.answers.routes.get(route));
         let endpoints = routes.flat_map(|route| &route.endpoints);
-        let ours = endpoints.filter(|(_, endpoint)| {
+        let ours = endpoints.filter(|(gateway, endpoint)| {
             let mut owners = endpoint.upstreams.iter().map(|upstream| &upstream.owner);
-            owners.any(|owner| *owner == answer.owner)
+            owners.any(|owner| *owner == answer.owner) && self.is_served(gateway, endpoint)
         });
         let heard = |gateway| self.gateways.get(gateway).map(|served| &served.heard);
         ours.map(|(gateway, endpoint)| (gateway, endpoint, heard(gateway)))
             .collect()
     }
 
+    /// Not if it lost against an older one.
+    fn is_served(&self, gateway: &Place, endpoint: &plan::Endpoint) -> bool {
+        let plan = self.gateways.get(gateway).and_then(|served| served.plan.as_ref());
+        plan.is_some_and(|plan| plan.endpoints.iter().any(|served| served.id == endpoint.id))
+    }
+
+    /// What a route has lost on a Gateway against an older one.
+    fn lost(&self, route: &Place, gateway: &Place) -> Option<&Problem> {
+        let served = self.gateways.get(gateway)?;
+        served.refused.get(&Unit::Route(route.clone()))
+    }
+
+    /// What a route shows for a parent.
+    fn verdicts(
+        &self,
+        route: &Place,
+        answer: &routes::Answer,
+        parent: &Parent,
+        taken: &Result<(), Problem>,
+    ) -> Vec<Verdict> {
+        let lost = self.lost(route, &parent.gateway);
+        let mut here = answer
+            .endpoints
+            .iter()
+            .filter(|(gateway, _)| *gateway == parent.gateway);
+        let all_lost = lost.filter(|_| !here.any(|(gateway, endpoint)| self.is_served(gateway, endpoint)));
+        match (taken, all_lost) {
+            (Ok(()), Some(problem)) => status::parent(answer, &Err(problem.clone()), lost),
+            (Ok(()), None) | (Err(_), _) => status::parent(answer, taken, lost),
+        }
+    }
+
     /// The first thing that is wrong with a route that names it.
     fn problem_of(&self, answer: &Answer) -> Option<&Problem> {
-        let mut routes = answer.users.iter().filter_map(|route| self.answers.routes.get(route));
-        routes.find_map(|route| {
+        let routes = answer.users.iter();
+        let mut routes = routes.filter_map(|place| Some((place, self.answers.routes.get(place)?)));
+        routes.find_map(|(place, route)| {
             let refused = route.parents.iter().find_map(|(_, taken)| taken.as_ref().err());
-            refused.or(route.problems.first())
+            let lost = || {
+                let mut gateways = route.endpoints.iter().map(|(gateway, _)| gateway);
+                gateways.find_map(|gateway| self.lost(place, gateway))
+            };
+            refused.or(route.problems.first()).or_else(lost)
         })
     }
 
@@ -123,7 +161,10 @@ impl Index {
                     .iter()
                     .map(move |(parent, taken)| (answer, parent, taken))
             })
-            .map(|(answer, parent, taken)| entry(answer, parent, taken, asked, now))
+            .map(|(answer, parent, taken)| {
+                let verdicts = self.verdicts(place, answer, parent, taken);
+                parent_entry(parent, &verdicts, answer.generation, asked, now)
+            })
             .collect();
         if wanted.is_empty() {
             wanted = self.registered_parents(object, asked, now);
@@ -139,14 +180,4 @@ impl Index {
             self.entries.insert(place.clone(), (wanted, shown));
         }
     }
-}
-
-fn entry(
-    answer: &routes::Answer,
-    parent: &Parent,
-    taken: &Result<(), Problem>,
-    shown: &[HttpRouteStatusParents],
-    now: Timestamp,
-) -> HttpRouteStatusParents {
-    parent_entry(parent, &status::parent(answer, taken), answer.generation, shown, now)
 }

@@ -2,22 +2,23 @@
 
 use super::super::*;
 use super::fixtures::{Seen, World, at, documents, mk_object, mk_report};
+use crate::edge::kube::plan;
 use crate::engine::assignment::Report;
 use crate::engine::config::{Protocol, Via};
 use serde_json::{Value, json};
 
-const DYNAMIC: &str = include_str!("dynamic.yaml");
-const GATEWAY: &str = "agentgateway-system/agentgateway-proxy";
-const BACKEND: &str = "default/mcp-backend";
+pub(super) const DYNAMIC: &str = include_str!("dynamic.yaml");
+pub(super) const GATEWAY: &str = "agentgateway-system/agentgateway-proxy";
+pub(super) const BACKEND: &str = "default/mcp-backend";
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let mut world = World::new();
     world.apply(DYNAMIC);
     world
 }
 
 /// The object of the page, changed.
-fn change(world: &mut World, kind: &str, change: impl FnOnce(&mut Value)) {
+pub(super) fn change(world: &mut World, kind: &str, change: impl FnOnce(&mut Value)) {
     let found = documents(DYNAMIC).into_iter().find(|document| document["kind"] == kind);
     let mut document = found.expect("the page has it");
     change(&mut document);
@@ -44,7 +45,7 @@ fn weather() -> Value {
     )
 }
 
-fn plan(world: &mut World) -> Arc<plan::Gateway> {
+pub(super) fn plan(world: &mut World) -> Arc<plan::Gateway> {
     world.changes();
     let served = world.index.gateways.get(&at(GATEWAY));
     served
@@ -68,7 +69,7 @@ fn named(upstreams: &[Arc<plan::Upstream>]) -> Vec<(&str, &str)> {
 }
 
 /// The conditions that are to be written, as `Type Status Reason`, with their messages.
-fn conditions(seen: &Seen) -> Vec<(String, String)> {
+pub(super) fn conditions(seen: &Seen) -> Vec<(String, String)> {
     let status = seen
         .status(Kind::AgentgatewayBackend, BACKEND)
         .expect("a status is written");
@@ -81,11 +82,11 @@ fn conditions(seen: &Seen) -> Vec<(String, String)> {
     .collect()
 }
 
-fn heads(seen: &Seen) -> Vec<String> {
+pub(super) fn heads(seen: &Seen) -> Vec<String> {
     conditions(seen).into_iter().map(|(head, _)| head).collect()
 }
 
-fn report(world: &mut World, ready: impl Fn(&str) -> bool) {
+pub(super) fn report(world: &mut World, ready: impl Fn(&str) -> bool) {
     let plan = plan(world);
     let upstreams = plan.endpoints.iter().flat_map(|endpoint| &endpoint.upstreams);
     let statuses = upstreams.map(|upstream| {
@@ -425,6 +426,26 @@ fn fields_without_effect_are_named() {
 }
 
 #[test]
+fn a_server_name_that_is_not_the_hosts_is_refused_unless_the_host_is_an_address() {
+    let mut world = world();
+    let mut accepted = |host: &str, sni: &str| {
+        change(&mut world, "AgentgatewayBackend", |backend| {
+            backend["spec"]["mcp"]["targets"] = json!([{
+                "name": "docs", "static": {"host": host, "port": 443, "policies": {"tls": {"sni": sni}}}
+            }]);
+        });
+        let all = conditions(&world.settle());
+        let accepted = all.into_iter().find(|(head, _)| head.starts_with("Accepted"));
+        accepted.expect("it is told")
+    };
+    assert_eq!(accepted("10.0.0.7", "other.example").0, "Accepted True Accepted");
+    let (head, message) = accepted("docs.example", "other.example");
+    assert_eq!(head, "Accepted False Invalid");
+    assert!(message.contains("set host to \"other.example\""), "{message}");
+    assert_eq!(accepted("other.example", "Other.example").1, "mcp-manifold: 1 targets");
+}
+
+#[test]
 fn backends_about_other_things_are_left_alone() {
     let mut world = world();
     change(&mut world, "AgentgatewayBackend", |backend| {
@@ -460,87 +481,4 @@ fn what_another_controller_serves_or_accepts_stays_as_it_is() {
         .iter()
         .filter(|change| change.key.kind == Kind::AgentgatewayBackend);
     assert_eq!(about.count(), 0, "the route is on a Gateway of theirs");
-}
-
-#[test]
-fn a_route_without_its_backend_says_so_and_one_without_a_grant_too() {
-    let mut world = world();
-    world.index.delete(&Key::new(Kind::AgentgatewayBackend, at(BACKEND)));
-    let resolved = |seen: &Seen| {
-        let change = seen
-            .0
-            .statuses
-            .iter()
-            .find(|change| change.key.kind == Kind::Route)
-            .expect("a status");
-        let Status::Parents(parents) = &change.status else {
-            panic!("parents")
-        };
-        let [parent] = parents.as_slice() else {
-            panic!("one parent")
-        };
-        assert_eq!(parent.controller_name, CONTROLLER);
-        let found = parent
-            .conditions
-            .iter()
-            .find(|condition| condition.type_ == "ResolvedRefs");
-        found
-            .map(|condition| format!("{} {}", condition.status, condition.reason))
-            .expect("a condition")
-    };
-    assert_eq!(resolved(&world.changes()), "False BackendNotFound");
-    change(&mut world, "AgentgatewayBackend", |backend| {
-        backend["metadata"]["namespace"] = json!("team")
-    });
-    change(&mut world, "HTTPRoute", |route| {
-        route["spec"]["rules"][0]["backendRefs"][0]["namespace"] = json!("team");
-    });
-    assert_eq!(resolved(&world.changes()), "False ReferenceGrantRequired");
-    world.index.apply(mk_object(&json!({
-        "kind": "ReferenceGrant", "metadata": {"name": "g", "namespace": "team"},
-        "spec": {
-            "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "default"}],
-            "to": [{"group": "agentgateway.dev", "kind": "AgentgatewayBackend"}]
-        }
-    })));
-    assert_eq!(resolved(&world.changes()), "True ResolvedRefs");
-}
-
-#[test]
-fn two_routes_to_one_backend_are_two_endpoints_and_share_no_upstream() {
-    let mut world = world();
-    let alone = plan(&mut world);
-    change(&mut world, "HTTPRoute", |route| {
-        route["metadata"]["name"] = json!("younger");
-        route["metadata"]["creationTimestamp"] = json!("2026-11-05T00:00:00Z");
-        route["spec"]["hostnames"] = json!(["Second.Example.com"]);
-        route["spec"]["rules"][0]["matches"] = json!([{"path": {"type": "PathPrefix", "value": "/second/"}}]);
-    });
-    let both = plan(&mut world);
-    let [first, second] = both.endpoints.as_slice() else {
-        panic!("two endpoints")
-    };
-    assert!(Arc::ptr_eq(first, &alone.endpoints[0]), "the older one stays as it is");
-    assert_eq!((&*second.path, &*second.hosts[0]), ("/second", "second.example.com"));
-    assert_ne!(first.id, second.id);
-    assert_ne!(first.upstreams[0].assigned.name, second.upstreams[0].assigned.name);
-}
-
-#[test]
-fn a_route_that_leaves_takes_its_endpoint_along() {
-    let mut world = world();
-    plan(&mut world);
-    world.index.delete(&Key::new(Kind::Route, at("default/mcp")));
-    let seen = world.changes();
-    assert!(
-        seen.0
-            .plans
-            .iter()
-            .any(|(place, plan)| *place == at(GATEWAY) && plan.is_none())
-    );
-    assert!(
-        heads(&seen).contains(&"Ready False RouteNotFound".to_owned()),
-        "{:?}",
-        heads(&seen)
-    );
 }

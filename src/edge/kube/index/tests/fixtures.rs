@@ -1,6 +1,7 @@
 //! A cluster in a few lines: objects as YAML, an index that holds them, and what it says.
 
 use super::super::*;
+use crate::edge::kube::plan;
 use crate::engine::assignment::Report;
 use crate::engine::status::{Reason, UpstreamStatus};
 use serde::de::DeserializeOwned;

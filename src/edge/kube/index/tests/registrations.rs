@@ -2,6 +2,7 @@
 
 use super::fixtures::{GATEWAY, World, at};
 use super::*;
+use crate::edge::kube::plan;
 use crate::engine::config::{Authority, Secret};
 use serde_json::{Value, json};
 
