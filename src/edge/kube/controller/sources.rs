@@ -1,4 +1,5 @@
 //! Which objects are followed: everything that can say what is served, and what this controller generated itself.
+//! ConfigMaps are not among them: see `maps`.
 //!
 //! Objects are read leniently: one that does not fit its type (made under a later version of its definition) counts as
 //! absent and is named in the log; it must not keep the others from being seen. What the index never reads is cut away.
@@ -9,10 +10,11 @@ use super::shared::kind;
 use super::watch::{Refusal, Seen, Source, follow};
 use crate::edge::kube::index::{Key, Kind, Object, place};
 use crate::edge::kube::objects::{self, names};
+use crate::edge::kube::plan::Place;
 use crate::edge::kube::resources;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DynamicObject};
 use kube::core::{
     ApiResource, ClusterResourceScope, DeserializeGuard, DynamicResourceScope, GroupVersionKind, NamespaceResourceScope,
@@ -30,9 +32,6 @@ use tracing::warn;
 const CREDENTIALS: &str = "mcp.kuadrant.io/secret=true";
 /// What this controller generated says nothing of what is wanted.
 const NOT_OURS: &str = "app.kubernetes.io/managed-by!=mcp-manifold";
-/// ConfigMaps are read for these only.
-const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
-
 /// For an answer of the API server about its kinds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -49,6 +48,8 @@ pub(super) enum News {
     Lost(Reference),
     /// One source has told everything that is there.
     Complete,
+    /// A ConfigMap that is followed by its name has been told, or does not exist.
+    Found(Place),
 }
 
 /// Starts all sources. Returns how many times [`News::Complete`] is told until everything is known.
@@ -104,7 +105,6 @@ impl Starter<'_> {
         self.namespaced(Kind::Service, NOT_OURS, Object::Service);
         self.namespaced(Kind::EndpointSlice, "", Object::EndpointSlice);
         self.namespaced(Kind::Secret, CREDENTIALS, Object::Secret);
-        self.namespaced(Kind::ConfigMap, "", |map| Object::ConfigMap(certificates(map)));
         self.clustered(Kind::Namespace, Object::Namespace);
     }
 
@@ -194,6 +194,7 @@ impl Starter<'_> {
         let source = Source {
             api,
             labels: labels.to_owned(),
+            name: String::new(),
             kind: kind.types().1.to_owned(),
             refusal,
         };
@@ -211,6 +212,7 @@ impl Starter<'_> {
         let source = Source {
             api: fixed(api),
             labels: format!("{}={}", names::MANAGED_BY, names::MANAGER),
+            name: String::new(),
             kind: format!("{name} (generated)"),
             refusal: Refusal::Waits,
         };
@@ -225,14 +227,14 @@ fn kind_of(version: &str, kind: &str) -> GroupVersionKind {
     GroupVersionKind::gvk(group, version, kind)
 }
 
-type At<K> = Box<dyn Fn() -> BoxFuture<'static, Api<K>> + Send + Sync>;
+pub(super) type At<K> = Box<dyn Fn() -> BoxFuture<'static, Api<K>> + Send + Sync>;
 
 /// What a followed type can do.
 trait Followed: Clone + DeserializeOwned + Debug + Send + Sync + 'static {}
 
 impl<K: Clone + DeserializeOwned + Debug + Send + Sync + 'static> Followed for K {}
 
-fn fixed<K: Clone + Send + Sync + 'static>(api: Api<K>) -> At<K> {
+pub(super) fn fixed<K: Clone + Send + Sync + 'static>(api: Api<K>) -> At<K> {
     Box::new(move || std::future::ready(api.clone()).boxed())
 }
 
@@ -250,7 +252,7 @@ async fn served(client: &Client, custom: resources::Kind) -> ApiResource {
     custom.resource(custom.versions().first().copied().unwrap_or_default())
 }
 
-fn news<K: Resource>(seen: Seen<DeserializeGuard<K>>, kind: Kind, wrap: fn(Arc<K>) -> Object) -> News {
+pub(super) fn news<K: Resource>(seen: Seen<DeserializeGuard<K>>, kind: Kind, wrap: fn(Arc<K>) -> Object) -> News {
     match seen {
         Seen::Object(DeserializeGuard(Ok(mut object))) => {
             object.managed_fields_mut().clear();
@@ -292,29 +294,11 @@ fn standing(seen: Seen<DynamicObject>, kind: &Arc<str>) -> Option<News> {
     }
 }
 
-/// The map with nothing but certificates in it.
-fn certificates(mut map: Arc<ConfigMap>) -> Arc<ConfigMap> {
-    let inner = Arc::make_mut(&mut map);
-    inner.binary_data = None;
-    if let Some(data) = &mut inner.data {
-        data.retain(|_, text| text.contains(CERTIFICATE));
-    }
-    map
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use k8s_openapi::api::core::v1::Service;
     use serde_json::json;
-
-    #[test]
-    fn only_certificates_of_a_config_map_are_kept() {
-        let map = json!({"data": {"ca.crt": "-----BEGIN CERTIFICATE-----\nx", "settings": "much text"}});
-        let map = certificates(Arc::new(serde_json::from_value(map).unwrap()));
-        let keys: Vec<_> = map.data.iter().flatten().map(|(key, _)| key.as_str()).collect();
-        assert_eq!(keys, ["ca.crt"]);
-    }
 
     #[test]
     fn an_object_that_cannot_be_read_counts_as_absent() {

@@ -53,6 +53,8 @@ pub(super) struct Source<K> {
     pub(super) api: Box<dyn Fn() -> BoxFuture<'static, Api<K>> + Send + Sync>,
     /// Only objects with these labels; empty: all.
     pub(super) labels: String,
+    /// Only the one of this name; empty: all.
+    pub(super) name: String,
     /// For logs.
     pub(super) kind: String,
     pub(super) refusal: Refusal,
@@ -69,6 +71,9 @@ where
         let mut config = watcher::Config::default().timeout(RENEWAL);
         if !source.labels.is_empty() {
             config = config.labels(&source.labels);
+        }
+        if !source.name.is_empty() {
+            config = config.fields(&format!("metadata.name={}", source.name));
         }
         let mut stream = pin!(watcher((source.api)().await, config));
         while let Some(event) = stream.next().await {
