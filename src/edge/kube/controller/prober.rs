@@ -28,6 +28,10 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(3);
 /// So often a route that is as it should be is asked for again.
 const AGAIN: Duration = Duration::from_secs(5 * 60);
+/// One that is not, or that nothing can be said of, is asked for again after this, then after twice as long, and so on
+const SOON: Duration = Duration::from_secs(1);
+/// up to this.
+const LATE: Duration = Duration::from_secs(30);
 /// Envoy takes all routes at once: after so many in a row that are not there the others are not asked for just now.
 const MISSES: usize = 8;
 /// So many pods of Envoy are asked; they all are told the same.
@@ -58,6 +62,8 @@ struct Slot {
     /// When it is asked for next.
     due: Instant,
     attempts: u32,
+    /// In a row, that found nothing good. Only counted once something was told.
+    failures: u32,
 }
 
 /// See the module.
@@ -105,6 +111,25 @@ impl Probers {
     }
 }
 
+// === impl Slot ===
+
+impl Slot {
+    /// When it is asked for next, after this was found. Until something can be said at all, passes follow each other.
+    fn wait(&mut self, now: Instant, found: Option<&Road>) {
+        match found {
+            Some(Road::Guarded) => {
+                self.failures = 0;
+                self.due = now + AGAIN;
+            }
+            None if self.road.is_none() => self.due = now,
+            Some(Road::Open(_) | Road::Broken(_) | Road::Unverified(_)) | None => {
+                self.due = now + SOON.saturating_mul(1 << self.failures.min(10)).min(LATE);
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+    }
+}
+
 // === impl Prober ===
 
 impl Prober {
@@ -143,6 +168,7 @@ impl Prober {
                     since: now,
                     due: now,
                     attempts: 0,
+                    failures: 0,
                 },
             };
             self.slots.insert(Arc::clone(upstream), slot);
@@ -195,23 +221,15 @@ impl Prober {
         };
         slot.attempts = slot.attempts.saturating_add(1);
         let road = match finding {
-            Ok(Road::Guarded) => {
-                slot.due = now + AGAIN;
-                Some(Road::Guarded)
-            }
-            // Until it is mended.
-            Ok(bad @ (Road::Open(_) | Road::Broken(_) | Road::Unverified(_))) => {
-                slot.due = now + LONGEST;
-                Some(bad)
-            }
+            Ok(road) => Some(road),
             Err(reason) => {
-                slot.due = now + LONGEST.saturating_mul(u32::from(slot.road.is_some()) * 3);
                 let late = hopeless || now.duration_since(slot.since) > PATIENCE;
                 // What was found before counts more than silence.
                 let silent = matches!(slot.road, None | Some(Road::Unverified(_)));
                 (late && silent).then_some(Road::Unverified(reason))
             }
         };
+        slot.wait(now, road.as_ref());
         if road.is_some() && road != slot.road {
             slot.road.clone_from(&road);
             self.complain(upstream, &road);

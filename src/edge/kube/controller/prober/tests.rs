@@ -1,4 +1,5 @@
 use super::*;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -8,6 +9,11 @@ const PUBLIC: &str = "Route does not stand";
 
 /// An Envoy that gives the first answer for an upstream, and the second for none.
 async fn envoy(upstream: (u16, &str), none: (u16, &str)) -> SocketAddr {
+    listening(None, upstream, none).await
+}
+
+/// The same, with a certificate if there is one.
+async fn listening(tls: Option<tokio_rustls::TlsAcceptor>, upstream: (u16, &str), none: (u16, &str)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let text = |(status, message): (u16, &str)| {
@@ -16,7 +22,11 @@ async fn envoy(upstream: (u16, &str), none: (u16, &str)) -> SocketAddr {
     };
     let answers = [text(upstream), text(none)];
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream: Box<dyn Stream> = match &tls {
+                None => Box::new(stream),
+                Some(tls) => Box::new(tls.accept(stream).await.unwrap()),
+            };
             let mut asked = Vec::new();
             let mut request = String::new();
             while !request.ends_with("[]") {
@@ -34,6 +44,24 @@ async fn envoy(upstream: (u16, &str), none: (u16, &str)) -> SocketAddr {
         }
     });
     address
+}
+
+trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Stream for S {}
+
+/// With a certificate for the name that clients use, which nobody has signed.
+fn mk_acceptor() -> tokio_rustls::TlsAcceptor {
+    let made = rcgen::generate_simple_self_signed(["mcp.test".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    Arc::new(config).into()
 }
 
 fn mk_probe() -> Probe {
@@ -116,4 +144,51 @@ fn ports_of_envoy_are_found_by_their_names() {
     assert_eq!(addresses(&slice, 80), ["10.0.0.1:10080".parse().unwrap()]);
     assert_eq!(addresses(&slice, 8443), ["10.0.0.1:8443".parse().unwrap()]);
     assert!(addresses(&slice, 443).is_empty());
+}
+
+#[tokio::test]
+async fn a_listener_with_tls_is_asked_whoever_signed_its_certificate() {
+    let address = listening(Some(mk_acceptor()), (403, GUARDED), (403, PUBLIC)).await;
+    let mut probe = mk_probe();
+    probe.door.tls = true;
+    let pods = HashMap::from([(80, vec![address])]);
+    assert_eq!(Lines::default().find(&probe, &pods).await, Ok(Road::Guarded));
+    let plain = envoy((403, GUARDED), (403, PUBLIC)).await;
+    let pods = HashMap::from([(80, vec![plain])]);
+    let found = tokio::time::timeout(Duration::from_secs(10), async {
+        Lines::default().find(&probe, &pods).await
+    });
+    assert!(
+        found.await.unwrap().is_err(),
+        "nothing is said of a listener that speaks no TLS"
+    );
+}
+
+#[test]
+fn what_is_not_as_it_should_be_is_asked_for_again_soon_and_then_more_and_more_slowly() {
+    let now = Instant::now();
+    let mut slot = Slot {
+        probe: Ok(mk_probe()),
+        road: None,
+        since: now,
+        due: now,
+        attempts: 0,
+        failures: 0,
+    };
+    slot.wait(now, None);
+    assert_eq!(slot.due, now, "the next pass asks again");
+    let open = Road::Open(200);
+    let mut waits = || {
+        slot.wait(now, Some(&open));
+        slot.due.duration_since(now).as_secs()
+    };
+    assert_eq!(
+        [waits(), waits(), waits(), waits(), waits(), waits(), waits()],
+        [1, 2, 4, 8, 16, 30, 30]
+    );
+    slot.wait(now, Some(&Road::Guarded));
+    assert_eq!(slot.due, now + AGAIN);
+    slot.road = Some(Road::Guarded);
+    slot.wait(now, None);
+    assert_eq!(slot.due, now + SOON, "no answer after a good one");
 }
