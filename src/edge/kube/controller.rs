@@ -19,6 +19,7 @@ mod keeper;
 mod lead;
 mod lease;
 mod ledger;
+mod maps;
 mod names;
 mod probe;
 mod prober;
@@ -27,6 +28,7 @@ mod shared;
 mod sources;
 mod vault;
 mod watch;
+mod workshop;
 
 pub use health::Health;
 pub use identity::Identity;

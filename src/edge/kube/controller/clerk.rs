@@ -114,9 +114,14 @@ async fn put(shared: &Shared, change: &StatusChange) -> Written {
             Written::Done
         }
         Err(Refused::Kube(kube::Error::Api(status))) if status.code == 404 => Written::Done,
-        // Another object of that name, or somebody else's change in between: the watch tells, or the next try finds out.
+        // Another object of that name: the watch tells.
         Err(Refused::Kube(kube::Error::Api(status))) if status.code == 409 && status.message.contains("uid") => {
             Written::Done
+        }
+        // Somebody else writes to it just now, which is no trouble.
+        Err(error) if error.conflicts() => {
+            debug!(%kind, namespace = %place.namespace, name = %place.name, %error, "A status is written again.");
+            Written::Again
         }
         Err(error @ (Refused::Standby | Refused::Terminating)) => {
             debug!(%kind, namespace = %place.namespace, name = %place.name, %error, "A status is not written for now.");
@@ -143,7 +148,7 @@ async fn apply(shared: &Shared, api: &Api<DynamicObject>, owner: &Owner, status:
 }
 
 async fn replace(shared: &Shared, api: &Api<DynamicObject>, owner: &Owner, ours: &Value) -> Result<(), Refused> {
-    let mut object = shared.status(api.get(&owner.place.name)).await?;
+    let mut object = shared.entry(api.get(&owner.place.name)).await?;
     if object.metadata.uid.as_deref() != Some(&*owner.uid) {
         return Ok(());
     }
@@ -155,7 +160,7 @@ async fn replace(shared: &Shared, api: &Api<DynamicObject>, owner: &Owner, ours:
     }
     let parameters = PostParams::default();
     let request = api.replace_status(&owner.place.name, &parameters, &object);
-    shared.status(request).await.map(|_| ())
+    shared.entry(request).await.map(|_| ())
 }
 
 /// The entries of other controllers as they stand, then ours. `None`: nothing changes.

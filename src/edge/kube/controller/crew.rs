@@ -1,16 +1,17 @@
 //! One keeper per Gateway, and who is to be looked after. Gateways are told apart by the value of their label, because
 //! what is left of one that is gone has nothing else.
 
-use super::keeper::{self, Wanted};
+use super::keeper::{self, Denied, Wanted};
 use super::shared::Shared;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// See the module. Its keepers end when it is dropped.
 pub(super) struct Crew {
     shared: Arc<Shared>,
+    denied: mpsc::UnboundedSender<Denied>,
     keepers: HashMap<Arc<str>, Keeper>,
     tasks: JoinSet<()>,
 }
@@ -23,9 +24,10 @@ struct Keeper {
 // === impl Crew ===
 
 impl Crew {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, denied: mpsc::UnboundedSender<Denied>) -> Self {
         Self {
             shared,
+            denied,
             keepers: HashMap::new(),
             tasks: JoinSet::new(),
         }
@@ -44,6 +46,7 @@ impl Crew {
             Arc::clone(gateway),
             receiver,
             Arc::clone(&look),
+            self.denied.clone(),
         );
         self.tasks.spawn(task);
         let keeper = Keeper { wanted: sender, look };

@@ -6,14 +6,16 @@
 
 use super::ledger::{Due, Held, Reference};
 use super::shared::{Refused, Shared};
+use crate::edge::kube::index::{Denial, Scope};
 use crate::edge::kube::objects::Object;
 use futures_util::{StreamExt, stream};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::{debug, info, warn};
 
 /// Namespaces whose objects are applied at the same time; requests are bounded in [`Shared`].
@@ -29,7 +31,31 @@ const RESYNC: Duration = Duration::from_secs(10 * 60);
 const ROUTE: &str = "HTTPRoute";
 
 /// What is wanted for a Gateway, in the order in which it must be created.
-pub(super) type Wanted = Arc<Vec<Object>>;
+pub(super) type Wanted = Arc<Vec<Wish>>;
+
+/// What the API server refuses of a Gateway's objects, by the value of the Gateway's label: all of it, whenever it changes.
+pub(super) type Denied = (Arc<str>, Vec<Denial>);
+
+/// An object that is wanted.
+#[derive(Debug)]
+pub(super) struct Wish {
+    object: Object,
+    reference: Reference,
+    /// Equal for equal wishes, in this process.
+    digest: u64,
+}
+
+impl Wish {
+    pub(super) fn new(object: Object) -> Self {
+        let mut hasher = DefaultHasher::new();
+        object.body.to_string().hash(&mut hasher);
+        Self {
+            reference: reference(&object),
+            digest: hasher.finish(),
+            object,
+        }
+    }
+}
 
 /// What one pass came to.
 #[derive(Debug, Default)]
@@ -45,7 +71,9 @@ pub(super) async fn keep(
     gateway: Arc<str>,
     mut wanted: watch::Receiver<Wanted>,
     look: Arc<Notify>,
+    denied: mpsc::UnboundedSender<Denied>,
 ) {
+    let mut denials = Denials::default();
     let mut pause = SHORTEST;
     let mut standing = shared.health.standing();
     loop {
@@ -54,9 +82,14 @@ pub(super) async fn keep(
         let outcome = Pass {
             shared: &shared,
             gateway: &gateway,
+            denials: &denials,
         }
         .run(&now)
         .await;
+        if let Some(news) = denials.news(&now) {
+            // Whoever does not listen is about to end.
+            let _ = denied.send((Arc::clone(&gateway), news));
+        }
         let due = outcome.next.map(|next| next.saturating_duration_since(Instant::now()));
         let wait = match outcome.failures {
             0 => RESYNC,
@@ -81,27 +114,67 @@ pub(super) async fn keep(
 struct Pass<'a> {
     shared: &'a Shared,
     gateway: &'a str,
-}
-
-/// A wanted object that is due.
-struct Task<'a> {
-    object: &'a Object,
-    reference: Reference,
-    digest: u64,
+    denials: &'a Denials,
 }
 
 /// The due objects of one namespace.
 #[derive(Default)]
 struct Share<'a> {
-    foundation: Vec<Task<'a>>,
-    routes: Vec<Task<'a>>,
+    foundation: Vec<&'a Wish>,
+    routes: Vec<&'a Wish>,
+}
+
+/// What the API server refuses.
+#[derive(Default)]
+struct Denials {
+    /// Guards what the requests of a pass add; never held across a wait.
+    now: Mutex<HashMap<Reference, Denial>>,
+    told: Vec<Denial>,
+}
+
+// === impl Denials ===
+
+impl Denials {
+    fn note(&self, wish: &Wish, denial: Option<Denial>) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        match denial {
+            Some(denial) => {
+                now.insert(wish.reference.clone(), denial);
+            }
+            None => {
+                now.remove(&wish.reference);
+            }
+        }
+    }
+
+    /// All of them, in the order in which they are wanted, if that is news. What is not wanted any more is forgotten.
+    fn news(&mut self, wanted: &[Wish]) -> Option<Vec<Denial>> {
+        let now = self.now.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if now.is_empty() && self.told.is_empty() {
+            return None;
+        }
+        let kept: HashMap<_, _> = wanted
+            .iter()
+            .filter_map(|wish| now.remove_entry(&wish.reference))
+            .collect();
+        *now = kept;
+        let all: Vec<Denial> = wanted
+            .iter()
+            .filter_map(|wish| now.get(&wish.reference))
+            .cloned()
+            .collect();
+        (all != self.told).then(|| {
+            self.told.clone_from(&all);
+            all
+        })
+    }
 }
 
 // === impl Pass ===
 
 impl Pass<'_> {
-    async fn run(&self, wanted: &[Object]) -> Outcome {
-        let references: HashSet<Reference> = wanted.iter().map(reference).collect();
+    async fn run(&self, wanted: &[Wish]) -> Outcome {
+        let references: HashSet<&Reference> = wanted.iter().map(|wish| &wish.reference).collect();
         let (mut shares, next) = self.due(wanted);
         let home = shares.remove(self.shared.namespace.as_str()).unwrap_or_default();
         let failures = AtomicUsize::new(0);
@@ -119,27 +192,21 @@ impl Pass<'_> {
         }
     }
 
-    fn due<'a>(&self, wanted: &'a [Object]) -> (BTreeMap<Arc<str>, Share<'a>>, Option<Instant>) {
+    fn due<'a>(&self, wanted: &'a [Wish]) -> (BTreeMap<Arc<str>, Share<'a>>, Option<Instant>) {
         let now = Instant::now();
         let ledger = self.shared.ledger();
         let mut shares: BTreeMap<Arc<str>, Share<'a>> = BTreeMap::new();
         let mut next: Option<Instant> = None;
-        for object in wanted {
-            let (reference, digest) = (reference(object), digest(object));
-            match ledger.due(&reference, digest, now) {
+        for wish in wanted {
+            match ledger.due(&wish.reference, wish.digest, now) {
                 Due::Never => {}
                 Due::At(at) => next = Some(next.map_or(at, |next| next.min(at))),
                 Due::Now => {
-                    let share = shares.entry(Arc::clone(&reference.namespace)).or_default();
-                    let list = match object.resource.kind == ROUTE {
-                        true => &mut share.routes,
-                        false => &mut share.foundation,
-                    };
-                    list.push(Task {
-                        object,
-                        reference,
-                        digest,
-                    });
+                    let share = shares.entry(Arc::clone(&wish.reference.namespace)).or_default();
+                    match wish.object.resource.kind == ROUTE {
+                        true => share.routes.push(wish),
+                        false => share.foundation.push(wish),
+                    }
                 }
             }
         }
@@ -153,44 +220,66 @@ impl Pass<'_> {
     }
 
     /// Applies one after the other. False: something is missing now.
-    async fn lay(&self, tasks: &[Task<'_>], failures: &AtomicUsize) -> bool {
-        for task in tasks {
-            if !self.apply(task, failures).await {
+    async fn lay(&self, wishes: &[&Wish], failures: &AtomicUsize) -> bool {
+        for wish in wishes {
+            if !self.apply(wish, failures).await {
                 return false;
             }
         }
         true
     }
 
-    async fn build(&self, tasks: &[Task<'_>], failures: &AtomicUsize) {
-        let all: Vec<_> = tasks.iter().map(|task| self.apply(task, failures)).collect();
+    async fn build(&self, wishes: &[&Wish], failures: &AtomicUsize) {
+        let all: Vec<_> = wishes.iter().map(|wish| self.apply(wish, failures)).collect();
         stream::iter(all).buffer_unordered(ROUTES).for_each(|_| async {}).await;
     }
 
-    async fn apply(&self, task: &Task<'_>, failures: &AtomicUsize) -> bool {
-        let Task {
+    async fn apply(&self, wish: &Wish, failures: &AtomicUsize) -> bool {
+        let Wish {
             object,
             reference,
             digest,
-        } = task;
+        } = wish;
         match self.shared.apply(object, reference).await {
             Ok(applied) => {
                 debug!(kind = %reference.kind, namespace = %reference.namespace, name = %reference.name, "Object applied.");
                 if let Some(held) = Held::of(&applied.metadata) {
                     self.shared.ledger().applied(reference.clone(), *digest, held);
                 }
+                self.denials.note(wish, None);
                 true
             }
             Err(error) => {
-                self.complain(reference, &error, "An object cannot be applied.");
+                match error.denied() {
+                    Some(reason) => self.denials.note(wish, Some(self.denial(wish, reason))),
+                    None => self.complain(reference, &error, "An object cannot be applied."),
+                }
                 failures.fetch_add(1, Ordering::Relaxed);
                 false
             }
         }
     }
 
+    fn denial(&self, wish: &Wish, reason: String) -> Denial {
+        let object = &wish.object;
+        let own = *object.place.namespace == *self.shared.namespace;
+        Denial {
+            kind: object.resource.kind.as_str().into(),
+            place: object.place.clone(),
+            purpose: object.purpose,
+            // As `run` goes about it.
+            scope: match (object.resource.kind == ROUTE, own) {
+                (true, _) => Scope::Object,
+                (false, true) => Scope::Gateway,
+                (false, false) => Scope::Namespace,
+            },
+            owners: object.owners.clone(),
+            reason,
+        }
+    }
+
     /// Deletes what is not wanted: routes first, and the rest only when they are gone.
-    async fn sweep(&self, wanted: &HashSet<Reference>, failures: &AtomicUsize) {
+    async fn sweep(&self, wanted: &HashSet<&Reference>, failures: &AtomicUsize) {
         let strays = self.shared.ledger().strays(self.gateway, wanted);
         let (routes, rest): (Vec<_>, Vec<_>) = strays.into_iter().partition(|(stray, _)| is_route(stray));
         for list in [routes, rest] {
@@ -243,11 +332,4 @@ pub(super) fn reference(object: &Object) -> Reference {
         namespace: Arc::clone(&object.place.namespace),
         name: Arc::clone(&object.place.name),
     }
-}
-
-/// Equal for equal wishes, in this process.
-fn digest(object: &Object) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    object.body.to_string().hash(&mut hasher);
-    hasher.finish()
 }

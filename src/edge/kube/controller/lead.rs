@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sources -> index -> assignments -> (app) -> registry          told <- (app) <- registry
-//!               |---> plans -> keepers (objects), vault (keys), certifier
+//!   maps        |---> plans -> workshop -> keepers (objects), probers; vault (keys), certifier
 //!               `---> statuses, events
 //! ```
 //! Nothing is concluded before every source has told everything it knows: an object that was not seen yet is no object
@@ -13,15 +13,17 @@ use super::clerk;
 use super::crew::Crew;
 use super::health::Health;
 use super::identity::Known;
+use super::keeper::Denied;
 use super::ledger::Reference;
+use super::maps::Maps;
 use super::prober::{Found, Probers};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::sources::{self, News};
 use super::vault::Vault;
+use super::workshop::{Made, Workshop};
 use super::{Order, Ports, names};
 use crate::edge::kube::index::{Changes, Index, Keys, Kind, Note, Object, StatusChange, Timestamp};
-use crate::edge::kube::objects;
 use crate::edge::kube::plan::{self, Place};
 use crate::engine::assignment::Told;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -58,9 +60,12 @@ pub(super) struct Lead<'a> {
     plans: BTreeMap<Place, Arc<plan::Gateway>>,
     keys: HashMap<Place, Keys>,
     loading: JoinSet<(Place, Keys)>,
+    workshop: Workshop,
     crew: Crew,
+    denied: mpsc::UnboundedReceiver<Denied>,
     probers: Probers,
     probed: mpsc::UnboundedReceiver<Found>,
+    maps: Maps,
     due: watch::Sender<Due>,
     statuses: mpsc::UnboundedSender<StatusChange>,
     notes: mpsc::Sender<Note>,
@@ -75,6 +80,8 @@ enum Input {
     News(News),
     Told(Place, Told),
     Keys(Place, Keys),
+    Made(Made),
+    Denied(Denied),
     Probed(Found),
     Wake,
 }
@@ -102,6 +109,7 @@ impl<'a> Lead<'a> {
         let (notes, recorded) = clerk::events();
         tasks.spawn(clerk::record(Arc::clone(&shared), settings.identity.clone(), recorded));
         let (found, probed) = mpsc::unbounded_channel();
+        let (refused, denied) = mpsc::unbounded_channel();
         // What processors said to somebody who led before is of no use.
         while ports.told.try_recv().is_ok() {}
         Self {
@@ -117,9 +125,12 @@ impl<'a> Lead<'a> {
             plans: BTreeMap::new(),
             keys: HashMap::new(),
             loading: JoinSet::new(),
-            crew: Crew::new(Arc::clone(&shared)),
+            workshop: Workshop::new(&settings.namespace),
+            crew: Crew::new(Arc::clone(&shared), refused),
+            denied,
             probers: Probers::new(shared.client.clone(), settings, found),
             probed,
+            maps: Maps::new(shared.client.clone(), settings, seen),
             shared,
             due,
             statuses,
@@ -151,6 +162,8 @@ impl<'a> Lead<'a> {
             Some(news) = self.news.recv() => Input::News(news),
             Some((gateway, told)) = self.ports.told.recv() => Input::Told(gateway, told),
             Some(Ok((gateway, keys))) = self.loading.join_next() => Input::Keys(gateway, keys),
+            made = self.workshop.done() => Input::Made(made),
+            Some(denied) = self.denied.recv() => Input::Denied(denied),
             Some(found) = self.probed.recv() => Input::Probed(found),
             () = until(wake) => Input::Wake,
         }
@@ -167,6 +180,12 @@ impl<'a> Lead<'a> {
                 self.index.keys(&gateway, keys.clone());
                 self.keys.insert(gateway.clone(), keys);
                 self.build(&gateway);
+            }
+            Input::Made(made) => self.made(made),
+            Input::Denied((label, denials)) => {
+                if let Some(gateway) = self.served(&label) {
+                    self.index.denied(&gateway, denials);
+                }
             }
             Input::Probed((gateway, upstream, road)) => self.index.probed(&gateway, &upstream, road),
             Input::Wake => self.wake = None,
@@ -212,6 +231,7 @@ impl<'a> Lead<'a> {
                     self.look(&reference, &gateway);
                 }
             }
+            News::Found(map) => self.maps.found(&map),
             News::Complete => {
                 self.incomplete = self.incomplete.saturating_sub(1);
                 if self.incomplete == 0 {
@@ -254,6 +274,14 @@ impl<'a> Lead<'a> {
     }
 
     fn conclude(&mut self) {
+        if self.index.look() {
+            for given_up in self.maps.follow(&self.index.references(&[Kind::ConfigMap])) {
+                self.index.delete(&given_up);
+            }
+        }
+        if !self.maps.are_complete() {
+            return;
+        }
         self.health.conclusions.inc();
         loop {
             let changes = self.index.changes(Timestamp::now());
@@ -311,6 +339,7 @@ impl<'a> Lead<'a> {
     fn replan(&mut self, gateway: Place, plan: Option<Arc<plan::Gateway>>) -> bool {
         let Some(plan) = plan else {
             self.plans.remove(&gateway);
+            self.workshop.cancel(&gateway);
             self.crew.want(&names::label(&gateway), Arc::default());
             self.probers.want(&gateway, Arc::default());
             return false;
@@ -332,14 +361,21 @@ impl<'a> Lead<'a> {
     /// What is wanted for a Gateway follows from its plan and its route key.
     fn build(&mut self, gateway: &Place) {
         if let (Some(plan), Some(keys)) = (self.plans.get(gateway), self.keys.get(gateway)) {
-            let settings = objects::Settings {
-                namespace: self.settings.namespace.as_str().into(),
-            };
-            let wanted = objects::wanted(plan, &settings, &keys.route_key);
-            self.crew.want(&names::label(gateway), Arc::new(wanted));
-            let probes = objects::probes(plan, &keys.route_key);
-            self.probers.want(gateway, Arc::new(probes));
+            self.workshop.order(Arc::clone(plan), keys.route_key.clone());
         }
+    }
+
+    fn made(&mut self, made: Made) {
+        let Made {
+            gateway,
+            wanted,
+            probes,
+            unguarded,
+            ..
+        } = made;
+        self.crew.want(&names::label(&gateway), wanted);
+        self.probers.want(&gateway, probes);
+        self.index.unguarded(&gateway, unguarded);
     }
 
     /// Reads or makes the keys of a Gateway.

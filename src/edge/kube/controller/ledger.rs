@@ -140,7 +140,7 @@ impl Ledger {
     }
 
     /// What stands in the cluster for a Gateway and is not wanted; Secrets are never strays.
-    pub(super) fn strays(&self, gateway: &str, wanted: &HashSet<Reference>) -> Vec<(Reference, Held)> {
+    pub(super) fn strays(&self, gateway: &str, wanted: &HashSet<&Reference>) -> Vec<(Reference, Held)> {
         let of_gateway = self.held.iter().filter(|(_, held)| &*held.gateway == gateway);
         of_gateway
             .filter(|(reference, _)| !reference.is_secret() && !wanted.contains(reference))
@@ -339,10 +339,10 @@ mod tests {
             ..held(4, 1)
         };
         ledger.seen(route("other"), other, now);
-        let strays = ledger.strays("infra.main", &HashSet::from([route("a")]));
+        let strays = ledger.strays("infra.main", &HashSet::from([&route("a")]));
         assert_eq!(strays, [(route("old"), held(3, 1))]);
         assert_eq!(ledger.gateways().len(), 2);
         ledger.deleted(&route("old"), "1");
-        assert!(ledger.strays("infra.main", &HashSet::from([route("a")])).is_empty());
+        assert!(ledger.strays("infra.main", &HashSet::from([&route("a")])).is_empty());
     }
 }

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const REQUESTS: usize = 16;
 /// The same for statuses: thousands of them must not keep routes waiting.
 const STATUSES: usize = 8;
+/// The same for entries in statuses of others' HTTPRoutes: nobody waits for them as for whether a server is ready.
+const ENTRIES: usize = 2;
 
 /// Why something was not written.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,24 @@ pub(super) enum Refused {
     Kube(kube::Error),
 }
 
+impl Refused {
+    /// What the API server has against the object itself, in its words: trying again does not help before somebody mends
+    /// something.
+    pub(super) fn denied(&self) -> Option<String> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) if [400, 403, 422].contains(&status.code) => {
+                Some(super::said(&kube::Error::Api(status.clone())))
+            }
+            Self::Kube(_) | Self::Standby | Self::Terminating | Self::Slow | Self::Unknown => None,
+        }
+    }
+
+    /// Somebody else wrote in between.
+    pub(super) fn conflicts(&self) -> bool {
+        matches!(self, Self::Kube(kube::Error::Api(status)) if status.code == 409)
+    }
+}
+
 /// See the module.
 pub(super) struct Shared {
     pub(super) client: Client,
@@ -50,6 +70,7 @@ pub(super) struct Shared {
     ledger: Mutex<Ledger>,
     requests: Semaphore,
     statuses: Semaphore,
+    entries: Semaphore,
     kinds: HashMap<String, ApiResource>,
 }
 
@@ -67,6 +88,7 @@ impl Shared {
             ledger: Mutex::default(),
             requests: Semaphore::new(REQUESTS),
             statuses: Semaphore::new(STATUSES),
+            entries: Semaphore::new(ENTRIES),
             kinds,
         }
     }
@@ -118,6 +140,13 @@ impl Shared {
     pub(super) async fn status<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refused> {
         // As above.
         let _permit = self.statuses.acquire().await;
+        self.write(request).await
+    }
+
+    /// Makes a request about an entry in another's status, when it may be made.
+    pub(super) async fn entry<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refused> {
+        // As above.
+        let _permit = self.entries.acquire().await;
         self.write(request).await
     }
 

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(rules: Value) -> Result<Route, serde_json::Error> {
+    fn read(rules: &Value) -> Result<Route, serde_json::Error> {
         serde_json::from_value(json!({"metadata": {"name": "a"}, "spec": {"hostnames": ["a.test"], "rules": rules}}))
     }
 
@@ -150,7 +150,7 @@ mod tests {
         ]);
         let retry = json!({"attempts": 3, "codes": [503]});
         let references = json!([{"name": "b", "port": 80, "filters": [{"type": "Later"}], "later": true}]);
-        let route = read(json!([{"filters": &filters, "retry": &retry, "backendRefs": &references}])).unwrap();
+        let route = read(&json!([{"filters": &filters, "retry": &retry, "backendRefs": &references}])).unwrap();
         let rule = &route.rules[0];
         assert_eq!(rule.known.filters.as_ref().map(Vec::len), Some(1));
         assert_eq!(rule.backend_refs.as_ref().map(|all| all[0].name.as_str()), Some("b"));
@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_route_without_rules_is_read_and_one_with_nonsense_is_not() {
-        assert_eq!(read(Value::Null).unwrap().rules.len(), 0);
-        assert!(read(json!([7])).is_err());
-        assert!(read(json!([{"timeouts": "soon"}])).is_err());
+        assert_eq!(read(&Value::Null).unwrap().rules.len(), 0);
+        assert!(read(&json!([7])).is_err());
+        assert!(read(&json!([{"timeouts": "soon"}])).is_err());
     }
 }
