@@ -38,6 +38,8 @@ pub(crate) enum Eras {
     Both,
     Legacy,
     Modern,
+    /// Legacy, over the transport of 2024-11-05 (HTTP+SSE); only on Python.
+    Old,
 }
 
 impl Wire {
@@ -65,6 +67,7 @@ impl Fixture {
             Eras::Both => "both",
             Eras::Legacy => "legacy",
             Eras::Modern => "modern",
+            Eras::Old => "sse",
         };
         let mut command = match self {
             Self::Rmcp => {

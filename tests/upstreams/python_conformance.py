@@ -1,7 +1,8 @@
 """The conformance suite's fixture on the Python SDK: both eras on one URL, the lists of `catalog/*.json`.
 
-Usage: python python_conformance.py [PORT] [both|legacy|modern]. Listens on loopback; without a port, or with 0, on a
-free one. Prints `listening http://127.0.0.1:PORT/mcp` when it accepts connections. Has no tasks: the SDK has none.
+Usage: python python_conformance.py [PORT] [both|legacy|modern|sse]. Listens on loopback; without a port, or with 0, on
+a free one. Prints `listening http://127.0.0.1:PORT/mcp` when it accepts connections; with `sse`, which stands for the
+transport of 2024-11-05, `/sse`. Has no tasks: the SDK has none.
 """
 
 import json
@@ -17,6 +18,7 @@ import anyio
 import uvicorn
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
@@ -32,6 +34,10 @@ from mcp_types import (
     PromptListChangedNotification,
     ToolListChangedNotification,
 )
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 
 sys.dont_write_bytecode = True
 from python_asking import MODERN, Context, Json, answers_in, ask, done, form, questions, text, until_answered
@@ -330,11 +336,26 @@ def fixture() -> Server:
     return server
 
 
+def old_app() -> Starlette:
+    """The fixture over HTTP+SSE."""
+    server, transport = fixture(), SseServerTransport("/messages/")
+
+    async def stream(request: Request) -> Response:
+        async with transport.connect_sse(request.scope, request.receive, request._send) as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+        return Response()
+
+    return Starlette(routes=[Route("/sse", stream), Mount("/messages/", transport.handle_post_message)])
+
+
 async def main(port: int, eras: str) -> None:
-    app = fixture().streamable_http_app(event_store=Events(), retry_interval=300)
+    if eras == "sse":
+        app, path = old_app(), "sse"
+    else:
+        app, path = Speaks(fixture().streamable_http_app(event_store=Events(), retry_interval=300), eras), "mcp"
     listener = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(Speaks(app, eras), log_level="warning")
-    print(f"listening http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
+    config = uvicorn.Config(app, log_level="warning")
+    print(f"listening http://127.0.0.1:{listener.getsockname()[1]}/{path}", flush=True)
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
