@@ -127,7 +127,8 @@ impl Gateway {
         let targets = Arc::new(Targets::default());
         let sessions: Arc<dyn SessionStore> = Arc::clone(&store) as _;
         let (binder, notices) = Binder::new(Arc::clone(&targets), sessions, Handle::current());
-        let hub = binder.hub(writer.cell());
+        let bodies = Arc::new(Budget::new(config.limits.bodies));
+        let hub = binder.hub(writer.cell(), Arc::clone(&bodies) as _);
         let throttle = Throttle::default();
         throttle
             .follow(&config.rate_limits, config.rate_limit_service.as_ref())
@@ -142,7 +143,7 @@ impl Gateway {
             outliving: Outliving::new(Handle::current()),
             parked: ParkingLot::default(),
             gate: Arc::new(Gate::new(config.limits.streams)),
-            bodies: Budget::new(config.limits.bodies),
+            bodies,
             replay: Budget::new(config.limits.replay),
             passwords: Passwords::new(Handle::current()),
             principals: Principals::default(),

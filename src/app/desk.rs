@@ -7,7 +7,7 @@ use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::Telemetry;
 use crate::edge::throttle::{Counted, Places, Throttle, Verdict};
-use crate::edge::upstream::{Binder, Hub};
+use crate::edge::upstream::{Binder, Bodies, Hub};
 use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::step::{Addressee, Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
@@ -30,7 +30,7 @@ pub(super) struct Desk {
     pub(super) outliving: Outliving,
     pub(super) parked: ParkingLot,
     pub(super) gate: Arc<Gate>,
-    pub(super) bodies: Budget,
+    pub(super) bodies: Arc<Budget>,
     pub(super) replay: Budget,
     pub(super) throttle: Throttle,
     pub(super) places: Places,
@@ -46,6 +46,16 @@ pub(super) struct Room {
     pub(super) sessions: usize,
     /// One that was not used for so long does not count.
     pub(super) idle: Duration,
+}
+
+impl Bodies for Budget {
+    fn reserve(&self, bytes: usize) -> bool {
+        Self::reserve(self, bytes)
+    }
+
+    fn release(&self, bytes: usize) {
+        Self::release(self, bytes);
+    }
 }
 
 impl Desk {

@@ -37,6 +37,6 @@ pub use discovery::{Discovery, Settings};
 pub use disk::{Kept, Shelf, ShelfError};
 pub use failure::Failure;
 pub use hearsay::Hearsay;
-pub use hub::Hub;
+pub use hub::{Bodies, Hub};
 pub use notices::Notices;
 pub use report::Report;

@@ -2,6 +2,7 @@
 
 mod news;
 mod resuming;
+mod room;
 mod sessions;
 mod slow;
 mod subscriptions;

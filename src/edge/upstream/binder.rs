@@ -5,7 +5,7 @@
 //! with it, and an upstream session that was opened is always either kept or closed.
 
 use super::handshake;
-use super::hub::Hub;
+use super::hub::{Bodies, Hub};
 use super::line::{Line, SMALL, Tie};
 use super::notices::{self, Errand, Notices};
 use super::pool::{Free, Pool};
@@ -86,9 +86,9 @@ impl Binder {
         (binder, background)
     }
 
-    /// The hub that feeds client streams from the sessions that this binder opens.
+    /// The hub that feeds client streams from the sessions that this binder opens; `bodies` is told what it holds.
     #[must_use]
-    pub fn hub(&self, cell: Arc<ArcSwap<Snapshot>>) -> Hub {
+    pub fn hub(&self, cell: Arc<ArcSwap<Snapshot>>, bodies: Arc<dyn Bodies>) -> Hub {
         let inner = &self.inner;
         Hub::new(
             Arc::clone(&inner.targets),
@@ -96,6 +96,7 @@ impl Binder {
             cell,
             inner.runtime.clone(),
             inner.notices.clone(),
+            bodies,
         )
     }
 

@@ -11,6 +11,7 @@
 
 mod ear;
 mod feed;
+mod held;
 mod pump;
 mod seats;
 
@@ -26,6 +27,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ear::{Ear, End};
 use futures_util::Stream;
+pub use held::Bodies;
 use pump::{Ended, Pump, Way};
 use seats::{Feed, Seat, Seats};
 use std::pin::Pin;
@@ -51,6 +53,7 @@ struct Inner {
     runtime: Handle,
     notices: mpsc::UnboundedSender<(Arc<Target>, Notice)>,
     hearsay: Hearsay,
+    bodies: Arc<dyn Bodies>,
     /// Everybody who listens. Held for look-ups and changes; tasks are begun and ended under it, never waited for.
     seats: Mutex<Seats>,
 }
@@ -63,6 +66,7 @@ impl Hub {
         cell: Arc<ArcSwap<Snapshot>>,
         runtime: Handle,
         notices: mpsc::UnboundedSender<(Arc<Target>, Notice)>,
+        bodies: Arc<dyn Bodies>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -72,6 +76,7 @@ impl Hub {
                 runtime,
                 notices,
                 hearsay: Hearsay::default(),
+                bodies,
                 seats: Mutex::default(),
             }),
         }
@@ -287,7 +292,7 @@ impl Inner {
     ) -> Option<watch::Receiver<bool>> {
         let _ = number;
         let line = feed::tied(self.target(upstream)?, binding);
-        let (pump, opened) = Pump::new(line, Way::Get);
+        let (pump, opened) = Pump::new(line, Way::Get, &self.bodies);
         let session = self.session_feed(seat, upstream)?;
         let task = self.runtime.spawn(async move {
             session.run(pump).await;
@@ -302,7 +307,7 @@ impl Inner {
         let (Some(target), Some(session)) = (self.target(upstream), self.session_feed(seat, upstream)) else {
             return;
         };
-        let (pump, opened) = Pump::new(feed::tied(target, binding), Way::Resume(id));
+        let (pump, opened) = Pump::new(feed::tied(target, binding), Way::Resume(id), &self.bodies);
         let inner = Arc::clone(self);
         let ear = Arc::clone(&seat.ear);
         let task = self.runtime.spawn(async move {
@@ -346,7 +351,11 @@ impl Inner {
             else {
                 continue;
             };
-            let (pump, opened) = Pump::new(feed::modern(target, part.version), Way::Listen(part.members()));
+            let (pump, opened) = Pump::new(
+                feed::modern(target, part.version),
+                Way::Listen(part.members()),
+                &self.bodies,
+            );
             let task = self.runtime.spawn(async move {
                 session.run_listen(pump).await;
             });
@@ -392,6 +401,7 @@ impl Inner {
             ear: Arc::clone(&seat.ear),
             part,
             notices: self.notices.clone(),
+            bodies: Arc::clone(&self.bodies),
         };
         let task = self.runtime.spawn(async move {
             match era {

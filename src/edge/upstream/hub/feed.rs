@@ -1,6 +1,7 @@
 //! What upstreams say, on its way to one client stream. One task for each stream of an upstream.
 
 use super::ear::Ear;
+use super::held::Bodies;
 use super::pump::{Ended, Flow, Pump, Way};
 use crate::edge::http::Target;
 use crate::edge::upstream::Hearsay;
@@ -104,6 +105,7 @@ pub(super) struct Listen {
     pub(super) ear: Arc<Ear>,
     pub(super) part: Part,
     pub(super) notices: mpsc::UnboundedSender<(Arc<Target>, Notice)>,
+    pub(super) bodies: Arc<dyn Bodies>,
 }
 
 impl Listen {
@@ -115,7 +117,7 @@ impl Listen {
         } else {
             Tie::ModernWithTasks(version)
         };
-        let (pump, _) = Pump::new(Line::new(target, tie), Way::Listen(self.part.members()));
+        let (pump, _) = Pump::new(Line::new(target, tie), Way::Listen(self.part.members()), &self.bodies);
         pump.run(|frame| {
             let Some(event) = &frame.event else { return Flow::On };
             let Some(message) = Message::read(&event.data) else {
@@ -159,7 +161,7 @@ impl Listen {
             notices: self.notices.clone(),
         };
         let line = || Line::new(Arc::clone(target), Tie::Session(binding.clone()));
-        let (pump, first) = Pump::new(line(), Way::Get);
+        let (pump, first) = Pump::new(line(), Way::Get, &self.bodies);
         let reading = pump.run(|frame| {
             let Some(event) = &frame.event else { return Flow::On };
             let Some(message) = Message::read(&event.data) else {

@@ -1,16 +1,20 @@
 //! Holds one stream of an upstream open: opens it, hands out its frames, opens it again with what it had said last.
 
+use super::held::{Bodies, Held};
 use crate::edge::http::{Media, Response};
 use crate::edge::upstream::backoff::Backoff;
 use crate::edge::upstream::line::Line;
 use crate::engine::sse::{Framed, Framer};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Bytes of one event.
 const EVENT: usize = 4 << 20;
+/// An event that has begun takes room that others need: it is to be complete within this time.
+const COMPLETING: Duration = Duration::from_secs(60);
 /// Some servers send no headers before the first event, and that may be hours.
 const OPENING: Duration = Duration::from_secs(24 * 60 * 60);
 /// A stream that lived shorter was refused rather than broken.
@@ -32,7 +36,6 @@ pub(super) enum Way {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Pump {
     line: Line,
     way: Way,
@@ -40,6 +43,7 @@ pub(super) struct Pump {
     retry: Option<Duration>,
     backoff: Backoff,
     opened: watch::Sender<bool>,
+    held: Held,
 }
 
 /// What to do after a frame.
@@ -74,7 +78,7 @@ enum Opened {
 
 impl Pump {
     /// A pump, and where it says that its first attempt is over: the stream is open, or will not be for now.
-    pub(super) fn new(line: Line, way: Way) -> (Self, watch::Receiver<bool>) {
+    pub(super) fn new(line: Line, way: Way, bodies: &Arc<dyn Bodies>) -> (Self, watch::Receiver<bool>) {
         let (opened, first) = watch::channel(false);
         let last = match &way {
             Way::Resume(id) => Some(id.clone()),
@@ -87,6 +91,7 @@ impl Pump {
             retry: None,
             backoff: Backoff::default(),
             opened,
+            held: Held::new(bodies),
         };
         (pump, first)
     }
@@ -102,6 +107,7 @@ impl Pump {
                     if self.read(*response, &mut take).await == Flow::Stop {
                         return Ended::Stopped;
                     }
+                    self.held.set(0);
                     if matches!(self.way, Way::Resume(_)) {
                         return Ended::Closed;
                     }
@@ -153,10 +159,12 @@ impl Pump {
 
     async fn read(&mut self, mut response: Response, take: &mut (impl FnMut(&Framed) -> Flow + Send)) -> Flow {
         let mut framer = Framer::default();
-        while let Some(Ok(chunk)) = response.chunk().await {
+        let mut begun: Option<Instant> = None;
+        while let Some(chunk) = next(&mut response, begun).await {
             let Ok(frames) = framer.feed(&chunk, EVENT) else {
                 return Flow::On;
             };
+            let frames_came = !frames.is_empty();
             for frame in frames {
                 self.note(&frame);
                 match take(&frame) {
@@ -168,6 +176,15 @@ impl Pump {
                     }
                 }
             }
+            if !self.held.set(framer.kept().len()) {
+                tracing::debug!(upstream = %self.line.target().name(), "No room for an event of this stream.");
+                return Flow::On;
+            }
+            begun = match (framer.kept(), frames_came) {
+                ([], _) => None,
+                (_, true) => Some(Instant::now()),
+                (_, false) => begun.or_else(|| Some(Instant::now())),
+            };
         }
         Flow::On
     }
@@ -183,4 +200,17 @@ impl Pump {
             self.retry = Some(Duration::from_millis(retry));
         }
     }
+}
+
+/// What comes next; `None`: nothing more does, or the event that has begun then takes too long.
+async fn next(response: &mut Response, begun: Option<Instant>) -> Option<Bytes> {
+    let chunk = match begun {
+        None => response.chunk().await,
+        // Boxed: most of the time no event has begun.
+        Some(begun) => {
+            let next = tokio::time::timeout_at(begun + COMPLETING, response.chunk());
+            Box::pin(next).await.unwrap_or(None)
+        }
+    };
+    chunk?.ok()
 }
