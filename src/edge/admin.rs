@@ -2,6 +2,7 @@
 //!
 //! Reads only, all from memory. What it shows comes from a [`Gateway`]; who may see it is decided in `guard`.
 
+mod exposition;
 mod guard;
 mod page;
 mod probes;
@@ -11,7 +12,7 @@ pub use probes::{Probes, run_probes};
 use crate::engine::policy::{Explained, Question};
 use crate::engine::status::{GatewayStatus, ToolList};
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
@@ -114,7 +115,12 @@ async fn show_explanation(State(gateway): Shown, Query(question): Query<Question
     }
 }
 
-async fn show_metrics(State(gateway): Shown) -> impl IntoResponse {
+async fn show_metrics(State(gateway): Shown, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    if exposition::wants_text(accept.unwrap_or_default()) {
+        let text = exposition::text(&gateway.metrics());
+        return ([(header::CONTENT_TYPE, exposition::TEXT)], text);
+    }
     ([(header::CONTENT_TYPE, OPEN_METRICS)], gateway.metrics())
 }
 
