@@ -39,7 +39,7 @@ use crate::edge::http::Targets;
 use crate::edge::identity::Passwords;
 use crate::edge::relay::{Outliving, ParkingLot, Relay};
 use crate::edge::store::{MemoryStore, Principals};
-use crate::edge::telemetry::{AuditLog, Metrics, Telemetry};
+use crate::edge::telemetry::{AuditLog, Exporter, Metrics, Telemetry, otlp};
 use crate::edge::throttle::{Places, Throttle};
 use crate::edge::upstream::{Binder, Notices, Shelf};
 use crate::edge::{admin, secrets};
@@ -111,6 +111,7 @@ struct Gateway {
     notices: Notices,
     shelf: Shelf,
     health: Health,
+    exporter: Option<Exporter>,
 }
 
 impl Gateway {
@@ -133,6 +134,15 @@ impl Gateway {
         throttle
             .follow(&config.rate_limits, config.rate_limit_service.as_ref())
             .context("rateLimitService.address")?;
+        let metrics = Metrics::new();
+        let audit = AuditLog::start(&config.audit.to).context("audit: the file cannot be opened")?;
+        let (telemetry, exporter) = match &config.telemetry {
+            None => (Telemetry::new(audit, metrics), None),
+            Some(wanted) => {
+                let (spans, exporter) = otlp::open(wanted).context("telemetry.otlp")?;
+                (Telemetry::new(audit, metrics).tracing(spans), Some(exporter))
+            }
+        };
         let desk = Desk {
             cell: writer.cell(),
             store,
@@ -153,10 +163,7 @@ impl Gateway {
             }),
             throttle,
             places: Places::default(),
-            telemetry: Arc::new(Telemetry::new(
-                AuditLog::start(&config.audit.to).context("audit: the file cannot be opened")?,
-                Metrics::new(),
-            )),
+            telemetry: Arc::new(telemetry),
         };
         Ok(Self {
             config,
@@ -167,6 +174,7 @@ impl Gateway {
             notices,
             shelf,
             health: Health::default(),
+            exporter,
         })
     }
 
@@ -231,9 +239,18 @@ impl Gateway {
             outliving.ended(GRACE).await;
         };
         tasks.serve("ext_proc", async move { Ok(server.run(processor, drained).await?) });
+        let panel = Arc::new(panel);
+        if let Some(exporter) = self.exporter {
+            let stopped = tasks.stop().clone();
+            let scraped = Arc::clone(&panel);
+            tasks.assist("telemetry", async move {
+                exporter.run(|| admin::Gateway::metrics(&*scraped), stopped).await;
+                Ok(())
+            });
+        }
         let stopped = tasks.stop().clone();
         tasks.assist("admin", async move {
-            Ok(admin::run(admin, Arc::new(panel), token.as_deref(), stopped.cancelled_owned()).await?)
+            Ok(admin::run(admin, panel, token.as_deref(), stopped.cancelled_owned()).await?)
         });
         let stopped = tasks.stop().clone();
         let notices = self.notices;

@@ -12,6 +12,7 @@ use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::step::{Addressee, Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use crate::engine::exchange::{Finding, Parked, Record};
+use crate::engine::mcp::trace::Ratio;
 use crate::engine::session::{Binding, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use arc_swap::ArcSwap;
@@ -174,6 +175,10 @@ impl Backroom for Desk {
 
     fn entropy(&self) -> u128 {
         rand::random()
+    }
+
+    fn traces(&self) -> Option<Ratio> {
+        self.telemetry.traces()
     }
 
     fn ask(&self, question: Question) -> Asked {

@@ -21,6 +21,7 @@ pub mod rate_limits;
 mod raw;
 mod scalar;
 mod shape;
+mod telemetry;
 mod transparent;
 pub mod truth;
 mod upstream;
@@ -32,6 +33,7 @@ pub use ip_filter::{IpFilter, Network};
 pub use policies::{Action, Policies, Rule, Stance};
 pub use protection::Protection;
 pub use rate_limits::RateLimit;
+pub use telemetry::Telemetry;
 pub use transparent::Transparent;
 pub use truth::{
     AccessLog, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls, Lists,

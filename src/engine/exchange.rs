@@ -47,6 +47,7 @@ mod subscribe;
 mod task;
 mod tell;
 mod through;
+mod trace;
 mod verdict;
 
 pub use bridge::Parked;
@@ -56,6 +57,7 @@ pub use headers::Headers;
 pub use modes::{BodyMode, BodyModes};
 pub use record::Record;
 pub use step::{Command, End, Reply, Step};
+pub use trace::{Carried, Traced, Tracing};
 
 use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
@@ -85,6 +87,8 @@ pub struct Exchange {
     /// Whether the tool that is called fails is to be found out.
     watching: bool,
     watch: Option<observe::Watch>,
+    /// Until it is known whether this belongs to a trace.
+    tracing: Option<Box<Tracing>>,
 }
 
 /// Where an exchange stands. Each phase owns what it needs and nothing else.
@@ -193,15 +197,19 @@ impl Exchange {
             quota: None,
             watching: false,
             watch: None,
+            tracing: None,
         }
     }
 
     /// Takes one event. Total: a failure is a reply.
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Step {
         self.now = now;
-        let step = self.turn(event, now);
+        let mut step = self.turn(event, now);
         if !self.is_blind() {
             self.observe(&step);
+        }
+        if self.record.trace.is_some() {
+            self.trace_calls(&mut step);
         }
         step
     }

@@ -6,6 +6,7 @@ pub mod meta;
 pub mod method;
 pub mod names;
 pub mod params;
+pub mod trace;
 pub mod uris;
 pub mod version;
 

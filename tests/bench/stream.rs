@@ -16,6 +16,7 @@ use mcp_manifold::engine::config::AuditTarget;
 use mcp_manifold::engine::exchange::event::Refusal;
 use mcp_manifold::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use mcp_manifold::engine::exchange::{Parked, Record};
+use mcp_manifold::engine::mcp::trace::Ratio;
 use mcp_manifold::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use mcp_manifold::engine::snapshot::Snapshot;
 use prost::Message;
@@ -50,6 +51,9 @@ impl Backroom for Room {
     }
     fn entropy(&self) -> u128 {
         7
+    }
+    fn traces(&self) -> Option<Ratio> {
+        None
     }
     fn ask(&self, question: Question) -> Asked {
         Asked::Now(self.gateway.finding(&question))

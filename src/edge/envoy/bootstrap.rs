@@ -6,6 +6,7 @@
 mod filters;
 mod rate_limits;
 mod tokens;
+mod tracing;
 mod transparent;
 
 use super::Address;
@@ -119,7 +120,7 @@ pub fn render(config: &Config, options: &RenderOptions) -> Result<String, Render
         .inline("processor_address", processor(&options.processor)?)
         .block(
             "clusters",
-            tokens::clusters(config, options.roots.as_deref())? + &inline,
+            tokens::clusters(config, options.roots.as_deref())? + &tracing::cluster(config) + &inline,
         )
         .fill(include_str!("template/bootstrap.yaml")))
 }
@@ -147,6 +148,7 @@ fn listener(config: &Config, options: &RenderOptions) -> String {
         .inline("receive", seconds(config.limits.receive))
         .block("windows", windows(config, options.body))
         .block("access_log", access_log(config))
+        .block("tracing", tracing::connection_manager(config))
         .block("local_replies", local_replies(config))
         .block("routes", routes(config, options))
         .block("remote_address", filters::remote_address(config))

@@ -5,6 +5,7 @@ use super::gate::Admission;
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use crate::engine::exchange::{CallEvent, Finding, HubEvent, Parked, Record};
+use crate::engine::mcp::trace::Ratio;
 use crate::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub trait Backroom: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// 128 random bits.
     fn entropy(&self) -> u128;
+    /// How many of the traces that begin here are kept; `None`: nothing is traced.
+    fn traces(&self) -> Option<Ratio>;
     /// Answers at once where memory knows, else later.
     fn ask(&self, question: Question) -> Asked;
     /// Makes a call. Dropping the stream cancels it.

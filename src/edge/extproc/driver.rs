@@ -18,7 +18,8 @@ mod timer;
 
 use super::backroom::Backroom;
 use super::decode::{DecodeError, Inbound};
-use crate::engine::exchange::{BodyMode, BodyModes, End, Event, Exchange, Reply};
+use crate::engine::exchange::{BodyMode, BodyModes, Carried, End, Event, Exchange, Reply, Tracing};
+use crate::engine::mcp::trace::Ratio;
 use futures_util::Stream;
 use live::Live;
 use std::pin::Pin;
@@ -39,6 +40,8 @@ pub(super) type Received = Result<Result<Inbound, DecodeError>, Status>;
 pub(super) struct Driver<B: Backroom, S> {
     backroom: Arc<B>,
     inbound: S,
+    /// The span of Envoy's that this stream belongs to, until there is an exchange.
+    ambient: Option<Box<Carried>>,
     state: State<B>,
 }
 
@@ -58,10 +61,11 @@ where
     B: Backroom,
     S: Stream<Item = Received> + Unpin,
 {
-    pub(super) const fn new(backroom: Arc<B>, inbound: S) -> Self {
+    pub(super) const fn new(backroom: Arc<B>, inbound: S, ambient: Option<Box<Carried>>) -> Self {
         Self {
             backroom,
             inbound,
+            ambient,
             state: State::Fresh,
         }
     }
@@ -113,9 +117,13 @@ where
     }
 
     /// A new exchange; one that is not let in has refused already.
-    fn begin(&self, modes: BodyModes) -> Live<B> {
+    fn begin(&mut self, modes: BodyModes) -> Live<B> {
         let backroom = Arc::clone(&self.backroom);
         let exchange = Exchange::new(backroom.snapshot(), modes, backroom.entropy(), backroom.now());
+        let exchange = match backroom.traces() {
+            Some(ratio) => exchange.traced(self.tracing(ratio)),
+            None => exchange,
+        };
         match self.backroom.admit() {
             Ok(admission) => Live::new(backroom, exchange, Some(admission)),
             Err(refusal) => {
@@ -123,6 +131,18 @@ where
                 live.turn(Event::Refused(refusal));
                 live
             }
+        }
+    }
+
+    fn tracing(&mut self, ratio: Ratio) -> Tracing {
+        let spans = self.backroom.entropy();
+        // Zero is no id.
+        let halves = [spans >> 64, spans].map(|half| (half as u64).max(1));
+        Tracing {
+            ambient: self.ambient.take(),
+            ratio,
+            trace: self.backroom.entropy().max(1),
+            spans: halves,
         }
     }
 

@@ -4,12 +4,15 @@ use super::backroom::Backroom;
 use super::codec::Wire;
 use super::decode::{DecodeError, Inbound};
 use super::driver::Driver;
+use crate::engine::exchange::Carried;
+use crate::engine::mcp::trace::{TRACEPARENT, TRACESTATE};
 use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tonic::body::Body;
+use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
 use tower_service::Service;
@@ -82,8 +85,15 @@ impl<B: Backroom> StreamingService<Result<Inbound, DecodeError>> for Process<B> 
     type Future = Opening<B>;
 
     fn call(&mut self, request: Request<Messages>) -> Opening<B> {
-        Opening(Some(Driver::new(Arc::clone(&self.0), request.into_inner())))
+        let ambient = self.0.traces().and_then(|_| ambient(request.metadata()));
+        Opening(Some(Driver::new(Arc::clone(&self.0), request.into_inner(), ambient)))
     }
+}
+
+/// Envoy's span of this stream, as it tells its own services.
+fn ambient(metadata: &MetadataMap) -> Option<Box<Carried>> {
+    let text = |key| metadata.get(key).and_then(|value| value.to_str().ok());
+    Carried::read(text(TRACEPARENT), text(TRACESTATE)).map(Box::new)
 }
 
 /// Holds the response headers back until the first reply, so that both go out in one write.

@@ -43,6 +43,12 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record, elapsed: Duration, now: 
     if let Some(failed) = record.is_error {
         switch(out, "isError", failed);
     }
+    if let Some(traced) = &record.trace {
+        key(out, "trace");
+        out.push(b'"');
+        out.extend(traced.own.trace.to_be_bytes().into_iter().flat_map(hex));
+        out.push(b'"');
+    }
     if let Some(called_with) = &record.arguments {
         arguments(out, called_with);
     }

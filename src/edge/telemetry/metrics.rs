@@ -4,8 +4,9 @@
 //! values are bounded: known methods, our own reasons, configured upstreams. What every exchange counts is found by
 //! index, without hashing.
 
-mod labels;
+pub(super) mod labels;
 
+use super::otlp::Counts;
 use crate::engine::exchange::Record;
 use crate::engine::exchange::record::Way;
 use crate::engine::jsonrpc::Code;
@@ -19,7 +20,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -49,6 +50,8 @@ pub struct Metrics {
     ready: Family<UpstreamLabel, Gauge>,
     tools: Family<UpstreamLabel, Gauge>,
     lines_lost: Counter,
+    spans_sent: Counter,
+    spans_dropped: Counter,
 }
 
 const WAYS: usize = 5;
@@ -84,6 +87,8 @@ impl Metrics {
             ready: Family::default(),
             tools: Family::default(),
             lines_lost: Counter::default(),
+            spans_sent: Counter::default(),
+            spans_dropped: Counter::default(),
         };
         metrics.registered(exchanges)
     }
@@ -156,6 +161,16 @@ impl Metrics {
             "Audit lines that could not be written",
             self.lines_lost.clone(),
         );
+        own.register(
+            "spans_sent",
+            "Spans that the collector has taken",
+            self.spans_sent.clone(),
+        );
+        own.register(
+            "spans_dropped",
+            "Spans that the collector has not taken in time",
+            self.spans_dropped.clone(),
+        );
         self.registry = registry;
         self
     }
@@ -216,9 +231,12 @@ impl Metrics {
     }
 
     pub(super) fn set_lines_lost(&self, lines: u64) {
-        self.lines_lost
-            .inner()
-            .store(lines, std::sync::atomic::Ordering::Relaxed);
+        self.lines_lost.inner().store(lines, Relaxed);
+    }
+
+    pub(super) fn set_spans(&self, counts: &Counts) {
+        self.spans_sent.inner().store(counts.sent.load(Relaxed), Relaxed);
+        self.spans_dropped.inner().store(counts.dropped.load(Relaxed), Relaxed);
     }
 
     pub(super) fn encode(&self) -> String {

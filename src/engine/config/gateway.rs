@@ -4,7 +4,7 @@ use super::file::{Findings, Sections};
 use super::scalar::{Count, Size, Span};
 use super::{
     AccessLog, Config, EnvoyAdmin, EnvoySettings, Limits, ListenTls, Lists, SessionSettings, audit, authentication,
-    cors, ip_filter, network, policies, rate_limit_service, rate_limits, raw, transparent,
+    cors, ip_filter, network, policies, rate_limit_service, rate_limits, raw, telemetry, transparent,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -47,6 +47,7 @@ pub(super) fn read(sections: &mut Sections, state: &Path, findings: &mut Finding
             findings,
         ),
         audit: audit::read(sections, findings),
+        telemetry: telemetry::read(sections, findings),
         cors: cors::read(sections, findings),
         ip_filter: ip_filter::read(sections, findings),
         transparent: transparent::read(sections, findings),

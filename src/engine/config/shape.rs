@@ -116,7 +116,10 @@ pub(super) const FILE: Shape = Keys(&[
         Keys(&[("allow", Leaf), ("deny", Leaf), ("trustedProxies", Leaf)]),
     ),
     ("securityHeaders", Leaf),
-    ("telemetry", Later),
+    (
+        "telemetry",
+        Keys(&[("otlp", Leaf), ("traces", Leaf), ("metrics", Leaf), ("interval", Leaf)]),
+    ),
 ]);
 
 const AUTHENTICATION: Shape = Keys(&[

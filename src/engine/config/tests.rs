@@ -210,10 +210,6 @@ fn at_least_one_upstream_is_needed() {
 
 #[test]
 fn what_is_not_built_yet_is_refused() {
-    let later = ["telemetry"];
-    for key in later {
-        assert_problems(&format!("{key}: {{}}{ONE}"), &[&format!("{key}: not supported yet")]);
-    }
     assert_problems(
         &format!("session: {{store: 'redis://r'}}\nadminToken: {{secretRef: {{name: x}}}}{ONE}"),
         &[

@@ -38,6 +38,8 @@ pub struct Config {
     pub envoy: EnvoySettings,
     /// Audit lines.
     pub audit: super::Audit,
+    /// What a collector gets; `None`: there is none.
+    pub telemetry: Option<super::Telemetry>,
     /// Web pages that may call from a browser.
     pub cors: Option<Cors>,
     /// Addresses that may call.

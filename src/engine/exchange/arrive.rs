@@ -109,9 +109,10 @@ impl Exchange {
     }
 
     /// The whole request is here: decide.
-    pub(super) fn read(&mut self, arrival: Arrival, trailers: bool, now: Timestamp) -> Step {
-        let body = arrival.intake.into_bytes();
+    pub(super) fn read(&mut self, mut arrival: Arrival, trailers: bool, now: Timestamp) -> Step {
+        let body = std::mem::take(&mut arrival.intake).into_bytes();
         self.record.bytes_in = body.len();
+        let body = self.trace(&arrival, body);
         let mut sender = Sender::default();
         let from = plan::From {
             identity: &arrival.identity,
@@ -177,6 +178,9 @@ impl Exchange {
     /// Starts on a plan: what concerns a session first hears whether that may go on.
     pub(super) fn begin(&mut self, request: Box<Request>, plan: Plan, now: Timestamp) -> Step {
         let session = request.sender.session;
+        if matches!(plan, Plan::Call(_)) {
+            self.note_call();
+        }
         match (plan, session) {
             (Plan::Call(routed), _) if request.endpoint.transparent.is_some() => self.pass_on(&request, routed),
             (Plan::Call(routed), _) => self.begin_call(request, routed),

@@ -44,6 +44,8 @@ pub struct Record {
     pub arguments: Option<Arguments>,
     /// Whether the tool says that it failed; `None`: its answer does not pass here, or is no result of a tool.
     pub is_error: Option<bool>,
+    /// Its place in a trace that is kept.
+    pub trace: Option<Box<super::Traced>>,
 }
 
 /// What is written down of arguments.

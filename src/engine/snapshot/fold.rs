@@ -170,7 +170,7 @@ impl Folder {
             metadata: config.envoy.metadata || settings.routing == Routing::Route,
             observed: Observed {
                 arguments: config.audit.wanted_arguments(),
-                results: config.audit.is_on(),
+                results: config.audit.is_on() || config.telemetry.is_some(),
             },
             path: config.path.as_str().into(),
             transparent: settings.transparent.clone(),

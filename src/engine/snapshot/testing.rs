@@ -113,6 +113,7 @@ pub(crate) fn mk_config() -> Config {
             routes: vec![],
         },
         audit: Audit::DEFAULT,
+        telemetry: None,
         cors: None,
         ip_filter: IpFilter::default(),
         security_headers: false,

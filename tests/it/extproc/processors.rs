@@ -15,6 +15,7 @@ use mcp_manifold::engine::exchange::step::{Attended, Call, Listen, Notice, ParkK
 use mcp_manifold::engine::exchange::{Finding, Parked, Record};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ServerFlags;
+use mcp_manifold::engine::mcp::trace::Ratio;
 use mcp_manifold::engine::session::{Keys, SessionKey, Subscription, Timestamp, Wanted};
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
 use mcp_manifold::engine::snapshot::{Routing, Snapshot};
@@ -106,6 +107,10 @@ impl Backroom for Room {
 
     fn entropy(&self) -> u128 {
         42
+    }
+
+    fn traces(&self) -> Option<Ratio> {
+        None
     }
 
     fn ask(&self, _question: Question) -> Asked {

@@ -24,7 +24,7 @@ impl Operation {
 
 /// Labels of `mcp_client_operation_duration_seconds`: what was asked of whom.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct Call {
+pub(in crate::edge::telemetry) struct Call {
     mcp_method_name: &'static str,
     error_type: &'static str,
     upstream: String,
@@ -32,7 +32,7 @@ pub(super) struct Call {
 
 impl Call {
     /// `None`: no upstream was asked. A configured name, so that there are only as many as upstreams.
-    pub(super) fn of(record: &Record) -> Option<Self> {
+    pub(in crate::edge::telemetry) fn of(record: &Record) -> Option<Self> {
         let upstream = record.upstream.as_deref()?;
         let asked = match record.way {
             Way::Forward | Way::Relay => true,
@@ -79,7 +79,7 @@ impl MethodLabel {
 
 /// What `error.type` says. Faults of the caller are no errors of a server (conventions for MCP).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ErrorType {
+pub(in crate::edge::telemetry) enum ErrorType {
     None,
     /// A JSON-RPC code of ours.
     Code(&'static str),
@@ -88,7 +88,7 @@ pub(super) enum ErrorType {
 }
 
 impl ErrorType {
-    pub(super) fn of(record: &Record) -> Self {
+    pub(in crate::edge::telemetry) fn of(record: &Record) -> Self {
         match record.code.map(Code) {
             None if record.status >= 500 => Self::Status,
             None
@@ -111,7 +111,7 @@ impl ErrorType {
         }
     }
 
-    const fn as_str(self) -> &'static str {
+    pub(in crate::edge::telemetry) const fn as_str(self) -> &'static str {
         match self {
             Self::None => "",
             Self::Code(code) => code,

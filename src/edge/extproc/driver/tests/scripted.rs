@@ -12,6 +12,7 @@ use crate::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Que
 use crate::engine::exchange::{CallEvent, Finding, Parked, Record};
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
+use crate::engine::mcp::trace::Ratio;
 use crate::engine::session::{Claims, SessionKey, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::snapshot::testing::two_upstreams;
@@ -152,6 +153,10 @@ impl Backroom for Scripted {
         42
     }
 
+    fn traces(&self) -> Option<Ratio> {
+        None
+    }
+
     fn ask(&self, question: Question) -> Asked {
         let mut script = self.script();
         script.question = Some(match question {
@@ -273,7 +278,7 @@ impl Stage {
             messages.poll_recv(context).map(|next| next.as_ref().map(over_the_wire))
         }));
         Self {
-            driver: Driver::new(Arc::clone(&backroom), inbound),
+            driver: Driver::new(Arc::clone(&backroom), inbound, None),
             backroom,
             envoy: Some(envoy),
         }
