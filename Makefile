@@ -37,6 +37,7 @@ npm_pins := $(shell cat tests/clients/package.json tests/clients/package-lock.js
 python_pins := $(shell cksum < tests/clients/requirements.txt | cut -d' ' -f1)
 kubernetes_pins := $(shell cat tests/kube/tools/kubernetes/go.mod tests/kube/tools/kubernetes/go.sum | cksum | cut -d' ' -f1)
 ratelimit_pins := $(shell cat tests/tools/ratelimit/go.mod tests/tools/ratelimit/go.sum tests/tools/ratelimit/main.go | cksum | cut -d' ' -f1)
+collector_pins := $(shell cat tests/tools/otel-collector/go.mod tests/tools/otel-collector/go.sum tests/tools/otel-collector/main.go | cksum | cut -d' ' -f1)
 gateway_pins := $(shell cat tests/kube/tools/envoy-gateway/go.mod tests/kube/tools/envoy-gateway/go.sum | cksum | cut -d' ' -f1)
 
 envoy_tool := $(T)/envoy-$(ENVOY)/installed
@@ -47,8 +48,11 @@ deny_tool := $(T)/cargo-deny-$(CARGO_DENY)/installed
 oha_tool := $(T)/oha-$(OHA)/installed
 kubernetes_tool := $(T)/kubernetes-$(KUBERNETES)-$(kubernetes_pins)/installed
 hadolint_tool := $(T)/hadolint-$(HADOLINT)/installed
-# Where there is no Go, the tests of shared rate limits say that they are left out.
+# Where there is no Go, the tests of shared rate limits and of spans say that they are left out.
 ratelimit_tool := $(if $(shell command -v go),$(T)/ratelimit-$(ratelimit_pins)/installed)
+collector_tool := $(if $(shell command -v go),$(T)/otel-collector-$(collector_pins)/installed)
+# As Debian has it; where there is no apt, the tests of what it scrapes say that they are left out.
+prometheus_tool := $(if $(shell command -v apt-get && command -v dpkg-deb),$(T)/prometheus/installed)
 gateway_tool := $(T)/envoy-gateway-$(ENVOY_GATEWAY)-$(gateway_pins)/installed
 
 .PHONY: help
@@ -95,7 +99,9 @@ live-tools link-deny link-oha link-kube: prerequisites
 
 # Envoy, Node, servers and clients.
 .PHONY: locked-live-tools
-locked-live-tools: $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool) $(ratelimit_tool)
+locked-live-tools: $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool) $(ratelimit_tool) $(collector_tool) $(prometheus_tool)
+	@for program in $(if $(collector_tool),otel-collector); do ln -sfn $(dir $(collector_tool))bin/$$program $(T)/bin/$$program; done
+	@for program in $(if $(prometheus_tool),prometheus promtool); do ln -sfn $(dir $(prometheus_tool))root/usr/bin/$$program $(T)/bin/$$program; done
 	@for program in $(if $(ratelimit_tool),ratelimit miniredis); do ln -sfn $(dir $(ratelimit_tool))bin/$$program $(T)/bin/$$program; done
 	@ln -sfn "$$(echo $(dir $(envoy_tool))venv/lib/python*/site-packages/envoy/_bin/envoy)" $(T)/envoy
 	@ln -sfn $(dir $(node_tool))node_modules/$(NODE_PACKAGE) $(T)/node
@@ -200,6 +206,28 @@ $(ratelimit_tool):
 	@cd tests/tools/ratelimit && $(GO_BUILD) -ldflags="-s -w" -o $(@D)/bin/ratelimit github.com/envoyproxy/ratelimit/src/service_cmd
 	@cd tests/tools/ratelimit && $(GO_BUILD) -ldflags="-s -w" -o $(@D)/bin/miniredis .
 	@touch $@
+endif
+
+# An OpenTelemetry collector. The rule's name is empty where there is no Go.
+ifneq ($(collector_tool),)
+$(collector_tool):
+	@echo "compiling an OpenTelemetry collector (2 minutes)"
+	@rm -rf $(@D) && mkdir -p $(@D)/bin
+	@cd tests/tools/otel-collector && $(GO_BUILD) -ldflags="-s -w" -o $(@D)/bin/otel-collector .
+	@touch $@
+endif
+
+# Unpacked, not installed: nobody has to be root for it, and the machine's own lists of packages may be old, or none.
+ifneq ($(prometheus_tool),)
+$(prometheus_tool):
+	@echo "fetching Prometheus from Debian (seconds)"
+	@rm -rf $(@D) && mkdir -p $(@D)/lists/partial $(@D)/cache/archives/partial
+	@cd $(@D) && apt="apt-get -qq -o Dir::State::Lists=$(@D)/lists -o Dir::Cache=$(@D)/cache -o APT::Sandbox::User=root"; \
+	if $$apt update && $$apt download prometheus && dpkg-deb -x prometheus_*.deb root && root/usr/bin/promtool --version >/dev/null 2>&1; then \
+		rm -rf lists cache prometheus_*.deb; touch $@; \
+	else \
+		echo "Prometheus cannot be had from apt: its tests are left out"; \
+	fi
 endif
 
 $(kubernetes_tool):

@@ -11,6 +11,7 @@ pub(crate) mod guarded;
 pub(crate) mod harness;
 mod leniency;
 mod merging;
+mod observed;
 pub(crate) mod process;
 mod relays;
 mod rewriting;
