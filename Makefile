@@ -85,28 +85,32 @@ bench: tools link-oha ## engine benches, and the comparison with the no-op proce
 	@exec bash tests/bench/run.sh $(ARGS)
 
 .PHONY: tools
-tools: live-tools link-deny ## install what the tests need
+tools: live-tools link-services link-deny ## install what the tests need
 
 # One at a time, whoever shares the folder. Links are always made anew: clones with other pins may share it too.
 .PHONY: kube-tools
 kube-tools: live-tools link-kube ## install what the cluster tests need
 
-.PHONY: live-tools link-deny link-oha link-kube
+.PHONY: live-tools link-services link-deny link-oha link-kube
 link-kube: kube-prerequisites
-live-tools link-deny link-oha link-kube: prerequisites
+live-tools link-services link-deny link-oha link-kube: prerequisites
 	@mkdir -p $(T)/bin
 	@flock $(T)/lock $(MAKE) locked-$@
 
 # Envoy, Node, servers and clients.
 .PHONY: locked-live-tools
-locked-live-tools: $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool) $(ratelimit_tool) $(collector_tool) $(prometheus_tool)
-	@for program in $(if $(collector_tool),otel-collector); do ln -sfn $(dir $(collector_tool))bin/$$program $(T)/bin/$$program; done
-	@for program in $(if $(prometheus_tool),prometheus promtool); do ln -sfn $(dir $(prometheus_tool))root/usr/bin/$$program $(T)/bin/$$program; done
-	@for program in $(if $(ratelimit_tool),ratelimit miniredis); do ln -sfn $(dir $(ratelimit_tool))bin/$$program $(T)/bin/$$program; done
+locked-live-tools: $(envoy_tool) $(node_tool) $(npm_tool) $(python_tool)
 	@ln -sfn "$$(echo $(dir $(envoy_tool))venv/lib/python*/site-packages/envoy/_bin/envoy)" $(T)/envoy
 	@ln -sfn $(dir $(node_tool))node_modules/$(NODE_PACKAGE) $(T)/node
 	@ln -sfn $(dir $(npm_tool)) $(T)/npm
 	@ln -sfn $(dir $(python_tool))venv $(T)/python
+
+# What a gateway talks to besides: counters of rate limits, collectors of spans and metrics. `make demo` needs none.
+.PHONY: locked-link-services
+locked-link-services: $(ratelimit_tool) $(collector_tool) $(prometheus_tool)
+	@for program in $(if $(ratelimit_tool),ratelimit miniredis); do ln -sfn $(dir $(ratelimit_tool))bin/$$program $(T)/bin/$$program; done
+	@for program in $(if $(collector_tool),otel-collector); do ln -sfn $(dir $(collector_tool))bin/$$program $(T)/bin/$$program; done
+	@for program in $(if $(prometheus_tool),prometheus promtool); do ln -sfn $(dir $(prometheus_tool))root/usr/bin/$$program $(T)/bin/$$program; done
 
 .PHONY: locked-link-deny locked-link-oha
 locked-link-deny: $(deny_tool)
