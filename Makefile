@@ -21,6 +21,7 @@ OHA := 1.16.0
 KUBERNETES := 1.36.3
 ENVOY_GATEWAY := 1.9.1
 HADOLINT := 2.15.1
+HELM := 4.2.4
 
 NODE_PACKAGE := node-linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
 NPM_INSTALL := --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
@@ -37,6 +38,7 @@ npm_pins := $(shell cat tests/clients/package.json tests/clients/package-lock.js
 python_pins := $(shell cksum < tests/clients/requirements.txt | cut -d' ' -f1)
 kubernetes_pins := $(shell cat tests/kube/tools/kubernetes/go.mod tests/kube/tools/kubernetes/go.sum | cksum | cut -d' ' -f1)
 ratelimit_pins := $(shell cat tests/tools/ratelimit/go.mod tests/tools/ratelimit/go.sum tests/tools/ratelimit/main.go | cksum | cut -d' ' -f1)
+helm_pins := $(shell cat tests/kube/tools/helm/go.mod tests/kube/tools/helm/go.sum | cksum | cut -d' ' -f1)
 collector_pins := $(shell cat tests/tools/otel-collector/go.mod tests/tools/otel-collector/go.sum tests/tools/otel-collector/main.go | cksum | cut -d' ' -f1)
 gateway_pins := $(shell cat tests/kube/tools/envoy-gateway/go.mod tests/kube/tools/envoy-gateway/go.sum | cksum | cut -d' ' -f1)
 
@@ -48,6 +50,7 @@ deny_tool := $(T)/cargo-deny-$(CARGO_DENY)/installed
 oha_tool := $(T)/oha-$(OHA)/installed
 kubernetes_tool := $(T)/kubernetes-$(KUBERNETES)-$(kubernetes_pins)/installed
 hadolint_tool := $(T)/hadolint-$(HADOLINT)/installed
+helm_tool := $(T)/helm-$(HELM)-$(helm_pins)/installed
 # Where there is no Go, the tests of shared rate limits and of spans say that they are left out.
 ratelimit_tool := $(if $(shell command -v go),$(T)/ratelimit-$(ratelimit_pins)/installed)
 collector_tool := $(if $(shell command -v go),$(T)/otel-collector-$(collector_pins)/installed)
@@ -119,11 +122,12 @@ locked-link-oha: $(oha_tool)
 	@ln -sfn $(dir $<)bin/oha $(T)/bin/oha
 
 .PHONY: locked-link-kube
-locked-link-kube: $(kubernetes_tool) $(gateway_tool) $(hadolint_tool)
+locked-link-kube: $(kubernetes_tool) $(gateway_tool) $(hadolint_tool) $(helm_tool)
 	@for program in etcd kube-apiserver kube-controller-manager kubectl; do \
 		ln -sfn $(dir $(kubernetes_tool))bin/$$program $(T)/bin/$$program; done
 	@ln -sfn $(dir $(gateway_tool))bin/envoy-gateway $(T)/bin/envoy-gateway
 	@ln -sfn $(dir $(hadolint_tool))venv/bin/hadolint $(T)/bin/hadolint
+	@ln -sfn $(dir $(helm_tool))bin/helm $(T)/bin/helm
 
 .PHONY: clean-tools
 clean-tools: ## remove all installed tools
@@ -250,6 +254,13 @@ $(gateway_tool):
 	@cd tests/kube/tools/envoy-gateway && $(GO_BUILD) -ldflags="-s -w" -o $(@D)/bin/envoy-gateway github.com/envoyproxy/gateway/cmd/envoy-gateway
 	@cp -r "$$(cd tests/kube/tools/envoy-gateway && go list -m -f '{{.Dir}}' github.com/envoyproxy/gateway)/charts/gateway-helm/charts/crds/crds" $(@D)/crds
 	@chmod -R u+w $(@D)/crds
+	@touch $@
+
+# Its Kubernetes parts are those of the cluster.
+$(helm_tool):
+	@echo "compiling Helm $(HELM) (2 minutes)"
+	@rm -rf $(@D) && mkdir -p $(@D)/bin
+	@cd tests/kube/tools/helm && $(GO_BUILD) -ldflags="-s -w -X helm.sh/helm/v4/internal/version.version=v$(HELM)" -o $(@D)/bin/helm helm.sh/helm/v4/cmd/helm
 	@touch $@
 
 $(hadolint_tool):
