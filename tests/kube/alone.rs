@@ -2,9 +2,9 @@
 
 use super::harness::kubectl::{kubectl, kubectl_with};
 use super::harness::plane;
+use super::harness::served::calls_while;
 use super::harness::until;
 use super::life::one_server;
-use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test]
@@ -14,12 +14,8 @@ async fn without_api_server_everything_goes_on_and_what_happened_meanwhile_is_se
     plane::stop("kube-apiserver").await;
     plane::stop("etcd").await;
     // Longer than leases and certificates of a session with it; the half a minute.
-    let until_then = tokio::time::Instant::now() + Duration::from_secs(30);
-    while tokio::time::Instant::now() < until_then {
-        assert!(!client.text_of("one_generated_0", &json!({})).await.is_empty());
-        assert_eq!(client.tools().await.len(), 2);
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    calls_while(&client, "one_generated_0", tokio::time::sleep(Duration::from_secs(30))).await;
+    assert_eq!(client.tools().await.len(), 2);
     plane::start("etcd").await;
     plane::start("kube-apiserver").await;
     until("the API server answers", async || {

@@ -1,10 +1,10 @@
 //! Ways around the processor that a client may try: none of them reaches a server.
 
 use super::harness::caller::{Caller, seen, service};
-use super::harness::gateway::programmed;
-use super::harness::install::{self, Processor};
+use super::harness::install::Processor;
 use super::harness::kubectl::{get, kubectl};
 use super::harness::namespace::Namespace;
+use super::harness::served::Served;
 use super::harness::until;
 use crate::e2e::harness::client::{Request, rpc};
 use serde_json::json;
@@ -13,24 +13,12 @@ use std::net::SocketAddr;
 const HOST: &str = "mcp.example.test";
 const INNER: &str = "server.mcp.local";
 
+/// The second one is for servers only.
+const LISTENERS: &str = "{ name: mcp, hostname: mcp.example.test, port: 80, protocol: HTTP }, \
+                         { name: mcps, hostname: '*.mcp.local', port: 80, protocol: HTTP }";
+
 /// A registered server on a host of its own, and an application that has nothing to do with it.
 const OBJECTS: &str = r"
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: gateway, namespace: NAMESPACE }
-spec:
-  gatewayClassName: eg
-  infrastructure:
-    parametersRef: { group: gateway.envoyproxy.io, kind: EnvoyProxy, name: mcp-manifold-gateway }
-  listeners:
-    - { name: mcp, hostname: mcp.example.test, port: 80, protocol: HTTP }
-    - { name: mcps, hostname: '*.mcp.local', port: 80, protocol: HTTP }
----
-apiVersion: mcp.kuadrant.io/v1
-kind: MCPGatewayExtension
-metadata: { name: extension, namespace: NAMESPACE }
-spec: { targetRef: { name: gateway, sectionName: mcp } }
----
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: { name: server, namespace: NAMESPACE }
@@ -59,10 +47,9 @@ spec:
 #[tokio::test]
 async fn nobody_reaches_a_registered_server_around_the_processor() {
     let namespace = Namespace::new("bypass").await;
-    install::processors(&namespace.name, "gateway", Processor::Sidecar).await;
     namespace.fixture("server", &["--bare", "--tools", "1"]).await;
     namespace.apply(OBJECTS).await;
-    let address = programmed(&namespace.name, "gateway", 80).await;
+    let Served { namespace, address } = Served::with(namespace, Processor::Sidecar, LISTENERS, "").await;
     let caller = Caller::connect(address, HOST).await;
     until("the server is listed and its route leads there", async || {
         let response = caller.call("srv_generated_0").await;

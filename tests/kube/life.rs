@@ -2,10 +2,9 @@
 
 use super::harness::install::{self, NAMESPACE, Processor, rolled_out};
 use super::harness::kubectl::{get, kubectl};
-use super::harness::served::Served;
+use super::harness::served::{Served, calls_while};
 use super::harness::until;
 use serde_json::json;
-use std::time::Duration;
 
 pub(crate) async fn one_server(what: &str) -> Served {
     let served = Served::new(what, Processor::Sidecar).await;
@@ -27,15 +26,7 @@ async fn calls_go_on_while_the_controller_is_replaced_and_changes_follow_after()
         NAMESPACE,
     ])
     .await;
-    let restarted = tokio::spawn(rolled_out("mcp-manifold-controller"));
-    let mut calls = 0;
-    while !restarted.is_finished() {
-        assert!(!client.text_of("one_generated_0", &json!({})).await.is_empty());
-        calls += 1;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    restarted.await.expect("it is rolled out");
-    assert!(calls > 0, "some calls were made meanwhile");
+    calls_while(&client, "one_generated_0", rolled_out("mcp-manifold-controller")).await;
     served.server("two", "two_", &["--tools", "1", "--bare"]).await;
     served.until_ready_is("two", "True").await;
     assert_eq!(client.tools().await.len(), 3);

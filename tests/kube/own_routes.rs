@@ -1,33 +1,13 @@
 //! Public routes that users make themselves (`httpRouteManagement: Disabled`).
 
-use super::harness::gateway::programmed;
-use super::harness::install::{self, Processor};
+use super::harness::install::Processor;
 use super::harness::kubectl::{get, kubectl};
 use super::harness::namespace::Namespace;
 use super::harness::served::Served;
 use super::harness::until;
-use crate::e2e::harness::client::initialize;
+use crate::e2e::harness::client::{Request, initialize, rpc};
 use crate::e2e::harness::http;
 use serde_json::json;
-
-const OBJECTS: &str = r"
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: gateway, namespace: NAMESPACE }
-spec:
-  gatewayClassName: eg
-  infrastructure:
-    parametersRef: { group: gateway.envoyproxy.io, kind: EnvoyProxy, name: mcp-manifold-gateway }
-  listeners:
-    - { name: mcp, port: 80, protocol: HTTP }
----
-apiVersion: mcp.kuadrant.io/v1
-kind: MCPGatewayExtension
-metadata: { name: extension, namespace: NAMESPACE }
-spec:
-  targetRef: { name: gateway, sectionName: mcp }
-  httpRouteManagement: Disabled
-";
 
 /// Leads wherever: requests that the processor sends on leave it.
 const ROUTE: &str = r"
@@ -48,12 +28,11 @@ spec:
 #[tokio::test]
 async fn a_public_route_of_the_users_leads_to_the_servers_and_none_is_made_beside_it() {
     let namespace = Namespace::new("own").await;
-    install::processors(&namespace.name, "gateway", Processor::Sidecar).await;
-    namespace.apply(OBJECTS).await;
-    namespace.fixture("fallback", &["--tools", "1", "--bare"]).await;
-    namespace.apply(ROUTE).await;
-    let address = programmed(&namespace.name, "gateway", 80).await;
-    let served = Served { namespace, address };
+    let listener = "{ name: mcp, port: 80, protocol: HTTP }";
+    let own = "httpRouteManagement: Disabled";
+    let served = Served::with(namespace, Processor::Sidecar, listener, own).await;
+    served.namespace.fixture("fallback", &["--tools", "1", "--bare"]).await;
+    served.namespace.apply(ROUTE).await;
     served.server("one", "one_", &["--tools", "2", "--bare"]).await;
     served.until_ready_is("one", "True").await;
 
@@ -67,7 +46,7 @@ async fn a_public_route_of_the_users_leads_to_the_servers_and_none_is_made_besid
     .await
     .expect("the gateway gives an id");
     let ask = async |method: &str, params| {
-        let request = crate::e2e::harness::client::Request::post(crate::e2e::harness::client::rpc(1, method, &params));
+        let request = Request::post(rpc(1, method, &params));
         let request = request.session(&session).with("x-team", "tools");
         http::exchange(served.address, &request.bytes())
             .await

@@ -1,9 +1,9 @@
 //! Processors in the cluster: what a client sees while what they serve comes and goes.
 
-use super::harness::gateway::programmed;
-use super::harness::install::{self, Processor};
+use super::harness::install::Processor;
 use super::harness::kubectl::kubectl;
 use super::harness::namespace::Namespace;
+use super::harness::served;
 use super::harness::until;
 use crate::e2e::harness::client::{Request, initialize, names, rpc};
 use crate::e2e::harness::http::{self, Response};
@@ -13,25 +13,8 @@ use std::sync::Arc;
 
 const HOST: &str = "mcp.processor.test";
 
-/// A Gateway with an extension, in the namespace of its servers.
-const GATEWAY: &str = r"
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: gateway, namespace: NAMESPACE }
-spec:
-  gatewayClassName: eg
-  infrastructure:
-    parametersRef: { group: gateway.envoyproxy.io, kind: EnvoyProxy, name: mcp-manifold-gateway }
-  listeners:
-    - { name: mcp, protocol: HTTP, port: 80, hostname: mcp.processor.test }
-    - { name: mcps, protocol: HTTP, port: 80, hostname: '*.mcp.local' }
----
-apiVersion: mcp.kuadrant.io/v1alpha1
-kind: MCPGatewayExtension
-metadata: { name: extension, namespace: NAMESPACE }
-spec:
-  targetRef: { group: gateway.networking.k8s.io, kind: Gateway, name: gateway, namespace: NAMESPACE, sectionName: mcp }
-";
+const LISTENERS: &str = "{ name: mcp, protocol: HTTP, port: 80, hostname: mcp.processor.test }, \
+                         { name: mcps, protocol: HTTP, port: 80, hostname: '*.mcp.local' }";
 
 /// A registration of the fixture server of that name.
 const REGISTRATION: &str = r"
@@ -61,10 +44,9 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) async fn new(what: &str) -> Self {
         let namespace = Namespace::new(what).await;
-        install::processors(&namespace.name, "gateway", Processor::Sidecar).await;
-        namespace.apply(GATEWAY).await;
         namespace.fixture("one", &[]).await;
-        let address = programmed(&namespace.name, "gateway", 80).await;
+        let served = served::Served::with(namespace, Processor::Sidecar, LISTENERS, "").await;
+        let served::Served { namespace, address } = served;
         let mut served = Self {
             namespace,
             address,

@@ -1,12 +1,14 @@
 //! A thousand registrations, timed: a controller that begins with them, and one change among them. Prints the figures.
 //!
-//! They lead to one server, so that what is timed is the controller, the API server and Envoy Gateway. It keeps the whole
-//! cluster busy for minutes: `make bench-kube` runs it, not `make test-kube`.
+//! They lead to a few servers, so that what is timed is the controller, the processor, the API server and Envoy Gateway.
+//! It keeps the whole cluster busy for minutes: `make bench-kube` runs it, not `make test-kube`.
 
 use super::alone_processor::controllers;
 use super::harness::folder;
 use super::harness::gateway::envoys;
 use super::harness::kubectl::{apply, kubectl};
+use super::harness::namespace::fixture;
+use super::harness::served::registration;
 use super::life::one_server;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -17,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 const SERVERS: usize = 1_000;
+/// Programs that all of them lead to: one alone does not answer a thousand handshakes in time.
+const PROGRAMS: usize = 8;
 /// What the issue promises, on a quiet machine with a release build.
 const SNAPSHOT: Duration = Duration::from_secs(10);
 const EVERYTHING: Duration = Duration::from_secs(90);
@@ -31,6 +35,13 @@ async fn a_thousand_registrations_are_served_in_time_and_a_change_among_them_at_
     let log = log(&namespace).await;
     assert_eq!(assignments(&log).last().expect("something is served").upstreams, 1);
 
+    let programs: String = (0..PROGRAMS)
+        .map(|number| format!("---{}", fixture(&program(number), &["--tools", "2", "--bare"], 1)))
+        .collect();
+    served.namespace.apply(&programs).await;
+    for number in 0..PROGRAMS {
+        served.namespace.rolled_out(&program(number)).await;
+    }
     controllers(0).await;
     let begun = Instant::now();
     let parts: Vec<String> = (0..SERVERS).collect::<Vec<_>>().chunks(250).map(objects).collect();
@@ -86,6 +97,19 @@ async fn a_thousand_registrations_are_served_in_time_and_a_change_among_them_at_
     })
     .await;
     println!("scale: routes applied after {routes:?}");
+    // One object tells, first: to list all of them again and again would take the time that is measured.
+    let told = timed(
+        EVERYTHING * LENIENCY,
+        begun,
+        "the extension counts them all",
+        async || {
+            let path = "jsonpath={.status.readyServers}";
+            let count = kubectl(&["get", "mcpge", "extension", "-n", &namespace, "-o", path]).await;
+            (count == (SERVERS + 1).to_string()).then_some(()).ok_or(count)
+        },
+    )
+    .await;
+    println!("scale: all counted as ready after {told:?}");
     let ready = timed(EVERYTHING * LENIENCY, begun, "they are all ready", async || {
         let path = "jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}";
         let all = kubectl(&["get", "mcpsr", "-n", &namespace, "-o", path]).await;
@@ -93,7 +117,7 @@ async fn a_thousand_registrations_are_served_in_time_and_a_change_among_them_at_
         (ready == SERVERS + 1).then_some(()).ok_or_else(|| ready.to_string())
     })
     .await;
-    println!("scale: all ready after {ready:?}");
+    println!("scale: every status written after {ready:?}");
 
     let mut changes = Vec::new();
     for round in 0..5 {
@@ -180,24 +204,13 @@ fn objects(numbers: &[usize]) -> String {
     let mut text = String::new();
     for number in numbers {
         let name = format!("s{number:04}");
-        let object = OBJECTS.replace("SERVER", &name);
-        write!(text, "{object}").expect("a String takes every text");
+        let object = registration(&name, &format!("{name}_"), &program(number % PROGRAMS));
+        write!(text, "---{object}").expect("a String takes every text");
     }
     text
 }
 
-const OBJECTS: &str = r"
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: SERVER, namespace: NAMESPACE }
-spec:
-  parentRefs: [{ name: gateway }]
-  hostnames: [SERVER.mcp.local]
-  rules: [{ backendRefs: [{ name: one, port: 9090 }] }]
----
-apiVersion: mcp.kuadrant.io/v1
-kind: MCPServerRegistration
-metadata: { name: SERVER, namespace: NAMESPACE }
-spec: { targetRef: { name: SERVER }, prefix: SERVER_ }
-";
+/// The name of a program that servers lead to.
+fn program(number: usize) -> String {
+    format!("program-{number}")
+}

@@ -6,7 +6,7 @@ use super::kubectl::{condition, get, kubectl};
 use super::namespace::Namespace;
 use super::until;
 use crate::e2e::harness::client::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 
 /// Everything lies in one namespace.
@@ -24,12 +24,19 @@ impl Served {
 
     /// The same in a namespace in which something is there already.
     pub(crate) async fn within(namespace: Namespace, processor: Processor) -> Self {
+        Self::with(namespace, processor, "{ name: mcp, port: 80, protocol: HTTP }", "").await
+    }
+
+    /// The same with these listeners, of which the first is named `mcp`, and this in the extension's `spec` besides.
+    pub(crate) async fn with(namespace: Namespace, processor: Processor, listeners: &str, extension: &str) -> Self {
         install::processors(&namespace.name, "gateway", processor).await;
         let annotations = match processor {
             Processor::Sidecar => "{}",
             Processor::Deployment => "{ mcp-manifold/processor: deployment }",
         };
-        namespace.apply(&GATEWAY.replace("ANNOTATIONS", annotations)).await;
+        let gateway = GATEWAY.replace("ANNOTATIONS", annotations);
+        let gateway = gateway.replace("LISTENERS", listeners).replace("EXTENSION", extension);
+        namespace.apply(&gateway).await;
         let address = programmed(&namespace.name, "gateway", 80).await;
         Self { namespace, address }
     }
@@ -42,13 +49,7 @@ impl Served {
 
     /// Route and registration of a Service that is there.
     pub(crate) async fn register(&self, name: &str, prefix: &str) {
-        let prefix = if prefix.is_empty() {
-            String::new()
-        } else {
-            format!("prefix: {prefix}")
-        };
-        let text = REGISTRATION.replace("SERVER", name).replace("PREFIX", &prefix);
-        self.namespace.apply(&text).await;
+        self.namespace.apply(&registration(name, prefix, name)).await;
     }
 
     /// Waits until a registration's condition Ready is as wished; the condition.
@@ -81,6 +82,35 @@ impl Served {
     }
 }
 
+/// Calls a tool again and again while something happens. Returns how often; every call was answered.
+pub(crate) async fn calls_while(
+    client: &Client,
+    tool: &str,
+    happens: impl Future<Output = ()> + Send + 'static,
+) -> usize {
+    let happening = tokio::spawn(happens);
+    let mut calls = 0;
+    while !happening.is_finished() {
+        let text = client.text_of(tool, &json!({})).await;
+        assert!(!text.is_empty(), "call {calls}");
+        calls += 1;
+    }
+    happening.await.expect("it happens");
+    assert!(calls > 0, "calls were made meanwhile");
+    calls
+}
+
+/// Route and registration of that name, with this prefix (may be empty), which lead to a Service.
+pub(crate) fn registration(name: &str, prefix: &str, service: &str) -> String {
+    let prefix = if prefix.is_empty() {
+        String::new()
+    } else {
+        format!("prefix: {prefix}")
+    };
+    let text = REGISTRATION.replace("SERVICE", service).replace("SERVER", name);
+    text.replace("PREFIX", &prefix)
+}
+
 const GATEWAY: &str = r"
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -89,14 +119,14 @@ spec:
   gatewayClassName: eg
   infrastructure:
     parametersRef: { group: gateway.envoyproxy.io, kind: EnvoyProxy, name: mcp-manifold-gateway }
-  listeners:
-    - { name: mcp, port: 80, protocol: HTTP }
+  listeners: [LISTENERS]
 ---
 apiVersion: mcp.kuadrant.io/v1
 kind: MCPGatewayExtension
 metadata: { name: extension, namespace: NAMESPACE }
 spec:
   targetRef: { name: gateway, sectionName: mcp }
+  EXTENSION
 ";
 
 const REGISTRATION: &str = r"
@@ -106,7 +136,7 @@ metadata: { name: SERVER, namespace: NAMESPACE }
 spec:
   parentRefs: [{ name: gateway }]
   hostnames: [SERVER.mcp.local]
-  rules: [{ backendRefs: [{ name: SERVER, port: 9090 }] }]
+  rules: [{ backendRefs: [{ name: SERVICE, port: 9090 }] }]
 ---
 apiVersion: mcp.kuadrant.io/v1
 kind: MCPServerRegistration
