@@ -1,5 +1,6 @@
 //! Who calls: tokens, keys and passwords against a real Envoy, and the attacks on them.
 
+mod attacks;
 mod callers;
 mod documents;
 pub(crate) mod issuer;

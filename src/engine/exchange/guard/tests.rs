@@ -51,9 +51,10 @@ fn mk_head(headers: &[(&str, &str)]) -> RequestHead {
 }
 
 fn mk_token(claims: serde_json::Value) -> RequestHead {
-    let serde_json::Value::Object(claims) = claims else {
+    let serde_json::Value::Object(mut claims) = claims else {
         panic!("an object")
     };
+    claims.insert("exp".to_owned(), 1_900_000_000.into());
     RequestHead {
         claims: Some(Box::<Claims>::new(claims)),
         ..mk_head(&[("authorization", "Bearer x.y.z")])

@@ -40,9 +40,10 @@ fn mk_callers(scopes: &[&str]) -> Callers {
 }
 
 fn judge(callers: &Callers, claims: Value) -> Result<Identity, Unfit> {
-    let Value::Object(claims) = claims else {
+    let Value::Object(mut claims) = claims else {
         panic!("an object")
     };
+    claims.entry("exp").or_insert_with(|| 1_900_000_000.into());
     callers.of_claims(&claims)
 }
 
@@ -68,6 +69,8 @@ fn a_token_for_somebody_else_is_unfit() {
         json!({"iss": "https://one", "sub": "", "aud": OWN}),
         json!({"iss": "https://one", "sub": 7, "aud": OWN}),
         json!({"sub": "x", "aud": OWN}),
+        json!({"iss": "https://one", "sub": "x", "aud": OWN, "exp": null}),
+        json!({"iss": "https://one", "sub": "x", "aud": OWN, "exp": "never"}),
         json!({}),
     ] {
         assert_eq!(judge(&callers, claims.clone()), Err(Unfit::Token), "{claims}");
