@@ -4,3 +4,6 @@
 
 pub mod down;
 pub mod up;
+
+#[cfg(test)]
+mod tests;
