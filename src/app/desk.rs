@@ -7,7 +7,7 @@ use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::Telemetry;
 use crate::edge::throttle::{Counted, Places, Throttle, Verdict};
-use crate::edge::upstream::{Binder, Bodies, Hub};
+use crate::edge::upstream::{Binder, Bodies, Hub, span};
 use crate::engine::config::Limits;
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::step::{Addressee, Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
@@ -237,6 +237,7 @@ impl Backroom for Desk {
                 session,
                 upstream,
                 call,
+                trace,
             } => {
                 let known = self.store.lookup(session.key, &upstream, now());
                 // Released when the exchange is over, see `record`.
@@ -248,15 +249,22 @@ impl Backroom for Desk {
                         let binder = Arc::clone(&self.binder);
                         let hub = self.hub.clone();
                         Asked::Later(Box::pin(async move {
-                            let found = binder.bind(session, Arc::clone(&upstream)).await;
+                            let opening = binder.bind(session, Arc::clone(&upstream));
+                            let found = span::opened_for(trace, opening).await;
                             joined(&hub, session.key, &upstream, found).await
                         }))
                     }
                 }
             }
-            Question::OneShot { upstream, version } => {
+            Question::OneShot {
+                upstream,
+                version,
+                trace,
+            } => {
                 let binder = Arc::clone(&self.binder);
-                Asked::Later(Box::pin(async move { binder.one_shot(upstream, version).await }))
+                Asked::Later(Box::pin(async move {
+                    span::opened_for(trace, binder.one_shot(upstream, version)).await
+                }))
             }
             Question::Borrow(borrower) => {
                 if let Some(finding) = self.binder.lend(&borrower) {

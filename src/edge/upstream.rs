@@ -30,6 +30,7 @@ mod pool;
 mod probe;
 mod pulse;
 mod report;
+pub mod span;
 mod watch;
 
 pub use binder::Binder;

@@ -86,7 +86,7 @@ pub struct Exchange {
     quota: Option<Box<Quota>>,
     /// Whether the tool that is called fails is to be found out.
     watching: bool,
-    watch: Option<observe::Watch>,
+    watch: Option<Box<observe::Watch>>,
     /// Until it is known whether this belongs to a trace.
     tracing: Option<Box<Tracing>>,
 }

@@ -9,6 +9,7 @@ use super::hub::{Bodies, Hub};
 use super::line::{Line, SMALL, Tie};
 use super::notices::{self, Errand, Notices};
 use super::pool::{Free, Pool};
+use super::span;
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
 use crate::engine::exchange::step::{Borrower, Notice, SessionRef};
@@ -255,13 +256,13 @@ impl Binder {
     async fn open_one_shot(&self, upstream: Arc<str>, version: Version) -> Result<Binding, UpstreamFailure> {
         let (reply, outcome) = oneshot::channel();
         let inner = Arc::clone(&self.inner);
-        self.inner.runtime.spawn(async move {
+        self.inner.runtime.spawn(span::inherited(async move {
             let outcome = inner.open(&upstream, &Client::default(), version, None).await;
             // The client has left meanwhile: nobody else will close what was opened.
             if let Err(Ok(binding)) = reply.send(outcome) {
                 inner.close(upstream, binding);
             }
-        });
+        }));
         outcome.await.unwrap_or(Err(UpstreamFailure::Unreachable))
     }
 
@@ -288,13 +289,13 @@ impl Binder {
 
     fn begin(&self, session: SessionRef, upstream: Arc<str>, stale: Option<Binding>) -> Flight {
         let inner = Arc::clone(&self.inner);
-        let attempt = self.inner.runtime.spawn(async move {
+        let attempt = self.inner.runtime.spawn(span::inherited(async move {
             let landing = Landing {
                 key: (session.key, upstream),
                 inner,
             };
             landing.inner.attempt(session, &landing.key.1, stale).await
-        });
+        }));
         let outcome = attempt.map(|done| done.unwrap_or(Outcome::Failed(UpstreamFailure::Unreachable)));
         outcome.boxed().shared()
     }

@@ -2,8 +2,10 @@
 
 use super::Failure;
 use super::answer::{self, Reply};
+use super::span;
 use crate::edge::http::{HttpError, Response, Target};
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
+use crate::engine::mcp::trace::TRACEPARENT;
 use crate::engine::mcp::{Version, headers};
 use crate::engine::session::Binding;
 use bytes::Bytes;
@@ -159,6 +161,10 @@ impl Line {
             "accept",
             HeaderValue::from_static("application/json, text/event-stream"),
         );
+        let span = span::current().and_then(|span| HeaderValue::from_str(&span.to_string()).ok());
+        if let Some(span) = span {
+            headers.insert(TRACEPARENT, span);
+        }
         let address = match &self.tie {
             Tie::Opening(address) => *address,
             Tie::Session(binding) => binding.address,

@@ -116,6 +116,7 @@ impl Exchange {
                     session,
                     upstream: name,
                     call: request.sender.id.clone().unwrap_or_default(),
+                    trace: self.span_of_call(),
                 };
                 self.ask(request, question, Then::Call(calls))
             }
@@ -131,6 +132,7 @@ impl Exchange {
                     Question::OneShot {
                         upstream: name,
                         version,
+                        trace: self.span_of_call(),
                     },
                     Then::Call(calls),
                 )

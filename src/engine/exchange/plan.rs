@@ -45,7 +45,7 @@ pub(super) struct Sender {
     /// What it calls itself; `None`: not known, or nobody wants to know.
     pub(super) client: Option<ClientName>,
     /// What is written down of what it calls with.
-    pub(super) arguments: Option<Arguments>,
+    pub(super) arguments: Option<Box<Arguments>>,
 }
 
 /// Where a message comes from, besides its body.
@@ -143,7 +143,7 @@ pub(super) fn plan(
         Some(known) => known.as_str().into(),
         None => method.to_owned().into(),
     });
-    sender.arguments = observe::arguments(endpoint, sender.known, &envelope);
+    sender.arguments = observe::arguments(endpoint, sender.known, &envelope).map(Box::new);
     let era = caller::era(from.headers, method, envelope.meta.as_ref());
     sender.era = Some(era);
     if let (Some(guarded), Shape::Request { .. }) = (&endpoint.guarded, &envelope.shape) {

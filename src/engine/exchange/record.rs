@@ -41,7 +41,7 @@ pub struct Record {
     /// Client address, without port.
     pub client: Option<Box<str>>,
     /// What a tool or prompt was called with, where that is to be written down.
-    pub arguments: Option<Arguments>,
+    pub arguments: Option<Box<Arguments>>,
     /// Whether the tool says that it failed; `None`: its answer does not pass here, or is no result of a tool.
     pub is_error: Option<bool>,
     /// Its place in a trace that is kept.

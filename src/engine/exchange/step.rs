@@ -3,6 +3,7 @@
 use super::Parked;
 use super::headers::Headers;
 use crate::engine::mcp::capabilities::ClientFlags;
+use crate::engine::mcp::trace::TraceContext;
 use crate::engine::policy::Claimed;
 use crate::engine::policy::place::Place;
 use crate::engine::policy::rate::Charge;
@@ -288,6 +289,8 @@ pub enum Question {
         upstream: Arc<str>,
         /// Raw JSON id of the call that needs it, remembered for a cancellation.
         call: Bytes,
+        /// The span that it is opened for, if that is kept.
+        trace: Option<TraceContext>,
     },
     /// A tie for this exchange alone: the client has no session. -> Bound, Unbindable
     OneShot {
@@ -295,6 +298,8 @@ pub enum Question {
         upstream: Arc<str>,
         /// As the client's header says, else 2025-03-26.
         version: crate::engine::mcp::Version,
+        /// The span that it is opened for, if that is kept.
+        trace: Option<TraceContext>,
     },
     /// The upstream said 400 or 404 to this tie: is its session lost? Then reopen it. -> StillThere, Reopened, Unbindable
     Recover {

@@ -119,6 +119,11 @@ impl Exchange {
         }
     }
 
+    /// What upstreams are told.
+    pub(super) fn span_of_call(&self) -> Option<TraceContext> {
+        self.record.trace.as_deref().map(Traced::outgoing)
+    }
+
     /// Tells upstreams that the processor calls to which span they belong.
     pub(super) fn trace_calls(&self, step: &mut Step) {
         let Some(traced) = &self.record.trace else { return };

@@ -208,7 +208,7 @@ pub(super) fn show_question(question: &Question) -> String {
         }
         Question::SetLevel { session, level } => format!("set-level {} {}", session.key.0, level.as_str()),
         Question::Bind { session, upstream, .. } => format!("bind {} {upstream}", session.key.0),
-        Question::OneShot { upstream, version } => format!("one-shot {upstream} {}", version.as_str()),
+        Question::OneShot { upstream, version, .. } => format!("one-shot {upstream} {}", version.as_str()),
         Question::Borrow(borrower) => {
             let level = borrower.level.map_or("-", crate::engine::session::Level::as_str);
             let (version, client) = (borrower.version.as_str(), &borrower.client);
