@@ -213,6 +213,7 @@ fn access_log(config: &Config) -> String {
     };
     Fill::default()
         .value("access_log_file", file.to_string_lossy())
+        .block("trace", tracing::access_log_field(config))
         .fill(include_str!("template/access_log.yaml"))
 }
 

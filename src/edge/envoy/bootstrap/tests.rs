@@ -309,3 +309,32 @@ fn keys_are_not_fetched_from_a_server_that_nobody_can_vouch_for() {
     let error = render(&config, &options).expect_err("nothing would be verified");
     assert_eq!(error, RenderError::NoRoots("https://idp".to_owned()));
 }
+
+#[test]
+fn spans_go_to_the_collector_where_any_are_kept() {
+    let collector = |bootstrap: &Value| {
+        let clusters = bootstrap["static_resources"]["clusters"]
+            .as_array()
+            .expect("a list")
+            .clone();
+        clusters
+            .into_iter()
+            .find(|cluster| cluster["name"] == "mcp_manifold_collector")
+    };
+    let config = mk_config("telemetry: { otlp: 'http://otel.example:4317', traces: 0.25 }");
+    let bootstrap = rendered(&config, &mk_options(&config));
+    let tracing = &manager(&bootstrap)["tracing"];
+    assert_eq!(tracing["random_sampling"]["value"], 25.0);
+    let cluster = collector(&bootstrap).expect("it is there");
+    let address = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"];
+    assert_eq!(
+        address["socket_address"],
+        json!({ "address": "otel.example", "port_value": 4317 })
+    );
+    for without in ["", "telemetry: { otlp: 'http://otel.example:4317', traces: 0 }"] {
+        let config = mk_config(without);
+        let bootstrap = rendered(&config, &mk_options(&config));
+        assert_eq!(manager(&bootstrap)["tracing"], Value::Null, "{without}");
+        assert!(collector(&bootstrap).is_none(), "{without}");
+    }
+}

@@ -14,6 +14,14 @@ pub(super) fn connection_manager(config: &Config) -> String {
         .fill(include_str!("../template/tracing.yaml"))
 }
 
+/// By which a line is found again among the spans; empty: nothing is traced.
+pub(super) fn access_log_field(config: &Config) -> &'static str {
+    match wanted(config) {
+        Some(_) => "trace: \"%TRACE_ID%\"",
+        None => "",
+    }
+}
+
 /// The collector; empty: nothing is traced.
 pub(super) fn cluster(config: &Config) -> String {
     let Some(collector) = wanted(config).and_then(|telemetry| Peer::of(&telemetry.otlp)) else {
