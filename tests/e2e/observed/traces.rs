@@ -58,8 +58,8 @@ async fn a_call_is_one_trace_from_the_client_to_the_upstream() {
         return;
     };
     let puppet = Puppet::start(&["echo"]).await;
-    let setup = collector.setup("").upstream_with("puppet", &puppet.url(), "via: envoy");
-    let gateway = setup.up().await;
+    let setup = collector.setup("").with("envoy: { accessLog: access.log }");
+    let gateway = setup.upstream_with("puppet", &puppet.url(), "via: envoy").up().await;
     let client = gateway.client().await;
     call(&gateway, &client, Some(&mk_context("01")), &Value::Null).await;
     let server = of_processor(&collector, 2).await;
@@ -98,8 +98,14 @@ async fn a_call_is_one_trace_from_the_client_to_the_upstream() {
     );
     let everything = format!("{:?}", collector.spans());
     assert!(!everything.contains(&client.session), "a session id is a secret");
-    let audit = std::fs::read_to_string(gateway.setup.folder.path().join("audit.jsonl")).expect("written");
-    assert!(audit.contains(&format!("\"trace\":\"{TRACE}\"")), "{audit}");
+    for log in ["audit.jsonl", "access.log"] {
+        let says_it = async || {
+            let text = std::fs::read_to_string(gateway.setup.folder.path().join(log)).unwrap_or_default();
+            text.lines()
+                .any(|line| line.contains(&format!("\"trace\":\"{TRACE}\"")) && line.contains("puppet_echo"))
+        };
+        eventually(&format!("{log} names the trace"), says_it).await;
+    }
 }
 
 #[tokio::test]
@@ -121,6 +127,16 @@ async fn a_call_of_the_processor_says_to_which_span_it_belongs() {
     let (server, of_call) = (of_processor(&collector, 2).await, of_processor(&collector, 3).await);
     let (header, meta) = told(&puppet.posted("tools/call")[0]);
     assert_eq!((header, id(&header).as_str()), (meta, of_call.id()));
+    let opening = puppet.posted("initialize");
+    let told = opening
+        .iter()
+        .filter_map(|seen| seen.header("traceparent"))
+        .collect::<Vec<_>>();
+    assert_eq!(
+        told,
+        [header.to_string()],
+        "of the handshakes, the one that the call needed"
+    );
     assert_eq!(of_call.parent(), server.id());
     assert_eq!(server.said("error.type"), "tool_error");
     let of_stream = collector.by_id("Envoy's span of the stream", server.parent()).await;

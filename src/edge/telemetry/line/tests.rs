@@ -104,7 +104,7 @@ fn a_long_name_is_cut_between_characters() {
 #[test]
 fn arguments_are_a_text_whatever_they_hold() {
     let called_with = |arguments| Record {
-        arguments: Some(arguments),
+        arguments: Some(Box::new(arguments)),
         is_error: Some(true),
         ..Record::default()
     };

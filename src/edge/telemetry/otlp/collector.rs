@@ -6,7 +6,6 @@ use super::proto::{
 };
 use super::span::text;
 use prost::Message;
-use std::future::ready;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tonic::client::Grpc;
@@ -41,7 +40,10 @@ pub(super) struct Collector {
 impl Collector {
     /// Connects when there is something to send.
     pub(super) fn new(address: &url::Url) -> Result<Self, NoCollector> {
-        let endpoint = Endpoint::from_shared(address.to_string())?.connect_timeout(TIMEOUT);
+        let endpoint = Endpoint::from_shared(address.to_string())?
+            .connect_timeout(TIMEOUT)
+            .http2_keep_alive_interval(TIMEOUT)
+            .keep_alive_timeout(TIMEOUT);
         let instance = format!("{:032x}", rand::random::<u128>());
         Ok(Self {
             address: address.to_string(),
@@ -103,7 +105,6 @@ impl Collector {
     {
         let exchange = async {
             let mut grpc = Grpc::new(self.channel.clone());
-            ready(()).await;
             grpc.ready()
                 .await
                 .map_err(|error| Status::unavailable(error.to_string()))?;
