@@ -48,10 +48,11 @@ fn to_modern(message: &Value, method: Method) -> Bytes {
         logs: true,
         capabilities: "{}",
     };
-    match down::answer::read(&terms, &bytes(message)) {
-        down::Said::Result(body) | down::Said::Error { body, .. } => body,
-        other => panic!("{message}: {other:?}"),
-    }
+    let said = down::answer::read(&terms, &bytes(message));
+    let (down::Said::Result(body) | down::Said::Error { body, .. }) = said else {
+        panic!("{message}: {said:?}")
+    };
+    body
 }
 
 /// That, as a modern upstream's answer to a legacy client.
