@@ -34,6 +34,7 @@ mod up;
 mod watch;
 mod writer;
 
+use crate::edge::delegation::Delegations;
 use crate::edge::extproc::{Budget, Gate, Health, Listener, Processor, Server};
 use crate::edge::http::Targets;
 use crate::edge::identity::Passwords;
@@ -43,7 +44,7 @@ use crate::edge::telemetry::{AuditLog, Exporter, Metrics, Telemetry, otlp};
 use crate::edge::throttle::{Places, Throttle};
 use crate::edge::upstream::{Binder, Notices, Shelf};
 use crate::edge::{admin, secrets};
-use crate::engine::config::Config;
+use crate::engine::config::{Confidential, Config};
 use crate::engine::session::SessionStore;
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -156,6 +157,13 @@ impl Gateway {
             bodies,
             replay: Budget::new(config.limits.replay),
             passwords: Passwords::new(Handle::current()),
+            delegations: Delegations::new(
+                Handle::current(),
+                Arc::new(|secret| {
+                    let value = secrets::resolve(secret).ok()?;
+                    Some(Confidential(value.into()))
+                }),
+            ),
             principals: Principals::default(),
             room: ArcSwap::from_pointee(Room {
                 sessions: config.limits.sessions_per_principal,

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod ask;
 pub mod config_file;
+pub mod delegation;
 pub mod envoy;
 pub mod extproc;
 pub mod fallback;

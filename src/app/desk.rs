@@ -1,5 +1,6 @@
 //! What exchanges ask for: here the questions of ext_proc streams meet the session map, the binder, the relay.
 
+use crate::edge::delegation::{Delegations, Look as Sought};
 use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, HubStream, Mail};
 use crate::edge::identity::Passwords;
 use crate::edge::identity::passwords::Look;
@@ -37,6 +38,7 @@ pub(super) struct Desk {
     pub(super) places: Places,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) passwords: Passwords,
+    pub(super) delegations: Delegations,
     pub(super) principals: Principals,
     pub(super) room: ArcSwap<Room>,
 }
@@ -96,7 +98,10 @@ impl Desk {
             return Asked::Now(Finding::Ended);
         }
         let tie = match to {
-            Addressee::Stateless(upstream, binding) => Some((upstream, binding)),
+            Addressee::Stateless(upstream, binding) => {
+                let delegation = self.store.delegation(session, &upstream);
+                Some((upstream, Binding { delegation, ..binding }))
+            }
             Addressee::Upstream(upstream) => match self.store.lookup(session, &upstream, now()) {
                 Lookup::Bound(binding) => Some((upstream, binding)),
                 Lookup::Unbound | Lookup::Ended => None,
@@ -187,6 +192,10 @@ impl Backroom for Desk {
                 Look::Now(compared) => Asked::Now(Finding::Compared(compared)),
                 Look::Later(later) => Asked::Later(Box::pin(async move { Finding::Compared(later.await) })),
             },
+            Question::Delegate(errand) => match self.delegations.find(errand) {
+                Sought::Now(found) => Asked::Now(Finding::Delegated(found)),
+                Sought::Later(later) => Asked::Later(Box::pin(async move { Finding::Delegated(later.await) })),
+            },
             Question::Admit(charges) => match self.throttle.admit(charges) {
                 Counted::Now(verdict) => Asked::Now(counted(verdict)),
                 Counted::Later(verdict) => Asked::Later(Box::pin(async move { counted(verdict.await) })),
@@ -259,11 +268,12 @@ impl Backroom for Desk {
             Question::OneShot {
                 upstream,
                 version,
+                delegation,
                 trace,
             } => {
                 let binder = Arc::clone(&self.binder);
                 Asked::Later(Box::pin(async move {
-                    span::opened_for(trace, binder.one_shot(upstream, version)).await
+                    span::opened_for(trace, binder.one_shot(upstream, version, delegation)).await
                 }))
             }
             Question::Borrow(borrower) => {
@@ -351,6 +361,14 @@ impl Backroom for Desk {
     }
 
     fn notify(&self, notice: Notice) {
+        if let Notice::Delegated {
+            session,
+            upstream,
+            delegation,
+        } = notice
+        {
+            return self.store.delegate(session.key, session.expires, &upstream, delegation);
+        }
         if let Notice::Close { upstream, binding } = &notice
             && let Some(session) = &binding.id
         {

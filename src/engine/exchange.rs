@@ -26,6 +26,7 @@ mod bridge;
 mod call;
 mod caller;
 mod calls;
+mod delegate;
 mod door;
 mod doorstep;
 mod forward;
@@ -65,6 +66,7 @@ use crate::engine::policy::Identity;
 use crate::engine::policy::rate::Quota;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::{Endpoint, Snapshot};
+use crate::engine::stream::Filter;
 use bytes::Bytes;
 use door::Accepts;
 use intake::Intake;
@@ -177,6 +179,12 @@ enum Then {
     Hold(admit::Intent),
     /// Go on with a call: it needed its tie.
     Call(calls::Calls),
+    /// Go on with a call: it needed what speaks for its caller.
+    Speak(calls::Calls),
+    /// The same on a transparent path.
+    Pass(call::Routed),
+    /// The same for a listen, which may concern several upstreams.
+    Listen(Filter, delegate::Voices),
     /// Answer GET.
     Get,
     /// Answer DELETE.
@@ -279,7 +287,8 @@ impl Exchange {
         match &self.phase {
             Phase::Doorstep(doorstep) => doorstep.held(),
             Phase::AwaitBody(arrival) => arrival.intake.len(),
-            Phase::Asking(_, Then::Call(calls)) => calls.held(),
+            Phase::Asking(_, Then::Call(calls) | Then::Speak(calls)) => calls.held(),
+            Phase::Asking(_, Then::Pass(routed)) => routed.calls.iter().map(|call| call.body.len()).sum(),
             Phase::Asking(_, Then::Admit(intent) | Then::Hold(intent)) => intent.held(),
             Phase::Asking(_, Then::Permit(Ok(plan))) => plan.held(),
             Phase::Asking(_, Then::Told(message)) => message.len(),

@@ -3,6 +3,7 @@
 pub mod audience;
 pub mod callers;
 pub mod challenge;
+pub mod delegate;
 pub mod explain;
 pub mod identity;
 mod index;

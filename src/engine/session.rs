@@ -1,11 +1,13 @@
 //! Gateway sessions: the self-contained id, and what must be remembered of one.
 
 pub mod cursor;
+pub mod delegation;
 pub mod id;
 pub mod state;
 pub mod store;
 
 pub use cursor::Cursor;
+pub use delegation::Delegation;
 pub use id::{Claims, EndpointHash, IdError, Keys, SessionKey, fingerprint};
 pub use state::{RequestState, StateError};
 pub use store::{Binding, Client, Level, Lookup, Recall, SessionStore, Subscription, Wanted};

@@ -19,6 +19,7 @@ use crate::engine::catalog::{Kind, Listing};
 use crate::engine::config::{AuditArguments, Limits, RateLimit, Transparent, Via};
 use crate::engine::mcp::{Era, Version};
 use crate::engine::policy::Callers;
+use crate::engine::policy::delegate::Delegate;
 use crate::engine::session::{EndpointHash, Keys};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -121,6 +122,8 @@ pub struct Upstream {
     pub path: Bytes,
     /// Headers to set towards it, names in lower case: constants and the credential.
     pub headers: Vec<(Cow<'static, str>, Bytes)>,
+    /// What it is told of its callers; `None`: nothing.
+    pub delegate: Option<Arc<Delegate>>,
     /// Until response headers.
     pub call_timeout: Duration,
     /// Gone from lists, calls refused.

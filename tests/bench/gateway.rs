@@ -95,8 +95,7 @@ impl Gateway {
             session,
             tie: Binding {
                 id: Some("7c4fd5f8-7c15-4f39-8cc0-605cedc83500".into()),
-                version: Version::V2025_11_25,
-                address: None,
+                ..Binding::stateless(Version::V2025_11_25)
             },
             snapshot: Arc::new(Snapshot {
                 generation: 1,
@@ -185,6 +184,7 @@ impl Gateway {
 
     pub(crate) fn finding(&self, question: &Question) -> Finding {
         match question {
+            Question::Delegate(_) => Finding::Delegated(Err(mcp_manifold::engine::policy::delegate::Lack::NotKept)),
             Question::Compare(_) => Finding::Compared(mcp_manifold::engine::exchange::event::Compared::Fits),
             Question::Admit(_) => Finding::Admitted(None),
             Question::Hold(_) => Finding::Held,

@@ -159,8 +159,7 @@ fn client() -> Client {
 fn binding(number: usize) -> Binding {
     Binding {
         id: Some(format!("{number:08x}-7c15-4f39-8cc0-605cedc83500").into()),
-        version: Version::V2025_11_25,
-        address: None,
+        ..Binding::stateless(Version::V2025_11_25)
     }
 }
 

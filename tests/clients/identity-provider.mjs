@@ -1,12 +1,16 @@
 // An OpenID Connect provider (npm `oidc-provider`) whose every visitor is `alice`, who agrees to everything. Usage:
 // node identity-provider.mjs PORT RESOURCE; prints `ready` once it serves. Clients register themselves; `batch` is
-// known, with the secret `batch-secret`. Tokens are JWTs for RESOURCE.
+// known, with the secret `batch-secret`. Tokens are JWTs for RESOURCE. `gateway`, with the secret `gateway-secret`, may
+// exchange them for tokens of the same subject for another audience (RFC 8693).
 
-import { generateKeyPairSync } from "node:crypto";
+import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { pathToFileURL } from "node:url";
 import { require } from "./client.mjs";
 
 const { Provider } = await import(pathToFileURL(require.resolve("oidc-provider")));
+const jose = await import(pathToFileURL(require.resolve("jose")));
+const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 
 const [port, resource] = process.argv.slice(2);
 const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -25,6 +29,13 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       client_id: "batch",
       client_secret: "batch-secret",
       grant_types: ["client_credentials"],
+      response_types: [],
+      redirect_uris: [],
+    },
+    {
+      client_id: "gateway",
+      client_secret: "gateway-secret",
+      grant_types: [EXCHANGE],
       response_types: [],
       redirect_uris: [],
     },
@@ -60,5 +71,26 @@ provider.use(async (context, next) => {
   const consent = { grantId: await grant.save() };
   await provider.interactionFinished(context.req, context.res, { consent }, { mergeWithLastSubmission: true });
 });
+
+const parameters = ["audience", "scope", "subject_token", "subject_token_type", "requested_token_type"];
+provider.registerGrantType(EXCHANGE, async (context) => {
+  const { client, params } = context.oidc;
+  const refuse = () => {
+    context.status = 400;
+    context.body = { error: "invalid_request" };
+  };
+  if (params.subject_token_type !== ACCESS_TOKEN) return refuse();
+  const expected = { issuer: provider.issuer, audience: resource };
+  const subject = await jose.jwtVerify(params.subject_token, createPublicKey(privateKey), expected).catch(() => null);
+  if (!subject) return refuse();
+  const token = new provider.AccessToken({ accountId: subject.payload.sub, client, scope: "mcp:tools" });
+  token.resourceServer = new provider.ResourceServer(params.audience, { ...server, audience: params.audience });
+  context.body = {
+    access_token: await token.save(),
+    issued_token_type: ACCESS_TOKEN,
+    token_type: "Bearer",
+    expires_in: token.expiration,
+  };
+}, parameters);
 
 provider.listen(Number(port), "127.0.0.1", () => console.log("ready"));

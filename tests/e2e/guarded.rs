@@ -1,6 +1,7 @@
 //! What stands around the MCP servers: who may call, from where, how often, and the attacks that must fail.
 
 mod audit;
+mod credentials;
 mod front;
 pub(crate) mod identity;
 mod policy;

@@ -6,6 +6,7 @@ use super::wire::Wire;
 use super::{HttpError, Response};
 use crate::engine::config;
 use crate::engine::mcp::Era;
+use crate::engine::session::Delegation;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -37,6 +38,8 @@ pub struct Target {
     most: usize,
     /// Told when what was listed of it turns out not to hold.
     doubted: Notify,
+    /// What speaks for the gateway itself, where callers have credentials of their own.
+    own: Delegation,
 }
 
 /// A call under way; over when dropped.
@@ -112,7 +115,14 @@ impl Target {
                 .requests
                 .map_or(usize::MAX, |most| most as usize),
             doubted: Notify::new(),
+            own: own(upstream, credential),
         })
+    }
+
+    /// What speaks for the gateway itself; empty where everything that is sent carries the same.
+    #[must_use]
+    pub const fn own(&self) -> &Delegation {
+        &self.own
     }
 
     /// Room for one more call; `None`: `circuitBreaker.requests` are under way.
@@ -258,12 +268,19 @@ fn headers(upstream: &config::Upstream, credential: Option<&str>) -> Result<Head
         let (name, value) = header(name, value)?;
         headers.append(name, value);
     }
-    if let (Some(secret), Some(value)) = (&upstream.credential, credential) {
+    if let (Some(secret), Some(value), None) = (&upstream.credential, credential, &upstream.delegated.credential) {
         let (name, mut value) = header(&secret.header, value)?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+fn own(upstream: &config::Upstream, credential: Option<&str>) -> Delegation {
+    let own = upstream.credential.as_ref().zip(credential);
+    let own = own.filter(|_| upstream.delegated.credential.is_some());
+    let own = own.map(|(own, value)| (own.header.clone().into(), Bytes::copy_from_slice(value.as_bytes())));
+    Delegation::new(own.into_iter().collect())
 }
 
 fn missing(upstream: &config::Upstream, credential: Option<&str>) -> Option<String> {

@@ -173,6 +173,7 @@ pub(super) fn read_upstream(raw: proto::Upstream) -> Result<Upstream, Unreadable
         merge: true,
         addresses: addresses.map_err(|_| bad("addresses", "are not all ip:port"))?,
         protection: crate::engine::config::Protection::default(),
+        delegated: crate::engine::config::Delegated::default(),
         name: raw.name,
     })
 }

@@ -9,6 +9,7 @@ use crate::engine::call::{Kind, Message};
 use crate::engine::exchange::event::CallEvent;
 use crate::engine::exchange::step::{Attended, Resumption};
 use crate::engine::mcp::headers as names;
+use crate::engine::session::Delegation;
 use crate::engine::sse::Decoder;
 use crate::engine::stream::Kinds;
 use bytes::Bytes;
@@ -123,8 +124,9 @@ pub(super) fn attend(target: Arc<Target>, attended: Attended, resting: Resting) 
             Bytes::copy_from_slice(session.unwrap_or_default()),
         );
         let mut late = VecDeque::new();
+        let reading = reading(&headers, &attended.delegation);
         let pushes = match (attended.pushes, resting.take(&whose)) {
-            (true, None) => pushes(&target, &headers).await,
+            (true, None) => pushes(&target, &reading).await,
             (false, None) => None,
             (_, Some((pushes, between))) => {
                 late.extend(between);
@@ -142,7 +144,7 @@ pub(super) fn attend(target: Arc<Target>, attended: Attended, resting: Resting) 
         let call: CallStream = match resume {
             None => Box::pin(stream::unfold(Progress::Begin(target, call), advance)),
             Some(resumption) => {
-                let begun = resume_at(&target, &headers, resumption, call.timeout).await;
+                let begun = resume_at(&target, &reading, resumption, call.timeout).await;
                 let first = open(&target, begun, call.timeout);
                 Box::pin(stream::iter([first.0]).chain(stream::unfold(first.1, advance)))
             }
@@ -182,9 +184,9 @@ impl Stream for Both {
 }
 
 /// The messages of the session's own stream; `None` where the upstream offers none.
-async fn pushes(target: &Arc<Target>, headers: &HeaderMap) -> Option<Pushes> {
+async fn pushes(target: &Arc<Target>, reading: &HeaderMap) -> Option<Pushes> {
     for _ in 0..ATTEMPTS {
-        let response = target.get(reading(headers), HEAD).await.ok()?;
+        let response = target.get(reading.clone(), HEAD).await.ok()?;
         match response.status() {
             200 if response.media() == Media::EventStream => {
                 let state = (response, Decoder::default(), VecDeque::new());
@@ -219,12 +221,12 @@ async fn next_message((mut response, mut decoder, mut ready): Reading) -> Option
 /// Asks for the rest of a stream, after the pause that the upstream wants.
 async fn resume_at(
     target: &Arc<Target>,
-    headers: &HeaderMap,
+    reading: &HeaderMap,
     resumption: Resumption,
     limit: Duration,
 ) -> Result<Response, HttpError> {
     tokio::time::sleep(resumption.after.min(LONGEST)).await;
-    let mut headers = reading(headers);
+    let mut headers = reading.clone();
     if let Ok(last) = HeaderValue::from_str(&resumption.last) {
         headers.insert("last-event-id", last);
     }
@@ -232,8 +234,12 @@ async fn resume_at(
 }
 
 /// The headers of a GET in the session of a call.
-fn reading(call: &HeaderMap) -> HeaderMap {
+fn reading(call: &HeaderMap, delegation: &Delegation) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    for (name, _) in delegation.headers() {
+        let name = http::HeaderName::from_bytes(name.as_bytes()).ok();
+        headers.extend(name.and_then(|name| Some((name.clone(), call.get(&name)?.clone()))));
+    }
     for name in [names::SESSION_ID, names::PROTOCOL_VERSION] {
         headers.extend(
             call.get(name)

@@ -5,7 +5,7 @@
 use super::calls::Calls;
 use crate::engine::mcp::Version;
 use crate::engine::session::store::SUBSCRIPTIONS;
-use crate::engine::session::{Binding, Client, Level, SessionKey, Subscription, Timestamp, Wanted};
+use crate::engine::session::{Binding, Client, Delegation, Level, SessionKey, Subscription, Timestamp, Wanted};
 use dashmap::DashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::SocketAddr;
@@ -97,6 +97,8 @@ pub(super) struct Live {
     ties: Box<[Tie]>,
     /// In the order in which they came.
     subscriptions: Box<[Subscription]>,
+    /// What speaks for the client, by upstream (interned). Never written down.
+    delegations: Box<[(Arc<str>, Delegation)]>,
 }
 
 /// The tie to one upstream.
@@ -120,11 +122,12 @@ impl Tie {
         }
     }
 
-    pub(super) fn binding(&self) -> Binding {
+    pub(super) fn binding(&self, delegation: Delegation) -> Binding {
         Binding {
             id: self.id.clone(),
             version: self.version,
             address: self.address.as_deref().copied(),
+            delegation,
         }
     }
 }
@@ -142,7 +145,29 @@ impl Live {
             calls: Calls::default(),
             ties: Box::default(),
             subscriptions: Box::default(),
+            delegations: Box::default(),
         }
+    }
+
+    /// What speaks for the client at `upstream`.
+    pub(super) fn delegation(&self, upstream: &str) -> &Delegation {
+        let known = self.delegations.iter().find(|(name, _)| **name == *upstream);
+        known.map_or(&Delegation::NONE, |(_, delegation)| delegation)
+    }
+
+    /// The same from now on.
+    pub(super) fn delegate(&mut self, upstream: Arc<str>, delegation: Delegation) {
+        if let Some((_, known)) = self.delegations.iter_mut().find(|(name, _)| *name == upstream) {
+            *known = delegation;
+            return;
+        }
+        let mut all = std::mem::take(&mut self.delegations).into_vec();
+        all.push((upstream, delegation));
+        self.delegations = all.into_boxed_slice();
+    }
+
+    fn bound(&self, tie: &Tie) -> Binding {
+        tie.binding(self.delegation(&tie.upstream).clone())
     }
 
     pub(super) fn subscriptions(&self) -> &[Subscription] {
@@ -183,7 +208,7 @@ impl Live {
     pub(super) fn owner(&self, call: &[u8]) -> Option<(String, Binding)> {
         let is_owner = self.calls.owner(call)?;
         let tie = self.ties.iter().find(|tie| is_owner(&tie.upstream))?;
-        Some((tie.upstream.to_string(), tie.binding()))
+        Some((tie.upstream.to_string(), self.bound(tie)))
     }
 
     /// So many calls are over. Some may have been held under an entry that is gone.
@@ -206,6 +231,11 @@ impl Live {
     pub(super) fn tie(&self, upstream: &str) -> Option<&Tie> {
         let at = self.find(upstream).ok()?;
         self.ties.get(at)
+    }
+
+    /// The tie to `upstream`, as it is used.
+    pub(super) fn binding(&self, upstream: &str) -> Option<Binding> {
+        self.tie(upstream).map(|tie| self.bound(tie))
     }
 
     /// Adds the tie, or replaces the one to the same upstream.
@@ -235,7 +265,7 @@ impl Live {
 
     /// All ties: (upstream, binding).
     pub(super) fn bindings(&self) -> Vec<(String, Binding)> {
-        let pair = |tie: &Tie| (tie.upstream.to_string(), tie.binding());
+        let pair = |tie: &Tie| (tie.upstream.to_string(), self.bound(tie));
         self.ties.iter().map(pair).collect()
     }
 
@@ -243,6 +273,7 @@ impl Live {
     pub(super) fn take_ties(&mut self) -> Vec<(String, Binding)> {
         let taken = self.bindings();
         self.ties = Box::default();
+        self.delegations = Box::default();
         taken
     }
 

@@ -11,7 +11,7 @@ use super::intern::{Clients, Names, stranger};
 use super::journal::{Journal, JournalError};
 use crate::engine::session::store::{Ended, Full};
 use crate::engine::session::{
-    Binding, Client, Level, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted,
+    Binding, Client, Delegation, Level, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted,
 };
 use dashmap::Entry as Slot;
 use loading::Loading;
@@ -209,8 +209,7 @@ impl SessionStore for MemoryStore {
         match self.sessions.get(&key.into()).as_deref() {
             Some(Entry::Live(live)) => {
                 live.touch(now);
-                live.tie(upstream)
-                    .map_or(Lookup::Unbound, |tie| Lookup::Bound(tie.binding()))
+                live.binding(upstream).map_or(Lookup::Unbound, Lookup::Bound)
             }
             Some(Entry::Ended(_)) => Lookup::Ended,
             None => Lookup::Unbound,
@@ -246,6 +245,25 @@ impl SessionStore for MemoryStore {
     fn bind(&self, key: SessionKey, expires: Timestamp, upstream: &str, binding: Binding, now: Timestamp) -> bool {
         let tie = Tie::new(self.names.intern(upstream), binding);
         self.change(key, expires, now, |live| live.insert(tie))
+    }
+
+    fn delegate(&self, key: SessionKey, expires: Timestamp, upstream: &str, delegation: Delegation) {
+        match self.sessions.get_mut(&key.into()).as_deref_mut() {
+            Some(Entry::Live(live)) if *live.delegation(upstream) == delegation => {}
+            Some(Entry::Live(live)) => live.delegate(self.names.intern(upstream), delegation),
+            Some(Entry::Ended(_)) => {}
+            None => {
+                let upstream = self.names.intern(upstream);
+                self.change(key, expires, self.swept(), |live| live.delegate(upstream, delegation));
+            }
+        }
+    }
+
+    fn delegation(&self, key: SessionKey, upstream: &str) -> Delegation {
+        match self.sessions.get(&key.into()).as_deref() {
+            Some(Entry::Live(live)) => live.delegation(upstream).clone(),
+            Some(Entry::Ended(_)) | None => Delegation::NONE,
+        }
     }
 
     fn unbind(&self, key: SessionKey, upstream: &str, stale: Option<&str>) {

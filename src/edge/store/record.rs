@@ -13,7 +13,7 @@
 use super::entry::{Entry, Tie};
 use super::intern::ClientHash;
 use crate::engine::mcp::Version;
-use crate::engine::session::{Binding, Level, Subscription, Timestamp};
+use crate::engine::session::{Binding, Delegation, Level, Subscription, Timestamp};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -182,7 +182,16 @@ impl<'a> Reader<'a> {
             2 => (Some(self.id()?), Some(self.address()?)),
             _ => return None,
         };
-        Some((name, Binding { id, version, address }))
+        let delegation = Delegation::NONE;
+        Some((
+            name,
+            Binding {
+                id,
+                version,
+                address,
+                delegation,
+            },
+        ))
     }
 
     fn id(&mut self) -> Option<Arc<str>> {

@@ -15,7 +15,7 @@ use crate::engine::exchange::event::{Finding, UpstreamFailure};
 use crate::engine::exchange::step::{Borrower, Notice, SessionRef};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
-use crate::engine::session::{Binding, Client, Lookup, SessionKey, SessionStore, Timestamp};
+use crate::engine::session::{Binding, Client, Delegation, Lookup, SessionKey, SessionStore, Timestamp};
 use crate::engine::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -118,8 +118,8 @@ impl Binder {
     }
 
     /// `Question::OneShot`: a tie for one exchange; the engine closes it by `Notice::Close`. -> Bound, Unbindable
-    pub async fn one_shot(&self, upstream: Arc<str>, version: Version) -> Finding {
-        match self.open_one_shot(upstream, version).await {
+    pub async fn one_shot(&self, upstream: Arc<str>, version: Version, delegation: Delegation) -> Finding {
+        match self.open_one_shot(upstream, version, delegation).await {
             Ok(binding) => Finding::Bound(binding),
             Err(failure) => Finding::Unbindable(failure),
         }
@@ -229,9 +229,10 @@ impl Binder {
                 version,
                 client,
                 level,
+                delegation,
                 ..
             } = &*borrower;
-            let outcome = inner.open(upstream, client, *version, *level).await;
+            let outcome = inner.open(upstream, client, *version, *level, delegation).await;
             // The client has left meanwhile: the next one will be glad of it.
             if let Err(Ok(binding)) = reply.send(outcome) {
                 inner.notify(Notice::Return { borrower, binding });
@@ -247,17 +248,23 @@ impl Binder {
         if !is_lost(&target, &stale).await {
             return Finding::StillThere;
         }
-        match self.open_one_shot(upstream, stale.version).await {
+        match self.open_one_shot(upstream, stale.version, stale.delegation).await {
             Ok(binding) => Finding::Reopened(binding),
             Err(failure) => Finding::Unbindable(failure),
         }
     }
 
-    async fn open_one_shot(&self, upstream: Arc<str>, version: Version) -> Result<Binding, UpstreamFailure> {
+    async fn open_one_shot(
+        &self,
+        upstream: Arc<str>,
+        version: Version,
+        delegation: Delegation,
+    ) -> Result<Binding, UpstreamFailure> {
         let (reply, outcome) = oneshot::channel();
         let inner = Arc::clone(&self.inner);
         self.inner.runtime.spawn(span::inherited(async move {
-            let outcome = inner.open(&upstream, &Client::default(), version, None).await;
+            let client = Client::default();
+            let outcome = inner.open(&upstream, &client, version, None, &delegation).await;
             // The client has left meanwhile: nobody else will close what was opened.
             if let Err(Ok(binding)) = reply.send(outcome) {
                 inner.close(upstream, binding);
@@ -340,7 +347,9 @@ impl Inner {
             self.store.unbind(session.key, upstream, stale.id.as_deref());
         }
         let (client, level) = self.store.client(session.key);
-        let binding = match self.open(upstream, &client, session.version, level).await {
+        let delegation = self.store.delegation(session.key, upstream);
+        let opened = self.open(upstream, &client, session.version, level, &delegation);
+        let binding = match opened.await {
             Ok(binding) => binding,
             Err(failure) => return Outcome::Failed(failure),
         };
@@ -389,9 +398,10 @@ impl Inner {
         client: &Client,
         version: Version,
         level: Option<crate::engine::session::Level>,
+        delegation: &Delegation,
     ) -> Result<Binding, UpstreamFailure> {
         let target = self.target(upstream).ok_or(UpstreamFailure::Unreachable)?;
-        let opened = handshake::open(&target, client, version, level, target.timeout().list).await;
+        let opened = handshake::open(&target, client, version, level, delegation).await;
         match opened {
             Ok(handshake) => Ok(handshake.binding),
             Err(failure) => {
@@ -413,8 +423,8 @@ impl Inner {
                 }
                 return;
             }
-            // For the hub, which the desk tells.
-            Notice::Changed { .. } => return,
+            // For the hub and the session map, which the desk tells.
+            Notice::Changed { .. } | Notice::Delegated { .. } => return,
             Notice::Return { borrower, .. } => &borrower.upstream,
             Notice::Close { upstream, .. }
             | Notice::Level { upstream, .. }
@@ -431,6 +441,7 @@ impl Inner {
             notice @ (Notice::Close { .. }
             | Notice::Relist { .. }
             | Notice::Changed { .. }
+            | Notice::Delegated { .. }
             | Notice::Level { .. }
             | Notice::Cancelled { .. }) => notice,
         };
@@ -447,6 +458,7 @@ impl Inner {
             | Notice::Return { .. }
             | Notice::Relist { .. }
             | Notice::Changed { .. }
+            | Notice::Delegated { .. }
             | Notice::Level { .. }
             | Notice::Cancelled { .. } => 0,
         };

@@ -239,6 +239,7 @@ mod tests {
             merge: true,
             addresses: Vec::new(),
             protection: crate::engine::config::Protection::default(),
+            delegated: crate::engine::config::Delegated::default(),
         };
         Target::new(&upstream, None).expect("a target")
     }

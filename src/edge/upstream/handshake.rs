@@ -1,11 +1,11 @@
 //! Opens a legacy session: initialize, notifications/initialized, and the log level that its client had set.
 
 use super::Failure;
-use super::line::{Line, SMALL, Tie};
+use super::line::{Line, SMALL, Speaker, Tie};
 use crate::edge::http::{HttpError, Target};
 use crate::engine::mcp::capabilities::ServerFlags;
 use crate::engine::mcp::{Era, Version};
-use crate::engine::session::{Binding, Client, Level};
+use crate::engine::session::{Binding, Client, Delegation, Level};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ struct InitializeResult<'a> {
     instructions: Option<String>,
 }
 
-/// Opens a session as `client`, asking for `version`; the whole within `time`. A session that fails half-way is closed.
+/// Opens a session as `client`, for whom `delegation` speaks, asking for `version`; the whole within `timeout.list`. A session that fails half-way is closed.
 ///
 /// # Errors
 /// See [`Failure`]. [`Failure::Version`] if the upstream insists on a version that is not legacy or not known.
@@ -42,10 +42,30 @@ pub(super) async fn open(
     client: &Client,
     version: Version,
     level: Option<Level>,
+    delegation: &Delegation,
+) -> Result<Handshake, Failure> {
+    let time = target.timeout().list;
+    open_within(target, client, version, level, delegation, time).await
+}
+
+/// A session of the gateway's own, as `client`, within `time`.
+///
+/// # Errors
+/// See [`open`].
+pub(super) async fn open_own(target: &Arc<Target>, client: &Client, time: Duration) -> Result<Handshake, Failure> {
+    open_within(target, client, Version::NEWEST_LEGACY, None, target.own(), time).await
+}
+
+async fn open_within(
+    target: &Arc<Target>,
+    client: &Client,
+    version: Version,
+    level: Option<Level>,
+    delegation: &Delegation,
     time: Duration,
 ) -> Result<Handshake, Failure> {
     let opening = async {
-        let handshake = initialize(target, client, version, time).await?;
+        let handshake = initialize(target, client, version, delegation, time).await?;
         if let Err(failure) = settle(target, &handshake, level, time).await {
             let line = Line::new(Arc::clone(target), Tie::Session(handshake.binding));
             line.delete(Duration::from_secs(1)).await;
@@ -62,6 +82,7 @@ async fn initialize(
     target: &Arc<Target>,
     client: &Client,
     version: Version,
+    delegation: &Delegation,
     time: Duration,
 ) -> Result<Handshake, Failure> {
     let members = format!(
@@ -71,7 +92,8 @@ async fn initialize(
         client.info
     );
     let address = target.next_address();
-    let line = Line::new(Arc::clone(target), Tie::Opening(address));
+    let speaker = Speaker::Caller(delegation.clone());
+    let line = Line::of(Arc::clone(target), Tie::Opening(address), speaker);
     let reply = line.request("initialize", &members, SMALL, time).await?;
     let result: InitializeResult<'_> = serde_json::from_str(&reply.result)
         .map_err(|error| Failure::NotMcp(format!("answered initialize with an unreadable result: {error}")))?;
@@ -84,6 +106,7 @@ async fn initialize(
             version: agreed.ok_or(Failure::Version(result.protocol_version))?,
             // A server without sessions has nothing that one address would hold.
             address: address.filter(|_| has_session),
+            delegation: delegation.clone(),
         },
         capabilities: capabilities.into(),
         flags: ServerFlags::read(capabilities),

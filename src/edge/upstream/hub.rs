@@ -20,7 +20,7 @@ use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::HubEvent;
 use crate::engine::exchange::step::{Listen, Notice, SessionRef};
 use crate::engine::mcp::Era;
-use crate::engine::session::{Binding, EndpointHash, SessionKey, SessionStore};
+use crate::engine::session::{Binding, Delegation, EndpointHash, SessionKey, SessionStore};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::stream::{Kinds, Part, event_id};
 use arc_swap::ArcSwap;
@@ -101,8 +101,9 @@ impl Hub {
                 tag,
                 kinds,
                 parts,
+                delegations,
             } => {
-                let (number, ear) = self.inner.sit_listen(endpoint, tag, kinds, parts);
+                let (number, ear) = self.inner.sit_listen(endpoint, tag, kinds, parts, &delegations);
                 (number, ear, None)
             }
         };
@@ -216,12 +217,15 @@ impl Inner {
         tag: Bytes,
         kinds: Kinds,
         parts: Vec<Part>,
+        delegations: &[(Arc<str>, Delegation)],
     ) -> (u64, Arc<Ear>) {
         let ear = Arc::new(Ear::new(kinds, Some(tag)));
         let mut seats = self.seats();
         let number = seats.add(Seat::new(endpoint, Arc::clone(&ear)));
         for part in parts {
-            self.hold_part(&mut seats, number, part);
+            let delegation = delegations.iter().find(|(name, _)| *name == part.upstream);
+            let delegation = delegation.map_or(Delegation::NONE, |(_, delegation)| delegation.clone());
+            self.hold_part(&mut seats, number, part, delegation);
         }
         (number, ear)
     }
@@ -291,9 +295,9 @@ impl Inner {
         binding: &Binding,
     ) -> Option<watch::Receiver<bool>> {
         let _ = number;
-        let line = feed::tied(self.target(upstream)?, binding);
-        let (pump, opened) = Pump::new(line, Way::Get, &self.bodies);
         let session = self.session_feed(seat, upstream)?;
+        let line = session.tied(self.target(upstream)?, binding);
+        let (pump, opened) = Pump::new(line, Way::Get, &self.bodies);
         let task = self.runtime.spawn(async move {
             session.run(pump).await;
         });
@@ -307,7 +311,7 @@ impl Inner {
         let (Some(target), Some(session)) = (self.target(upstream), self.session_feed(seat, upstream)) else {
             return;
         };
-        let (pump, opened) = Pump::new(feed::tied(target, binding), Way::Resume(id), &self.bodies);
+        let (pump, opened) = Pump::new(session.tied(target, binding), Way::Resume(id), &self.bodies);
         let inner = Arc::clone(self);
         let ear = Arc::clone(&seat.ear);
         let task = self.runtime.spawn(async move {
@@ -352,7 +356,7 @@ impl Inner {
                 continue;
             };
             let (pump, opened) = Pump::new(
-                feed::modern(target, part.version),
+                session.modern(target, part.version),
                 Way::Listen(part.members()),
                 &self.bodies,
             );
@@ -392,7 +396,7 @@ impl Inner {
         upstreams.iter().filter_map(part).collect()
     }
 
-    fn hold_part(&self, seats: &mut Seats, number: u64, part: Part) {
+    fn hold_part(&self, seats: &mut Seats, number: u64, part: Part, delegation: Delegation) {
         let (Some(seat), Some(target)) = (seats.get_mut(number), self.target(&part.upstream)) else {
             return;
         };
@@ -400,6 +404,7 @@ impl Inner {
         let listen = feed::Listen {
             ear: Arc::clone(&seat.ear),
             part,
+            delegation,
             notices: self.notices.clone(),
             bodies: Arc::clone(&self.bodies),
         };

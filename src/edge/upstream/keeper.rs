@@ -144,7 +144,7 @@ impl Keeper {
     /// Ends the discovery session; best effort.
     pub(super) async fn close(&mut self) {
         if let Some(session) = self.session.take() {
-            let line = Line::new(Arc::clone(&self.target), Tie::Session(session.binding));
+            let line = Line::own(Arc::clone(&self.target), Tie::Session(session.binding));
             let _ = tokio::time::timeout(FAREWELL, line.delete(FAREWELL)).await;
         }
     }
@@ -193,7 +193,7 @@ impl Keeper {
             Era::Legacy => ("ping", Tie::Session(self.session.as_ref()?.binding.clone())),
             Era::Modern => ("server/discover", Tie::Modern(self.kept.as_ref()?.version)),
         };
-        let line = Line::new(Arc::clone(&self.target), tie);
+        let line = Line::own(Arc::clone(&self.target), tie);
         Some(Pulse { line, method, every })
     }
 
@@ -282,10 +282,10 @@ impl Keeper {
             }
         }
         let own = capable();
-        let session = handshake::open(&self.target, &own, Version::NEWEST_LEGACY, None, self.page_time()).await?;
+        let session = handshake::open_own(&self.target, &own, self.page_time()).await?;
         let listed = self.list(Agreed::legacy(&self.target, &session)).await;
         if session.binding.id.is_some() || !self.watches(session.flags) {
-            let line = Line::new(Arc::clone(&self.target), Tie::Session(session.binding.clone()));
+            let line = Line::own(Arc::clone(&self.target), Tie::Session(session.binding.clone()));
             self.watch = Some(Watch::legacy(line, session.flags));
         }
         self.session = Some(session);
@@ -298,7 +298,7 @@ impl Keeper {
         let flags = discovered.flags;
         let listed = self.list(Agreed::modern(&self.target, discovered)).await;
         if !self.watches(flags) {
-            let line = Line::new(Arc::clone(&self.target), Tie::Modern(version));
+            let line = Line::own(Arc::clone(&self.target), Tie::Modern(version));
             self.watch = Some(Watch::modern(line, flags));
         }
         listed
@@ -346,7 +346,7 @@ impl Keeper {
         let session = match self.era {
             Era::Legacy => {
                 let plain = Client::default();
-                Some(handshake::open(&self.target, &plain, Version::NEWEST_LEGACY, None, self.page_time()).await?)
+                Some(handshake::open_own(&self.target, &plain, self.page_time()).await?)
             }
             Era::Modern => None,
         };
@@ -354,7 +354,7 @@ impl Keeper {
             Some(session) => Tie::Session(session.binding.clone()),
             None => Tie::Modern(listing.version),
         };
-        let line = Line::new(Arc::clone(&self.target), tie);
+        let line = Line::own(Arc::clone(&self.target), tie);
         let tools_alone = ServerFlags {
             tools: true,
             ..ServerFlags::default()
@@ -402,7 +402,7 @@ async fn said(era: Era, hearsay: &Hearsay, upstream: &Arc<str>) -> Kinds {
 impl Agreed {
     fn legacy(target: &Arc<Target>, session: &Handshake) -> Self {
         Self {
-            line: Line::new(Arc::clone(target), Tie::Session(session.binding.clone())),
+            line: Line::own(Arc::clone(target), Tie::Session(session.binding.clone())),
             listing: Listing {
                 version: session.binding.version,
                 stateful: session.binding.id.is_some(),
@@ -416,7 +416,7 @@ impl Agreed {
 
     fn modern(target: &Arc<Target>, discovered: probe::Discovered) -> Self {
         Self {
-            line: Line::new(Arc::clone(target), Tie::ModernCapable(discovered.version)),
+            line: Line::own(Arc::clone(target), Tie::ModernCapable(discovered.version)),
             listing: Listing {
                 version: discovered.version,
                 stateful: false,

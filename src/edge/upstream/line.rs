@@ -7,9 +7,9 @@ use crate::edge::http::{HttpError, Response, Target};
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
 use crate::engine::mcp::trace::TRACEPARENT;
 use crate::engine::mcp::{Version, headers};
-use crate::engine::session::Binding;
+use crate::engine::session::{Binding, Delegation};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -34,6 +34,25 @@ pub(super) const CAPABLE: &str =
 pub(super) struct Line {
     target: Arc<Target>,
     tie: Tie,
+    speaker: Speaker,
+}
+
+/// For whom a line speaks.
+#[derive(Clone)]
+pub(super) enum Speaker {
+    /// For a caller as it was known when the line was made, or for nobody.
+    Caller(Delegation),
+    /// For a caller as it is known when something is sent.
+    Latest(Arc<dyn Fn() -> Delegation + Send + Sync>),
+}
+
+impl std::fmt::Debug for Speaker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Caller(delegation) => delegation.fmt(formatter),
+            Self::Latest(_) => formatter.write_str("Latest"),
+        }
+    }
 }
 
 /// What a request has to carry.
@@ -52,8 +71,23 @@ pub(super) enum Tie {
 }
 
 impl Line {
-    pub(super) const fn new(target: Arc<Target>, tie: Tie) -> Self {
-        Self { target, tie }
+    /// Speaks for the caller of the session, if it is in one.
+    pub(super) fn new(target: Arc<Target>, tie: Tie) -> Self {
+        let delegation = match &tie {
+            Tie::Session(binding) => binding.delegation.clone(),
+            Tie::Opening(_) | Tie::Modern(_) | Tie::ModernWithTasks(_) | Tie::ModernCapable(_) => Delegation::NONE,
+        };
+        Self::of(target, tie, Speaker::Caller(delegation))
+    }
+
+    /// Speaks for the gateway itself.
+    pub(super) fn own(target: Arc<Target>, tie: Tie) -> Self {
+        let own = target.own().clone();
+        Self::of(target, tie, Speaker::Caller(own))
+    }
+
+    pub(super) const fn of(target: Arc<Target>, tie: Tie, speaker: Speaker) -> Self {
+        Self { target, tie, speaker }
     }
 
     pub(super) const fn target(&self) -> &Arc<Target> {
@@ -156,6 +190,17 @@ impl Line {
 
     fn headers(&self, method: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();
+        let delegation = match &self.speaker {
+            Speaker::Caller(delegation) => delegation.clone(),
+            Speaker::Latest(delegation) => delegation(),
+        };
+        for (name, value) in delegation.headers() {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_maybe_shared(value.clone())) {
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+        }
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         headers.insert(
             "accept",

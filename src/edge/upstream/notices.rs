@@ -102,12 +102,12 @@ async fn attempt(target: Arc<Target>, notice: Notice) {
         | Notice::Cancelled { binding, .. }
         | Notice::Tell { binding, .. } => binding,
         Notice::Relist { .. } => return target.doubt(),
-        // Hearsay, which is not passed on here.
-        Notice::Changed { .. } => return,
+        // Hearsay, and what the session map remembers: not passed on here.
+        Notice::Changed { .. } | Notice::Delegated { .. } => return,
     };
     let line = Line::new(target, Tie::Session(binding.clone()));
     match &notice {
-        Notice::Relist { .. } | Notice::Changed { .. } => {}
+        Notice::Relist { .. } | Notice::Changed { .. } | Notice::Delegated { .. } => {}
         // One that is given back comes here only if there is no room for it.
         Notice::Close { .. } | Notice::Return { .. } => line.delete(TIME).await,
         Notice::Level { level, .. } => {
@@ -152,8 +152,7 @@ mod tests {
     fn mk_close(target: &Arc<Target>) -> Errand {
         let binding = Binding {
             id: Some("s".into()),
-            version: Version::NEWEST_LEGACY,
-            address: None,
+            ..Binding::stateless(Version::NEWEST_LEGACY)
         };
         let upstream = Arc::clone(target.name());
         (Arc::clone(target), Notice::Close { upstream, binding })

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::engine::config;
     use crate::engine::mcp::Version;
-    use crate::engine::session::Client;
+    use crate::engine::session::{Client, Delegation};
     use std::path::Path;
 
     fn mk_target() -> Arc<Target> {
@@ -116,14 +116,14 @@ mod tests {
                 ..Client::default()
             },
             level: None,
+            delegation: Delegation::NONE,
         })
     }
 
     fn mk_binding(id: &str) -> Binding {
         Binding {
             id: Some(id.into()),
-            version: Version::V2025_11_25,
-            address: None,
+            ..Binding::stateless(Version::V2025_11_25)
         }
     }
 

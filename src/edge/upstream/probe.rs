@@ -39,7 +39,7 @@ struct DiscoverResult<'a> {
 /// See [`Failure`]; where [`Failure::not_spoken`] holds, the upstream does not speak the modern era.
 pub(super) async fn discover(target: &Arc<Target>, time: Duration) -> Result<Discovered, Failure> {
     let ask = async |version| {
-        let line = Line::new(Arc::clone(target), Tie::Modern(version));
+        let line = Line::own(Arc::clone(target), Tie::Modern(version));
         line.request("server/discover", "", SMALL, time).await
     };
     let reply = match ask(Version::NEWEST).await {

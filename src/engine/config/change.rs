@@ -90,6 +90,14 @@ fn issuers(config: &Config) -> &[Issuer] {
         .map_or(&[], |authentication| &authentication.jwt)
 }
 
+/// Envoy takes tokens off requests unless its bootstrap says that they are needed.
+fn wants_tokens(config: &Config) -> bool {
+    config
+        .upstreams
+        .iter()
+        .any(|upstream| upstream.delegated.wants_tokens())
+}
+
 /// Whoever stops asking for tokens needs no Envoy that knows it.
 fn other_issuers(old: &Config, new: &Config) -> bool {
     new.authentication.is_some() && issuers(old) != issuers(new)
@@ -151,6 +159,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("limits.headers", old.limits.headers != new.limits.headers),
         ("rateLimits (by ip alone)", by_address(old) != by_address(new)),
         ("transparent", old.transparent != new.transparent),
+        (
+            "upstreams credential (the first of forward, exchange)",
+            !wants_tokens(old) && wants_tokens(new),
+        ),
     ];
     differs
         .into_iter()

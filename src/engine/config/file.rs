@@ -3,7 +3,7 @@
 //! Nothing here reads a file or an environment variable: secrets and certificates stay references.
 
 use super::shape::{self, prune};
-use super::{Config, Secret, gateway, raw, transparent, upstream};
+use super::{Config, Secret, delegated, gateway, raw, transparent, upstream};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -107,6 +107,7 @@ fn understand(text: &str, base: &Path, state: &Path, endpoints: Endpoints<'_>) -
             if let Endpoints::Here(more) = endpoints {
                 config.upstreams = upstreams(&mut sections, more, &mut findings);
                 transparent::fits(&config, &mut findings);
+                delegated::fits(&config, &mut findings);
             } else if !config.session.keys.is_empty() {
                 findings.add("session.keys", FROM_REGISTRY);
             }

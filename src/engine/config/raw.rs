@@ -118,10 +118,60 @@ pub(super) struct Upstream {
 
 /// `credential:`
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a mapping with header and value")]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "camelCase",
+    expecting = "a mapping with header and value, or forward, perPrincipal, exchange"
+)]
 pub(super) struct Credential {
-    pub(super) header: String,
-    pub(super) value: Secret,
+    pub(super) header: Option<String>,
+    pub(super) value: Option<CredentialValue>,
+    pub(super) forward: Option<bool>,
+    pub(super) per_principal: Option<PerPrincipal>,
+    pub(super) exchange: Option<Exchange>,
+    pub(super) discovery: Option<Secret>,
+}
+
+/// A secret, or a text with placeholders.
+#[derive(Debug)]
+pub(super) enum CredentialValue {
+    Secret(Secret),
+    Text(NotShown),
+}
+
+/// Perhaps the secret itself, written into the wrong place.
+pub(super) struct NotShown(pub(super) String);
+
+impl std::fmt::Debug for NotShown {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("(not shown)")
+    }
+}
+
+/// `perPrincipal:`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping with dir")]
+pub(super) struct PerPrincipal {
+    pub(super) dir: PathBuf,
+    pub(super) header: Option<String>,
+    pub(super) scheme: Option<String>,
+}
+
+/// `exchange:`
+#[derive(Debug, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    rename_all = "camelCase",
+    expecting = "a mapping with tokenUrl, clientId, clientSecret"
+)]
+pub(super) struct Exchange {
+    pub(super) token_url: String,
+    pub(super) client_id: String,
+    pub(super) client_secret: Secret,
+    pub(super) audience: Option<String>,
+    pub(super) resource: Option<String>,
+    pub(super) scope: Option<String>,
+    pub(super) ca: Option<File>,
 }
 
 /// `timeout:`
@@ -148,18 +198,35 @@ pub(super) struct Resources {
     pub(super) probe: Option<bool>,
 }
 
+/// What is wrong where a secret should be named.
+pub(super) const NO_SECRET: &str = "expected { env: NAME } or { file: PATH }, not the secret itself";
+
 impl<'de> Deserialize<'de> for Secret {
     /// Errors never show what was found: it may be the secret itself, written into the wrong place.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wrong = || D::Error::custom("expected { env: NAME } or { file: PATH }, not the secret itself");
-        let Value::Object(map) = Value::deserialize(deserializer)? else {
-            return Err(wrong());
-        };
+        Self::of(&Value::deserialize(deserializer)?).ok_or_else(|| D::Error::custom(NO_SECRET))
+    }
+}
+
+impl Secret {
+    fn of(value: &Value) -> Option<Self> {
+        let map = value.as_object()?;
         match (map.get("env"), map.get("file"), map.len()) {
-            (Some(Value::String(name)), None, 1) if is_variable(name) => Ok(Self::Env(name.clone())),
-            (None, Some(Value::String(path)), 1) if !path.is_empty() => Ok(Self::File(path.into())),
-            _ => Err(wrong()),
+            (Some(Value::String(name)), None, 1) if is_variable(name) => Some(Self::Env(name.clone())),
+            (None, Some(Value::String(path)), 1) if !path.is_empty() => Some(Self::File(path.into())),
+            _ => None,
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for CredentialValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if let Value::String(text) = value {
+            return Ok(Self::Text(NotShown(text)));
+        }
+        let secret = Secret::of(&value).map(Self::Secret);
+        secret.ok_or_else(|| D::Error::custom(NO_SECRET))
     }
 }
 

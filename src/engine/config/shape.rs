@@ -150,7 +150,7 @@ const UPSTREAM: Shape = Keys(&[
     ("name", Leaf),
     ("url", Leaf),
     ("prefix", Leaf),
-    ("credential", Keys(&[("header", Leaf), ("value", SECRET)])),
+    ("credential", CREDENTIAL),
     ("headers", Leaf),
     ("timeout", Keys(&[("connect", Leaf), ("call", Leaf), ("list", Leaf)])),
     ("tls", Keys(&[("ca", FILE_ONLY)])),
@@ -169,6 +169,28 @@ const UPSTREAM: Shape = Keys(&[
         "outlierDetection",
         Keys(&[("consecutive5xx", Leaf), ("interval", Leaf), ("ejection", Leaf)]),
     ),
+]);
+
+const CREDENTIAL: Shape = Keys(&[
+    ("header", Leaf),
+    ("value", SECRET),
+    ("forward", Leaf),
+    (
+        "perPrincipal",
+        Keys(&[("dir", Leaf), ("header", Leaf), ("scheme", Leaf)]),
+    ),
+    ("exchange", EXCHANGE),
+    ("discovery", SECRET),
+]);
+
+const EXCHANGE: Shape = Keys(&[
+    ("tokenUrl", Leaf),
+    ("clientId", Leaf),
+    ("clientSecret", SECRET),
+    ("audience", Leaf),
+    ("resource", Leaf),
+    ("scope", Leaf),
+    ("ca", FILE_ONLY),
 ]);
 
 const RATE_LIMIT: Shape = Keys(&[

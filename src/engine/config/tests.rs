@@ -311,7 +311,77 @@ fn upstream_keys_are_checked_for_meaning() {
         "headers: {x-key: b}, credential: {header: X-Key, value: {env: K}}",
         "headers.x-key: is the credential's header already",
     );
-    assert_upstream_problem("credential: {value: {env: K}}", "credential: missing field `header`");
+    assert_upstream_problem(
+        "credential: {value: {env: K}}",
+        "credential.header: is required beside value",
+    );
+}
+
+#[test]
+fn credentials_of_callers_are_checked() {
+    for (keys, problem) in [
+        (
+            "credential: {}",
+            "credential: needs one of value, forward, perPrincipal, exchange",
+        ),
+        (
+            "credential: {forward: true, perPrincipal: {dir: d}}",
+            "credential: needs one of value, forward, perPrincipal, exchange",
+        ),
+        (
+            "credential: {forward: false}",
+            "credential.forward: must be true, or not be there",
+        ),
+        (
+            "credential: {header: X-Key, forward: true}",
+            "credential.header: stands beside value, and within perPrincipal",
+        ),
+        (
+            "credential: {perPrincipal: {dir: d, scheme: 'a b'}}",
+            "credential.perPrincipal.scheme: not an authentication scheme: one word, such as Bearer",
+        ),
+        (
+            "headers: {x-user: '{claims.sub}'}",
+            "headers: needs authentication: nobody is known without it",
+        ),
+        (
+            "headers: {x-user: '{user}'}",
+            "headers.x-user: an unknown placeholder: {principal} and {claims.NAME} are known, a brace is written {{",
+        ),
+        (
+            "credential: {header: X-User, value: '{user}'}",
+            "credential.value: an unknown placeholder: {principal} and {claims.NAME} are known, a brace is written {{",
+        ),
+        (
+            "credential: {header: X-Key, value: {env: K}, discovery: {env: K}}",
+            "credential.discovery: stands beside credentials of callers only",
+        ),
+    ] {
+        let lines = problems(&format!("upstreams: [{{name: a, url: 'http://a/', {keys}}}]"));
+        let expected = format!("upstreams[0].{problem}");
+        assert!(lines.contains(&expected), "{keys}: {lines:?}");
+    }
+}
+
+#[test]
+fn only_verified_tokens_go_on() {
+    let text = |section: &str| {
+        format!(
+            "authentication: {{{section}}}\nupstreams: [{{name: a, url: 'http://a/', credential: {{forward: true}}}}]"
+        )
+    };
+    assert_eq!(
+        problems(&text("basic: {file: htpasswd}")),
+        ["upstreams[0].credential: needs authentication.jwt: only a token that was verified is used"]
+    );
+    let issuer = "jwt: [{issuer: i, audiences: [a], jwks: {file: keys.json}}]";
+    assert!(
+        parse(&text(issuer), Path::new("/"), Path::new("/"))
+            .expect("valid")
+            .upstreams[0]
+            .delegated
+            .wants_tokens()
+    );
 }
 
 #[test]

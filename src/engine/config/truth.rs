@@ -220,7 +220,8 @@ pub struct Upstream {
     pub url: url::Url,
     /// In front of tool and prompt names; may be empty.
     pub prefix: String,
-    /// A secret header.
+    /// A secret header: of everything that is sent there, or, where callers have credentials of their own, of what the
+    /// gateway asks for itself.
     pub credential: Option<Credential>,
     /// Constant headers: lower-case name, value.
     pub headers: Vec<(String, String)>,
@@ -247,6 +248,34 @@ pub struct Upstream {
     pub addresses: Vec<SocketAddr>,
     /// When it is spared, or not asked at all.
     pub protection: super::Protection,
+    /// What it is told of its callers.
+    pub delegated: super::Delegated,
+}
+
+impl Upstream {
+    /// A server that is no upstream of the gateway's, but is called like one.
+    #[must_use]
+    pub fn elsewhere(name: &str, url: url::Url, ca: Option<Authority>, timeout: Timeouts) -> Self {
+        Self {
+            name: name.to_owned(),
+            url,
+            prefix: String::new(),
+            credential: None,
+            headers: Vec::new(),
+            timeout,
+            ca,
+            enabled: true,
+            resources_rewrite: false,
+            resources_probe: false,
+            via: Via::Direct,
+            protocol: Protocol::Streamable,
+            eras: Eras::Both,
+            merge: false,
+            addresses: Vec::new(),
+            protection: super::Protection::default(),
+            delegated: super::Delegated::default(),
+        }
+    }
 }
 
 /// Which eras an upstream may speak: the others are never tried with it.

@@ -2,9 +2,9 @@
 
 use super::file::Findings;
 use super::{
-    Authority, Credential, Eras, Protocol, Timeouts, Upstream, Via, gateway, headers, network, protection, raw,
+    Authority, Delegated, Eras, Protocol, Timeouts, Upstream, Via, delegated, gateway, network, protection, raw,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 use url::Url;
 
@@ -36,8 +36,11 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
     let name = required(at, "name", raw.name, findings).map(|text| name(at, text, findings));
     let url = required(at, "url", raw.url, findings).and_then(|text| url(at, &text, findings));
     let prefix = prefix(at, raw.prefix, name.as_deref().unwrap_or_default(), findings);
-    let credential = raw.credential.and_then(|raw| credential(at, raw, findings));
-    let headers = constants(at, &raw.headers, credential.as_ref(), findings);
+    let credential = raw.credential.map(|raw| delegated::credential(at, raw, findings));
+    let (credential, of_caller) = credential.unwrap_or_default();
+    let taken = credential.iter().map(|own| own.header.as_str());
+    let taken: Vec<&str> = taken.chain(of_caller.iter().map(|one| one.header.as_str())).collect();
+    let (headers, templates) = delegated::headers_of(at, &raw.headers, &taken, findings);
     let timeout = timeouts(at, &raw.timeout, findings);
     let protocol = protocol(at, raw.protocol.as_deref(), raw.via.as_deref(), findings);
     let eras = eras(at, raw.eras.as_deref(), findings);
@@ -52,8 +55,12 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
         name: name?,
         url: url?,
         prefix,
-        credential,
         headers,
+        delegated: Delegated {
+            headers: templates,
+            credential: of_caller,
+        },
+        credential,
         timeout,
         ca: ca.map(Authority::File),
         enabled: raw.enabled.unwrap_or(true),
@@ -182,46 +189,6 @@ fn prefix(at: &str, text: Option<String>, name: &str, findings: &mut Findings) -
         );
     }
     text
-}
-
-fn credential(at: &str, raw: raw::Credential, findings: &mut Findings) -> Option<Credential> {
-    let value = findings.secret(&format!("{at}.credential.value"), raw.value);
-    match headers::name(&raw.header) {
-        Ok(header) => Some(Credential { header, value }),
-        Err(message) => {
-            findings.add(format!("{at}.credential.header"), message);
-            None
-        }
-    }
-}
-
-fn constants(
-    at: &str,
-    raw: &BTreeMap<String, String>,
-    credential: Option<&Credential>,
-    findings: &mut Findings,
-) -> Vec<(String, String)> {
-    let mut constants: Vec<(String, String)> = Vec::new();
-    for (key, value) in raw {
-        let path = format!("{at}.headers.{key}");
-        let name = match headers::name(key) {
-            Ok(name) => name,
-            Err(message) => {
-                findings.add(path, message);
-                continue;
-            }
-        };
-        if let Err(message) = headers::value(value) {
-            findings.add(path.clone(), message);
-        }
-        if credential.is_some_and(|credential| credential.header == name) {
-            findings.add(path, "is the credential's header already");
-        } else if constants.iter().any(|(other, _)| *other == name) {
-            findings.add(path, "is given twice, in another case");
-        }
-        constants.push((name, value.clone()));
-    }
-    constants
 }
 
 fn timeouts(at: &str, raw: &raw::Timeout, findings: &mut Findings) -> Timeouts {

@@ -59,7 +59,13 @@ impl Exchange {
     pub(super) fn placed(&mut self, request: Box<Request>, intent: Intent, now: Timestamp) -> Step {
         match intent {
             Intent::Begin(plan) => self.begin(request, plan, now),
-            Intent::Ask(question, then) => self.ask(request, question, *then),
+            Intent::Ask(question, then) => {
+                // GET and DELETE.
+                let refreshed = Self::refreshed(&request);
+                let mut step = self.ask(request, question, *then);
+                step.commands.splice(0..0, refreshed);
+                step
+            }
             Intent::Refuse(reject) => self.reject(&reject, request.id()),
         }
     }

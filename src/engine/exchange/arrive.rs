@@ -11,7 +11,7 @@ use super::plan::{self, Plan, Sender};
 use super::reject::Reject;
 use super::step::{Addressee, Command, HeaderWork, Question, Reply, SessionRef, Step};
 use super::tell::Errand;
-use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller, guard, listen};
+use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller, delegate, guard, listen};
 use crate::engine::mcp::{Era, Method};
 use crate::engine::policy::Identity;
 use crate::engine::session::Timestamp;
@@ -182,7 +182,7 @@ impl Exchange {
             self.note_call();
         }
         match (plan, session) {
-            (Plan::Call(routed), _) if request.endpoint.transparent.is_some() => self.pass_on(&request, routed),
+            (Plan::Call(routed), _) if request.endpoint.transparent.is_some() => self.speak_on(request, routed),
             (Plan::Call(routed), _) => self.begin_call(request, routed),
             (Plan::Initialize { version, flags, client }, _) => {
                 let (session, id) = answer::new_session(&request, version, flags, self.entropy, now);
@@ -197,7 +197,7 @@ impl Exchange {
                     Then::Welcome { id, version },
                 )
             }
-            (Plan::Listen(filter), _) => self.listen_modern(&request, filter),
+            (Plan::Listen(filter), _) => self.speak_listen(request, filter, Vec::new()),
             (Plan::SetLevel(level), Some(session)) => {
                 self.ask(request, Question::SetLevel { session, level }, Then::Do(Plan::Empty))
             }
@@ -214,7 +214,10 @@ impl Exchange {
         }
         let Errand { to, message } = errand;
         let then = Then::Told(message.clone());
-        self.ask(request, Question::Tell { session, to, message }, then)
+        let refreshed = Self::refreshed(&request);
+        let mut step = self.ask(request, Question::Tell { session, to, message }, then);
+        step.commands.splice(0..0, refreshed);
+        step
     }
 
     pub(super) fn ask(&mut self, request: Box<Request>, question: Question, then: Then) -> Step {
@@ -237,6 +240,11 @@ impl Exchange {
             (Then::Delete, Finding::EndWritten(true)) => self.answer(&request, answer::empty(200)),
             (Then::Delete, Finding::EndWritten(false)) => self.reject(&Reject::NotWritten, None),
             (Then::Call(calls), finding) => self.tied(request, calls, finding),
+            (Then::Speak(calls), finding) => self.delegated(request, calls, delegate::found(finding)),
+            (Then::Pass(routed), finding) => self.delegated_on(&request, routed, delegate::found(finding)),
+            (Then::Listen(filter, voices), finding) => {
+                self.delegated_listen(request, filter, voices, delegate::found(finding))
+            }
             (Then::Admit(intent), Finding::Admitted(quota)) => {
                 self.quota = quota;
                 self.admitted(request, intent, now)

@@ -8,7 +8,7 @@ use crate::engine::jsonrpc::{Envelope, Splice};
 use crate::engine::mcp::params::ParamHeaders;
 use crate::engine::mcp::{Era, Method, uris};
 use crate::engine::route::{Owner, Target};
-use crate::engine::session::Wanted;
+use crate::engine::session::{Delegation, Wanted};
 use crate::engine::snapshot::{Endpoint, Upstream, UpstreamIndex};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -32,6 +32,8 @@ pub(super) struct Outgoing {
     pub(super) patience: Patience,
     /// What is remembered of the session once this is called: the URI as the upstream knows it.
     pub(super) subscription: Option<(Arc<str>, Wanted)>,
+    /// What speaks for the caller; see `delegate`.
+    pub(super) delegation: Delegation,
 }
 
 /// How long an upstream may be silent until response headers.
@@ -297,6 +299,7 @@ fn asked(endpoint: &Endpoint, index: UpstreamIndex, body: &Bytes) -> Option<Outg
         tasks: false,
         patience: Patience::Usual,
         subscription: None,
+        delegation: Delegation::NONE,
     })
 }
 
@@ -334,6 +337,7 @@ fn outgoing(
             tasks: false,
             patience: Patience::Usual,
             subscription: None,
+            delegation: Delegation::NONE,
         });
     };
     let splice = Splice {
@@ -347,5 +351,6 @@ fn outgoing(
         tasks: false,
         patience: Patience::Usual,
         subscription: None,
+        delegation: Delegation::NONE,
     })
 }

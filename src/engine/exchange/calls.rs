@@ -65,6 +65,10 @@ impl Calls {
         self.current.as_ref()
     }
 
+    pub(super) const fn current_mut(&mut self) -> Option<&mut Outgoing> {
+        self.current.as_mut()
+    }
+
     pub(super) const fn asking_around(&self) -> bool {
         self.around
     }

@@ -2,6 +2,8 @@
 
 use super::Parked;
 pub use super::headers::Headers;
+use crate::engine::config::Confidential;
+use crate::engine::policy::delegate::Lack;
 use crate::engine::policy::place::Kind;
 use crate::engine::policy::rate::{Exhausted, Quota};
 use crate::engine::session::{Binding, Client, Level, Timestamp};
@@ -131,6 +133,8 @@ pub enum Finding {
     Compared(Compared),
     /// The session was ended by DELETE.
     Ended,
+    /// The credential of a caller, or why there is none.
+    Delegated(Result<Confidential, Lack>),
     /// Every bucket held what the request costs; the one that is nearest to its end.
     Admitted(Option<Box<Quota>>),
     /// The rate limit service did not count, and that is to refuse.

@@ -10,8 +10,8 @@ use super::step::{Command, End, HeaderWork, Notice, Question, Reply, Step};
 use super::verdict::{self, Settled, Verdict};
 use super::{Accepts, BodyMode, Exchange, Phase, Request, Then, heading, subscribe};
 use crate::engine::config::Via;
-use crate::engine::mcp::Era;
-use crate::engine::session::Binding;
+use crate::engine::mcp::{Era, Version};
+use crate::engine::session::{Binding, Delegation};
 use crate::engine::snapshot::Speech;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -75,20 +75,26 @@ impl Exchange {
         let upstream = Arc::clone(&call.upstream);
         self.record.upstream = Some(Arc::clone(&upstream.name));
         let client = request.era();
-        let Some((spoken, speech)) = upstream.spoken_to(client) else {
+        if upstream.spoken_to(client).is_none() {
             return self.reject(
                 &Reject::Upstream(Trouble::NotListed, Arc::clone(&upstream.name)),
                 request.id(),
             );
+        }
+        self.speak(request, calls)
+    }
+
+    /// The same once it is known what speaks for the caller.
+    pub(super) fn tie_spoken(&mut self, request: Box<Request>, calls: Calls) -> Step {
+        let client = request.era();
+        let (Some(call), Some((spoken, speech))) = (calls.current(), calls.spoken_to(client)) else {
+            return self.reject_missing(&request);
         };
+        let upstream = Arc::clone(&call.upstream);
         match (client, spoken) {
             (Era::Legacy, Era::Legacy) => self.tie_legacy(request, calls, &upstream.name, speech),
             (Era::Modern, Era::Modern) => {
-                let binding = Binding {
-                    id: None,
-                    version: speech.version,
-                    address: None,
-                };
+                let binding = stateless(&calls, speech.version);
                 self.go(request, calls, binding)
             }
             (Era::Legacy, Era::Modern) if call.subscription.is_some() => self.subscribed_here(request, &calls),
@@ -102,11 +108,7 @@ impl Exchange {
         let name = Arc::clone(upstream);
         match (request.sender.session, speech.stateful) {
             (None, false) => {
-                let binding = Binding {
-                    id: None,
-                    version: speech.version,
-                    address: None,
-                };
+                let binding = stateless(&calls, speech.version);
                 self.go(request, calls, binding)
             }
             (Some(session), true) => {
@@ -122,20 +124,15 @@ impl Exchange {
             }
             (Some(session), false) => self.ask(request, Question::Recall(session), Then::Call(calls)),
             (None, true) => {
-                let version = request
-                    .sender
-                    .version
-                    .unwrap_or(crate::engine::mcp::Version::V2025_03_26);
+                let version = request.sender.version.unwrap_or(Version::V2025_03_26);
                 calls.one_shot = true;
-                self.ask(
-                    request,
-                    Question::OneShot {
-                        upstream: name,
-                        version,
-                        trace: self.span_of_call(),
-                    },
-                    Then::Call(calls),
-                )
+                let question = Question::OneShot {
+                    upstream: name,
+                    version,
+                    delegation: delegation(&calls),
+                    trace: self.span_of_call(),
+                };
+                self.ask(request, question, Then::Call(calls))
             }
         }
     }
@@ -146,11 +143,8 @@ impl Exchange {
             Finding::Bound(binding) => self.go(request, calls, binding),
             Finding::Live => {
                 let version = calls.spoken_to(request.era()).map(|(_, speech)| speech.version);
-                let binding = Binding {
-                    id: None,
-                    version: version.unwrap_or(crate::engine::mcp::Version::NEWEST_LEGACY),
-                    address: None,
-                };
+                let version = version.unwrap_or(Version::NEWEST_LEGACY);
+                let binding = stateless(&calls, version);
                 self.go(request, calls, binding)
             }
             Finding::Unbindable(failure) => self.try_next(request, calls, Trouble::Failed(failure)),
@@ -167,6 +161,7 @@ impl Exchange {
             | Finding::EndWritten(_)
             | Finding::Introduced(..)
             | Finding::Resumed(_)
+            | Finding::Delegated(_)
             | Finding::NotParked
             | Finding::Told(_) => self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage)),
         }
@@ -343,6 +338,7 @@ impl Exchange {
             | Finding::Introduced(..)
             | Finding::Told(_)
             | Finding::Resumed(_)
+            | Finding::Delegated(_)
             | Finding::NotParked => self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage)),
         }
     }
@@ -391,5 +387,18 @@ impl Exchange {
     pub(super) fn reject_missing(&mut self, request: &Request) -> Step {
         let name = self.record.tool.as_deref().unwrap_or_default().into();
         self.reject(&Reject::UnknownResource(request.era(), name), request.id())
+    }
+}
+
+/// What speaks for the caller of the call in turn.
+fn delegation(calls: &Calls) -> Delegation {
+    calls.current().map_or(Delegation::NONE, |call| call.delegation.clone())
+}
+
+/// The tie of the call in turn to an upstream that knows no sessions.
+fn stateless(calls: &Calls, version: Version) -> Binding {
+    Binding {
+        delegation: delegation(calls),
+        ..Binding::stateless(version)
     }
 }

@@ -65,8 +65,11 @@ pub(super) fn request_headers(
     }
     set.extend(endpoint_header(binding));
     set.extend_from_slice(&call.upstream.headers);
-    let never =
-        |name: &[u8]| TO_UPSTREAM_NEVER.contains(&name) || name.starts_with(b"x-mcp-") || is_key_header(endpoint, name);
+    set.extend_from_slice(call.delegation.headers());
+    let never = |name: &[u8]| {
+        let ours = name.starts_with(b"x-mcp-") || is_key_header(endpoint, name) || speaks_for_caller(call, name);
+        TO_UPSTREAM_NEVER.contains(&name) || ours
+    };
     for (name, _) in client.select(never) {
         if !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
             remove.push(name.to_owned().into());
@@ -84,6 +87,14 @@ pub(super) fn request_headers(
 fn is_key_header(endpoint: &Endpoint, name: &[u8]) -> bool {
     let header = endpoint.callers.as_ref().and_then(|callers| callers.key_header());
     header.is_some_and(|header| header.as_bytes() == name)
+}
+
+/// Who calls is the gateway's to say: nothing, too.
+fn speaks_for_caller(call: &Outgoing, name: &[u8]) -> bool {
+    call.upstream
+        .delegate
+        .as_ref()
+        .is_some_and(|delegate| delegate.owns(name))
 }
 
 /// Request headers that MCP needs (Streamable HTTP), and `mcp-param-*` besides.
@@ -120,6 +131,7 @@ pub(super) fn transparent_headers(endpoint: &Endpoint, call: &Outgoing, client: 
         set.push(("content-length".into(), length.into()));
     }
     set.extend_from_slice(&call.upstream.headers);
+    set.extend_from_slice(call.delegation.headers());
     let listed = endpoint
         .transparent
         .as_ref()
@@ -128,7 +140,8 @@ pub(super) fn transparent_headers(endpoint: &Endpoint, call: &Outgoing, client: 
         let of_mcp = OF_MCP.contains(&name) || name.starts_with(b"mcp-param-");
         // Envoy finds no route without x-forwarded-proto: these are taken off on the way out.
         let of_envoy = OF_ENVOY.contains(&name) || OF_THE_GATEWAY.contains(&name) || name.first() == Some(&b':');
-        of_mcp || of_envoy || listed.iter().any(|listed| listed.as_bytes() == name)
+        let of_client = of_mcp || of_envoy || listed.iter().any(|listed| listed.as_bytes() == name);
+        of_client && !speaks_for_caller(call, name)
     };
     let foreign = client.select(|name| !goes_on(name)).map(|(name, _)| name);
     let remove = without_repetition(foreign.filter(|name| !set.iter().any(|(kept, _)| kept == name)));
@@ -200,6 +213,7 @@ pub(super) fn own_headers(call: &Outgoing, era: Era, binding: &Binding) -> Vec<(
         own.push((headers::SESSION_ID.into(), Bytes::copy_from_slice(id.as_bytes())));
     }
     own.extend(endpoint_header(binding));
+    own.extend_from_slice(call.delegation.headers());
     match era {
         Era::Legacy => own.push((
             headers::PROTOCOL_VERSION.into(),
@@ -227,6 +241,7 @@ pub(super) fn client_headers(
             || TO_UPSTREAM_NEVER.contains(&name)
             || name.starts_with(b"x-mcp-")
             || is_key_header(endpoint, name)
+            || speaks_for_caller(call, name)
             || name == headers::SESSION_ID.as_bytes();
         let taken = |set: &[(HeaderName, Bytes)]| set.iter().any(|(other, _)| other.as_bytes() == name);
         !never && !taken(own) && !taken(&call.upstream.headers)

@@ -3,6 +3,7 @@
 //! The head leaves at once, then whatever the hub has for this client, a comment where that is nothing for long. It ends
 //! when the client leaves or the hub has said the last of it.
 
+use super::delegate::Voices;
 use super::event::{HubEvent, RequestHead};
 use super::record::Way;
 use super::reject::Reject;
@@ -76,14 +77,24 @@ impl Exchange {
     }
 
     /// `subscriptions/listen`: acknowledged before anything else.
-    pub(super) fn listen_modern(&mut self, request: &Request, filter: Filter) -> Step {
+    pub(super) fn listen_modern(&mut self, request: &Request, filter: Filter, voices: &Voices) -> Step {
         if self.modes.request != BodyMode::FullDuplex {
             let setting = "subscriptions/listen needs request_body_mode FULL_DUPLEX_STREAMED";
             return self.reject(&Reject::Wiring(setting), request.id());
         }
         let tag = request.sender.id.clone().unwrap_or_default();
         let kinds = filter.kinds;
-        let parts = parts(&request.endpoint, filter);
+        let mut parts = parts(&request.endpoint, filter);
+        // Whom nothing lets speak for the client is not asked, and so not acknowledged.
+        let silent = |part: &Part| {
+            voices
+                .iter()
+                .any(|(name, voice)| *name == part.upstream && voice.is_none())
+        };
+        parts.retain(|part| !silent(part));
+        let known = voices
+            .iter()
+            .filter_map(|(name, voice)| Some((Arc::clone(name), voice.clone()?)));
         let first = say::acknowledged(&tag, kinds, &parts);
         let tag = Bytes::copy_from_slice(&tag);
         let subscription = Listen::Modern {
@@ -91,6 +102,7 @@ impl Exchange {
             tag: tag.clone(),
             kinds,
             parts,
+            delegations: known.collect(),
         };
         self.open_stream(request, Some(tag), vec![first], subscription)
     }
@@ -196,6 +208,12 @@ fn parts(endpoint: &Endpoint, filter: Filter) -> Vec<Part> {
         }
     }
     parts
+}
+
+/// Who has to say anything for it.
+pub(super) fn concerned(endpoint: &Endpoint, filter: &Filter) -> Vec<Arc<str>> {
+    let parts = parts(endpoint, filter.clone());
+    parts.into_iter().map(|part| part.upstream).collect()
 }
 
 fn part_of<'a>(parts: &'a mut Vec<Part>, upstream: &Arc<Upstream>) -> Option<&'a mut Part> {

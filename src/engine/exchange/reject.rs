@@ -212,6 +212,7 @@ impl Reject {
             Self::MethodNotAllowed => 405,
             Self::SessionNotFound(_) | Self::NoEndpoint(Looking::ForMetadata) | Self::UnknownMethod(Era::Modern) => 404,
             Self::Unreached(Trouble::Failed(UpstreamFailure::TimedOut), _) => 504,
+            Self::Unreached(Trouble::Caller(lack), _) if lack.is_of_caller() => 403,
             Self::NoEndpoint(Looking::ForMcp)
             | Self::NoRoom
             | Self::SessionsFull

@@ -5,9 +5,12 @@ use super::headers::Headers;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::trace::TraceContext;
 use crate::engine::policy::Claimed;
+use crate::engine::policy::delegate::Errand;
 use crate::engine::policy::place::Place;
 use crate::engine::policy::rate::Charge;
-use crate::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, Subscription, Timestamp, Wanted};
+use crate::engine::session::{
+    Binding, Client, Delegation, EndpointHash, Level, SessionKey, Subscription, Timestamp, Wanted,
+};
 use crate::engine::stream::{Kinds, Part};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -214,6 +217,8 @@ pub enum Listen {
         kinds: Kinds,
         /// What upstreams have to say.
         parts: Vec<Part>,
+        /// What speaks for the client at some of them.
+        delegations: Vec<(Arc<str>, Delegation)>,
     },
 }
 
@@ -246,6 +251,8 @@ pub struct Borrower {
     pub client: Client,
     /// At which log messages are wanted, if at all.
     pub level: Option<Level>,
+    /// What speaks for the client.
+    pub delegation: Delegation,
 }
 
 /// Names a parked call. Random: it means something only to this process.
@@ -257,6 +264,8 @@ pub struct ParkKey(pub u128);
 pub enum Question {
     /// Does this password fit? -> Compared
     Compare(Claimed),
+    /// With what may this caller be spoken for? -> Delegated
+    Delegate(Errand),
     /// Take this out of its buckets. -> Admitted, Exhausted, Uncounted
     Admit(Vec<Charge>),
     /// Take these places, for as long as the exchange lasts, or the call that goes on without it. -> Held, Crowded
@@ -298,6 +307,8 @@ pub enum Question {
         upstream: Arc<str>,
         /// As the client's header says, else 2025-03-26.
         version: crate::engine::mcp::Version,
+        /// What speaks for the client.
+        delegation: Delegation,
         /// The span that it is opened for, if that is kept.
         trace: Option<TraceContext>,
     },
@@ -373,6 +384,8 @@ pub struct Attended {
     pub call: Call,
     /// What the upstream says in the session's own stream meanwhile is heard too: [`super::CallEvent::Pushed`].
     pub pushes: bool,
+    /// What speaks for the caller, in the session's own stream too.
+    pub delegation: Delegation,
     /// The call was made, its stream was closed before the answer: read on instead of making it.
     pub resume: Option<Resumption>,
 }
@@ -395,6 +408,15 @@ pub enum Notice {
         upstream: Arc<str>,
         /// Which.
         binding: Binding,
+    },
+    /// From now on this speaks for the session's client.
+    Delegated {
+        /// Whose.
+        session: SessionRef,
+        /// At whom.
+        upstream: Arc<str>,
+        /// What.
+        delegation: Delegation,
     },
     /// List this upstream anew: what is known of its tools does not hold any more.
     Relist {

@@ -11,6 +11,7 @@ use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Envelope, Splice};
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
 use crate::engine::mcp::{Era, Method};
+use crate::engine::session::Delegation;
 use crate::engine::snapshot::{Endpoint, Upstream};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub(super) fn route(
         tasks: owned.id.is_some(),
         patience,
         subscription: None,
+        delegation: Delegation::NONE,
     };
     Ok(Routed {
         calls: vec![call],
@@ -110,6 +112,7 @@ fn page(upstream: &Arc<Upstream>, body: Bytes, patience: Patience) -> Outgoing {
         tasks: patience == Patience::Brief,
         patience,
         subscription: None,
+        delegation: Delegation::NONE,
     }
 }
 

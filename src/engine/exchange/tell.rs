@@ -106,17 +106,7 @@ fn named(endpoint: &Endpoint, name: &str) -> Option<Addressee> {
     let name = Arc::clone(&upstream.name);
     match upstream.speech(Era::Legacy) {
         // It issues no session ids: there is no tie, and none is needed.
-        Some(speech) if !speech.stateful => {
-            let (id, version) = (None, speech.version);
-            Some(Addressee::Stateless(
-                name,
-                Binding {
-                    id,
-                    version,
-                    address: None,
-                },
-            ))
-        }
+        Some(speech) if !speech.stateful => Some(Addressee::Stateless(name, Binding::stateless(speech.version))),
         Some(_) | None => Some(Addressee::Upstream(name)),
     }
 }

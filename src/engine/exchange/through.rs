@@ -16,8 +16,8 @@ use super::{BodyMode, Exchange, Phase, Request, caller, verdict};
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
 use crate::engine::mcp::{Method, headers};
 use crate::engine::policy::Identity;
-use crate::engine::session::Timestamp;
 use crate::engine::session::id::fingerprint;
+use crate::engine::session::{Delegation, Timestamp};
 use crate::engine::snapshot::{Endpoint, Upstream};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -150,7 +150,7 @@ impl Exchange {
 }
 
 /// An error of JSON-RPC where a request waits for one, else of HTTP.
-fn unreached(trouble: Trouble, upstream: &Upstream, id: Option<&[u8]>) -> Reject {
+pub(super) fn unreached(trouble: Trouble, upstream: &Upstream, id: Option<&[u8]>) -> Reject {
     let name = Arc::clone(&upstream.name);
     match id {
         Some(_) => Reject::Upstream(trouble, name),
@@ -201,5 +201,6 @@ fn outgoing(endpoint: &Endpoint, body: Bytes, patience: Patience) -> Option<Outg
         tasks: false,
         patience,
         subscription: None,
+        delegation: Delegation::NONE,
     })
 }

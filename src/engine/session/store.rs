@@ -3,7 +3,7 @@
 //! Lives here because the engine asks; implemented in `edge/store`. All reads answer at once: what is not in memory
 //! is not known. Writing it down happens behind the trait, off the call path.
 
-use super::{SessionKey, Timestamp};
+use super::{Delegation, SessionKey, Timestamp};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -25,8 +25,9 @@ impl Default for Client {
     }
 }
 
-/// A session of the gateway with an upstream on behalf of one gateway session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A session of the gateway with an upstream on behalf of one gateway session. Two are equal if they are the same session,
+/// whatever speaks for its caller now.
+#[derive(Clone, Debug)]
 pub struct Binding {
     /// The upstream's session id; `None`: its handshake issued none.
     pub id: Option<Arc<str>>,
@@ -34,7 +35,17 @@ pub struct Binding {
     pub version: crate::engine::mcp::Version,
     /// Who of several at the same URL opened it: its calls go there. `None`: there is nothing to choose.
     pub address: Option<SocketAddr>,
+    /// What speaks for its caller there.
+    pub delegation: Delegation,
 }
+
+impl PartialEq for Binding {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.id, self.version, self.address) == (&other.id, other.version, other.address)
+    }
+}
+
+impl Eq for Binding {}
 
 impl Binding {
     /// To an upstream that issues no session ids.
@@ -44,6 +55,7 @@ impl Binding {
             id: None,
             version,
             address: None,
+            delegation: Delegation::NONE,
         }
     }
 }
@@ -169,6 +181,10 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Ties the session to `upstream`; replaces an older tie. `expires` for sessions that were not remembered. False if
     /// the session was ended meanwhile: nothing is kept, the caller closes what it has opened.
     fn bind(&self, key: SessionKey, expires: Timestamp, upstream: &str, binding: Binding, now: Timestamp) -> bool;
+    /// Remembers what speaks for the session's caller at `upstream` from now on, in memory alone.
+    fn delegate(&self, key: SessionKey, expires: Timestamp, upstream: &str, delegation: Delegation);
+    /// What speaks for the session's caller at `upstream`, if that is known.
+    fn delegation(&self, key: SessionKey, upstream: &str) -> Delegation;
     /// Forgets the tie, if it is still the one with upstream session id `stale`.
     fn unbind(&self, key: SessionKey, upstream: &str, stale: Option<&str>);
     /// Remembers the level. False if the session is ended.

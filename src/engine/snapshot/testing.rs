@@ -154,6 +154,7 @@ pub(crate) fn mk_upstream(name: &str) -> UpstreamBuilder {
             merge: true,
             addresses: Vec::new(),
             protection: crate::engine::config::Protection::default(),
+            delegated: crate::engine::config::Delegated::default(),
         }),
         credential: None,
         catalog: Catalog::default(),

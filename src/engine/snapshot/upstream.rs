@@ -4,6 +4,7 @@ use super::fold::UpstreamInput;
 use super::{Speech, Upstream};
 use crate::engine::catalog::Listing;
 use crate::engine::config;
+use crate::engine::policy::delegate::Delegate;
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -47,6 +48,10 @@ fn upstream(input: &UpstreamInput) -> Upstream {
     let config = &input.config;
     let mut headers: Vec<(Cow<'static, str>, Bytes)> = Vec::with_capacity(config.headers.len() + 1);
     let secret_header = config.credential.as_ref().map(|credential| credential.header.as_str());
+    let own = config.credential.as_ref();
+    // Where callers have their own, the gateway's is for what it asks itself.
+    let shared = own.filter(|_| config.delegated.credential.is_none());
+    let shared_header = shared.map(|credential| credential.header.as_str());
     let constants = config
         .headers
         .iter()
@@ -54,7 +59,9 @@ fn upstream(input: &UpstreamInput) -> Upstream {
     headers.extend(constants.map(|(name, value)| header(name, value)));
     let secret_missing = match (secret_header, &input.credential) {
         (Some(name), Some(Ok(value))) => {
-            headers.push(header(name, value));
+            if shared_header.is_some() {
+                headers.push(header(name, value));
+            }
             false
         }
         (Some(_), Some(Err(())) | None) => true,
@@ -65,6 +72,7 @@ fn upstream(input: &UpstreamInput) -> Upstream {
         cluster: Bytes::copy_from_slice(config.name.as_bytes()),
         path: path_and_query(&config.url).into(),
         headers,
+        delegate: Delegate::new(&config.name, &config.delegated),
         call_timeout: config.timeout.call,
         enabled: config.enabled,
         secret_missing,

@@ -15,10 +15,10 @@ use issuer::Issuer;
 use serde_json::json;
 
 /// Where the gateway says it is.
-const OWN: &str = "https://mcp.example.com/mcp";
+pub(super) const OWN: &str = "https://mcp.example.com/mcp";
 
 /// A gateway that wants tokens of this issuer; `more` stands in `authentication`.
-fn guarded(issuer: &Issuer, more: &str) -> Setup {
+pub(super) fn guarded(issuer: &Issuer, more: &str) -> Setup {
     let jwks = issuer.jwks_url();
     Setup::new().with(&format!("publicUrl: {OWN}")).with(&format!(
         "authentication: {{ jwt: [ {{ issuer: '{}', jwks: {{ url: '{jwks}', refresh: 1s }} }} ]{more} }}",
@@ -31,12 +31,12 @@ fn begin(authorization: &str) -> Request {
     initialize("2025-11-25", &json!({})).with("authorization", authorization)
 }
 
-fn bearer(token: &str) -> Request {
+pub(super) fn bearer(token: &str) -> Request {
     begin(&format!("Bearer {token}"))
 }
 
 /// Waits until Envoy has fetched the keys: a good token is let in.
-async fn until_keys(gateway: &Gateway, token: &str) {
+pub(super) async fn until_keys(gateway: &Gateway, token: &str) {
     crate::e2e::harness::eventually("the keys are there", async || {
         bearer(token).send(gateway.address).await.status == 200
     })

@@ -87,6 +87,10 @@ fuzz_target!(|input: (u8, Vec<(u8, &[u8])>)| {
 fn mk_finding(question: &Question, choice: u8) -> Finding {
     let often = !choice.is_multiple_of(3);
     match question {
+        Question::Delegate(_) if often => {
+            Finding::Delegated(Ok(mcp_manifold::engine::config::Confidential("k3y".into())))
+        }
+        Question::Delegate(_) => Finding::Delegated(Err(mcp_manifold::engine::policy::delegate::Lack::NotKept)),
         Question::Admit(_) => Finding::Admitted(None),
         Question::Hold(_) => Finding::Held,
         Question::Recall(_) | Question::SetLevel { .. } if often => Finding::Live,
@@ -176,7 +180,6 @@ fn mk_head(choice: u8) -> ResponseHead {
 fn mk_binding() -> Binding {
     Binding {
         id: Some("theirs".into()),
-        version: Version::V2025_11_25,
-        address: None,
+        ..Binding::stateless(Version::V2025_11_25)
     }
 }

@@ -10,7 +10,9 @@ use mcp_manifold::engine::exchange::event::UpstreamFailure;
 use mcp_manifold::engine::exchange::step::{Notice, SessionRef};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ClientFlags;
-use mcp_manifold::engine::session::{Binding, Client, EndpointHash, Level, SessionKey, SessionStore, Timestamp};
+use mcp_manifold::engine::session::{
+    Binding, Client, Delegation, EndpointHash, Level, SessionKey, SessionStore, Timestamp,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -199,7 +201,11 @@ async fn a_session_that_answers_a_ping_is_not_lost() {
 async fn a_one_shot_tie_is_recovered_and_closed_too() {
     let puppet = mk_forgetful(404).await;
     let bench = mk_bench(puppet.targets());
-    let Finding::Bound(stale) = bench.binder.one_shot(name(), Version::V2025_03_26).await else {
+    let Finding::Bound(stale) = bench
+        .binder
+        .one_shot(name(), Version::V2025_03_26, Delegation::NONE)
+        .await
+    else {
         panic!("not bound")
     };
     let finding = bench.binder.recover(None, name(), stale).await;
@@ -264,8 +270,7 @@ async fn a_level_that_comes_late_is_told_in_the_session_that_is_open() {
         upstream: name(),
         binding: Binding {
             id: Some("session-1".into()),
-            version: Version::V2025_11_25,
-            address: None,
+            ..Binding::stateless(Version::V2025_11_25)
         },
         level: Level::Warning,
     });
@@ -283,8 +288,7 @@ async fn a_cancelled_call_is_told_to_its_upstream() {
         upstream: name(),
         binding: Binding {
             id: Some("session-1".into()),
-            version: Version::V2025_11_25,
-            address: None,
+            ..Binding::stateless(Version::V2025_11_25)
         },
         id: r#""call-1""#.into(),
     });

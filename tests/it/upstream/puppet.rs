@@ -167,6 +167,7 @@ pub(super) fn mk_upstream(url: &str) -> config::Upstream {
         merge: true,
         addresses: Vec::new(),
         protection: config::Protection::default(),
+        delegated: config::Delegated::default(),
     }
 }
 

@@ -154,7 +154,13 @@ async fn bind_at(address: SocketAddr) -> Finding {
     let store = Arc::new(MemoryStore::new(10));
     let runtime = tokio::runtime::Handle::current();
     let (binder, _notices) = Binder::new(mk_targets(Arc::new(target)), store, runtime);
-    binder.one_shot("puppet".into(), Version::V2025_11_25).await
+    binder
+        .one_shot(
+            "puppet".into(),
+            Version::V2025_11_25,
+            mcp_manifold::engine::session::Delegation::NONE,
+        )
+        .await
 }
 
 #[tokio::test]

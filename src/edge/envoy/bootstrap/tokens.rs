@@ -34,8 +34,11 @@ fn provider(name: &str, issuer: &Issuer, config: &Config) -> String {
 }
 
 /// The processor needs tokens themselves, not only what they say.
-const fn is_wanted(_config: &Config) -> bool {
-    false
+fn is_wanted(config: &Config) -> bool {
+    config
+        .upstreams
+        .iter()
+        .any(|upstream| upstream.delegated.wants_tokens())
 }
 
 fn jwks(cluster: &str, jwks: &Jwks) -> String {

@@ -180,8 +180,7 @@ async fn what_a_later_question_has_replaced_is_not_answered_any_more() {
     let snapshot = testing::mk_snapshot(&[testing::mk_tasks("a"), testing::mk_tasks("b")]);
     let tied = |id: &str| Binding {
         id: Some(id.into()),
-        version: Version::V2025_11_25,
-        address: None,
+        ..Binding::stateless(Version::V2025_11_25)
     };
     let mut stage = Stage::with(Arc::clone(&snapshot));
     stage.backroom.will_find(Finding::Bound(tied("of-a")));
@@ -237,8 +236,7 @@ async fn a_dropped_relay_closes_what_it_opened() {
     let mut stage = Stage::new();
     let binding = Binding {
         id: Some("theirs".into()),
-        version: Version::V2025_11_25,
-        address: None,
+        ..Binding::stateless(Version::V2025_11_25)
     };
     stage.backroom.will_find(Finding::Bound(binding));
     stage.say(head("POST", false));

@@ -123,6 +123,7 @@ fn make(reader: &mut Reader<'_>, registration: &Arc<Registration>) -> Result<Mad
         merge: true,
         addresses: target.addresses.clone(),
         protection: crate::engine::config::Protection::default(),
+        delegated: crate::engine::config::Delegated::default(),
     };
     let upstream = plan::Upstream {
         assigned: Arc::new(assigned),

@@ -56,6 +56,7 @@ pub(in crate::edge::registry) fn mk_upstream(name: &str, port: u16) -> Upstream 
         merge: true,
         addresses: vec!["[::1]:9".parse().expect("an address")],
         protection: crate::engine::config::Protection::default(),
+        delegated: crate::engine::config::Delegated::default(),
     }
 }
 

@@ -18,8 +18,7 @@ fn mk_store(dir: &Path) -> MemoryStore {
 fn mk_binding(id: &str) -> Binding {
     Binding {
         id: Some(id.into()),
-        version: Version::V2025_06_18,
-        address: None,
+        ..Binding::stateless(Version::V2025_06_18)
     }
 }
 

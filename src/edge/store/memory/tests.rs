@@ -13,8 +13,7 @@ fn mk_key(number: u64) -> SessionKey {
 fn mk_binding(id: &str) -> Binding {
     Binding {
         id: Some(id.into()),
-        version: Version::V2025_11_25,
-        address: None,
+        ..Binding::stateless(Version::V2025_11_25)
     }
 }
 

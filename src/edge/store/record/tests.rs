@@ -1,6 +1,6 @@
 use super::*;
 use crate::edge::store::entry::Live;
-use crate::engine::session::Wanted;
+use crate::engine::session::{Delegation, Wanted};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ proptest! {
         let mut live = Live::new(Timestamp(expires), Timestamp(0), Arc::default());
         live.level = level;
         for (upstream, id, version, address) in &ties {
-            let binding = Binding { id: id.as_deref().map(Arc::from), version: *version, address: *address };
+            let binding = Binding { id: id.as_deref().map(Arc::from), version: *version, address: *address, delegation: Delegation::NONE };
             live.insert(Tie::new(upstream.as_str().into(), binding));
         }
         for (upstream, uri) in &subscriptions {
@@ -51,7 +51,7 @@ proptest! {
             client: ClientHash(client),
             level,
             subscriptions: live.subscriptions().iter().map(|kept| (&*kept.upstream, &*kept.uri)).collect::<Vec<_>>(),
-            ties: live.ties().iter().map(|tie| (&*tie.upstream, tie.binding())).collect::<Vec<_>>(),
+            ties: live.ties().iter().map(|tie| (&*tie.upstream, tie.binding(Delegation::NONE))).collect::<Vec<_>>(),
         };
         let expected = format!("{expected:?}");
         let bytes = encode(&Entry::Live(Box::new(live)), ClientHash(client));

@@ -7,14 +7,14 @@ use crate::edge::http::Target;
 use crate::edge::upstream::Hearsay;
 use crate::edge::upstream::backoff::Backoff;
 use crate::edge::upstream::handshake;
-use crate::edge::upstream::line::{Line, SMALL, Tie};
+use crate::edge::upstream::line::{Line, SMALL, Speaker, Tie};
 use crate::engine::call::inspect::updated;
 use crate::engine::call::{Kind, Message, task};
 use crate::engine::exchange::step::Notice;
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
 use crate::engine::session::store::SUBSCRIPTIONS;
-use crate::engine::session::{Binding, Client, SessionKey, SessionStore, Subscription};
+use crate::engine::session::{Binding, Client, Delegation, SessionKey, SessionStore, Subscription};
 use crate::engine::stream::filter::covers;
 use crate::engine::stream::pass::{Heard, Names, hear, to_listen, to_session, untagged};
 use crate::engine::stream::{Part, say};
@@ -104,6 +104,8 @@ fn are_about(subscriptions: &[Subscription], upstream: &Arc<str>, uri: &str) -> 
 pub(super) struct Listen {
     pub(super) ear: Arc<Ear>,
     pub(super) part: Part,
+    /// What speaks for the client.
+    pub(super) delegation: Delegation,
     pub(super) notices: mpsc::UnboundedSender<(Arc<Target>, Notice)>,
     pub(super) bodies: Arc<dyn Bodies>,
 }
@@ -117,7 +119,8 @@ impl Listen {
         } else {
             Tie::ModernWithTasks(version)
         };
-        let (pump, _) = Pump::new(Line::new(target, tie), Way::Listen(self.part.members()), &self.bodies);
+        let line = Line::of(target, tie, Speaker::Caller(self.delegation.clone()));
+        let (pump, _) = Pump::new(line, Way::Listen(self.part.members()), &self.bodies);
         pump.run(|frame| {
             let Some(event) = &frame.event else { return Flow::On };
             let Some(message) = Message::read(&event.data) else {
@@ -147,7 +150,8 @@ impl Listen {
     /// One life of that session. `None`: it could not be opened.
     async fn live(&self, target: &Arc<Target>) -> Option<Ended> {
         let time = target.timeout().list;
-        let opened = handshake::open(target, &Client::default(), self.part.version, None, time).await;
+        let (client, version) = (Client::default(), self.part.version);
+        let opened = handshake::open(target, &client, version, None, &self.delegation).await;
         let binding = match opened {
             Ok(handshake) => handshake.binding,
             Err(failure) => {
@@ -239,12 +243,20 @@ impl Drop for Own {
     }
 }
 
-/// The line of a session's tie.
-pub(super) fn tied(target: Arc<Target>, binding: &Binding) -> Line {
-    Line::new(target, Tie::Session(binding.clone()))
-}
+impl Session {
+    /// The line of the session's tie.
+    pub(super) fn tied(&self, target: Arc<Target>, binding: &Binding) -> Line {
+        Line::of(target, Tie::Session(binding.clone()), self.speaker())
+    }
 
-/// The line to a modern upstream.
-pub(super) fn modern(target: Arc<Target>, version: Version) -> Line {
-    Line::new(target, Tie::Modern(version))
+    /// The line to a modern upstream.
+    pub(super) fn modern(&self, target: Arc<Target>, version: Version) -> Line {
+        Line::of(target, Tie::Modern(version), self.speaker())
+    }
+
+    /// A stream may be opened again long after what spoke for its client then has grown old.
+    fn speaker(&self) -> Speaker {
+        let (store, key, upstream) = (Arc::clone(&self.store), self.key, Arc::clone(&self.upstream));
+        Speaker::Latest(Arc::new(move || store.delegation(key, &upstream)))
+    }
 }

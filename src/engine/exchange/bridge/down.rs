@@ -121,6 +121,7 @@ impl Exchange {
                 principal: request.identity.hash(),
                 client: client(&taken),
                 level,
+                delegation: call.delegation.clone(),
             })
         });
         let waiting = Box::new(Waiting {
@@ -143,15 +144,11 @@ impl Exchange {
                 self.down_await(Down::Borrowing(waiting), question)
             }
             None => {
-                let (id, version) = (None, speech.version);
-                self.down_begin(
-                    *waiting,
-                    Binding {
-                        id,
-                        version,
-                        address: None,
-                    },
-                )
+                let binding = Binding {
+                    delegation: waiting.call.delegation.clone(),
+                    ..Binding::stateless(speech.version)
+                };
+                self.down_begin(*waiting, binding)
             }
         }
     }
@@ -229,6 +226,7 @@ impl Exchange {
                 | Finding::Told(_)
                 | Finding::Introduced(..)
                 | Finding::Resumed(_)
+                | Finding::Delegated(_)
                 | Finding::NotParked,
             ) => self.stay(Phase::BridgingDown(down)),
         }
@@ -258,6 +256,7 @@ impl Exchange {
         step.commands.push(Command::CancelCall);
         step.commands.push(Command::Attend(Attended {
             call: call_of(&under),
+            delegation: under.open.call.delegation.clone(),
             pushes: under.open.pushes,
             resume: None,
         }));
@@ -269,11 +268,15 @@ impl Exchange {
         let Waiting {
             request,
             calls,
+            call,
             taken,
             own,
             ..
         } = waiting;
         let mut open = parked.open;
+        // What spoke for the caller may have grown old meanwhile.
+        open.call.delegation = call.delegation.clone();
+        open.binding.delegation = call.delegation;
         self.record.upstream = Some(Arc::clone(&open.call.upstream.name));
         let answers = open.inputs.answered(taken.responses.as_deref());
         let mut step = Step::default();

@@ -117,6 +117,7 @@ impl Up {
         };
         let body = modern::request::introduce(&self.call.body, &sender, retry)?;
         let mut headers = vec![("accept".into(), Bytes::from_static(heading::BOTH_TYPES))];
+        headers.extend_from_slice(self.call.delegation.headers());
         headers.extend(modern::headers::of(&body, self.method, self.version, &self.call.params));
         let passed = heading::client_headers(&self.request.endpoint, &self.call, &headers, &self.request.headers);
         Some(Command::Call(Call {
@@ -231,6 +232,7 @@ impl Exchange {
                 | Finding::Uncounted
                 | Finding::Held
                 | Finding::Crowded(_)
+                | Finding::Delegated(_)
                 | Finding::NotParked,
             ) => self.stay(Phase::BridgingUp(up)),
         }

@@ -2,6 +2,7 @@
 
 use crate::engine::exchange::event::UpstreamFailure;
 use crate::engine::jsonrpc::Code;
+use crate::engine::policy::delegate::Lack;
 
 /// What is wrong with an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(in crate::engine::exchange) enum Trouble {
     Status(u16),
     /// It refused the version or the headers that the gateway chose.
     Refused,
+    /// Nothing speaks for the caller there.
+    Caller(Lack),
 }
 
 impl Trouble {
@@ -30,6 +33,8 @@ impl Trouble {
             | Self::SecretMissing
             | Self::Status(_)
             | Self::Refused => Code::UPSTREAM_UNAVAILABLE,
+            Self::Caller(lack) if lack.is_of_caller() => Code::DENIED,
+            Self::Caller(_) => Code::UPSTREAM_UNAVAILABLE,
         }
     }
 
@@ -44,6 +49,7 @@ impl Trouble {
             Self::SecretMissing => "is not available: its credential is missing at the gateway",
             Self::Status(_) => "answered with an error",
             Self::Refused => "refused what the gateway made of the request",
+            Self::Caller(lack) => said(lack),
         }
     }
 
@@ -58,6 +64,25 @@ impl Trouble {
             Self::SecretMissing => "upstream_secret_missing",
             Self::Status(_) => "upstream_status",
             Self::Refused => "upstream_refused",
+            Self::Caller(Lack::Anonymous) => "caller_anonymous",
+            Self::Caller(Lack::Claim) => "caller_claim_missing",
+            Self::Caller(Lack::Token) => "caller_token_missing",
+            Self::Caller(Lack::NotKept) => "caller_credential_missing",
+            Self::Caller(Lack::Unreadable) => "caller_credential_unreadable",
+            Self::Caller(Lack::Refused) => "token_exchange_refused",
+            Self::Caller(Lack::Unavailable) => "token_exchange_unavailable",
         }
+    }
+}
+
+const fn said(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Anonymous => "is called on behalf of known callers only",
+        Lack::Claim => "is called with a claim of its caller, which is missing or cannot be sent",
+        Lack::Token => "is called with the token of its caller, and none was shown",
+        Lack::NotKept => "is called with a credential of its caller, and none is kept for this one",
+        Lack::Unreadable => "is called with a credential of its caller, and the one that is kept cannot be sent",
+        Lack::Refused => "is called with a token that is made for its caller, and none was made for this one",
+        Lack::Unavailable => "is called with a token that is made for its caller, and who makes it does not answer",
     }
 }

@@ -194,6 +194,7 @@ impl Exchange {
             | Finding::Introduced(..)
             | Finding::Told(_)
             | Finding::Resumed(_)
+            | Finding::Delegated(_)
             | Finding::NotParked => {
                 self.phase = Phase::Calling(relay);
                 Step::default()

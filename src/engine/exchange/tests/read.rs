@@ -115,8 +115,7 @@ pub(super) fn mk_quota(limit: &str) -> Quota {
 pub(super) fn binding(id: &str, version: &str) -> Binding {
     Binding {
         id: (id != "-").then(|| id.into()),
-        version: Version::parse(version).expect("a version"),
-        address: None,
+        ..Binding::stateless(Version::parse(version).expect("a version"))
     }
 }
 

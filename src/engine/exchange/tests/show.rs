@@ -145,6 +145,11 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
             let (upstream, uri) = (&subscription.upstream, &subscription.uri);
             writeln!(out, "<= subscribe {} {upstream} {uri} {wanted:?}", session.key.0)
         }
+        Command::Notify(Notice::Delegated {
+            upstream, delegation, ..
+        }) => {
+            writeln!(out, "<= notify delegated {upstream} {delegation:?}")
+        }
         Command::Notify(Notice::Changed { upstream, kinds }) => writeln!(out, "<= notify changed {upstream} {kinds:?}"),
         Command::Notify(Notice::Return { borrower, binding }) => {
             let id = binding.id.as_deref().unwrap_or("-");
@@ -168,6 +173,7 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
             tag,
             kinds,
             parts,
+            delegations: _,
         }) => {
             let kinds: Vec<_> = kinds.methods().collect();
             let tag = String::from_utf8_lossy(tag);
@@ -184,6 +190,7 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
 
 pub(super) fn show_question(question: &Question) -> String {
     match question {
+        Question::Delegate(errand) => format!("delegate {} {}", errand.upstream, errand.principal),
         Question::Compare(claimed) => format!("compare {}", claimed.name),
         Question::Admit(charges) => {
             let charges = charges.iter();

@@ -79,8 +79,7 @@ fn scripts() -> impl Strategy<Value = Vec<Act>> {
 fn finding(question: &str, well: bool) -> Finding {
     let binding = Binding {
         id: Some("theirs".into()),
-        version: Version::V2025_11_25,
-        address: None,
+        ..Binding::stateless(Version::V2025_11_25)
     };
     match (question, well) {
         ("bind", true) => Finding::Bound(binding),

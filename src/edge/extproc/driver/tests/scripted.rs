@@ -161,6 +161,7 @@ impl Backroom for Scripted {
         let mut script = self.script();
         script.question = Some(match question {
             Question::Compare(_) => "compare",
+            Question::Delegate(_) => "delegate",
             Question::Admit(_) => "admit",
             Question::Hold(_) => "hold",
             Question::Recall(_) => "recall",

@@ -130,6 +130,7 @@ impl Exchange {
         };
         let attended = Attended {
             call: super::call_of(&under),
+            delegation: under.open.call.delegation.clone(),
             pushes: under.open.pushes,
             resume: Some(resumption),
         };

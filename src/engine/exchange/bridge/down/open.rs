@@ -228,12 +228,12 @@ impl Open {
                 tasks: false,
                 patience: crate::engine::exchange::call::Patience::Usual,
                 subscription: None,
+                delegation: crate::engine::session::Delegation::NONE,
             },
             borrower: None,
             binding: Binding {
                 id: None,
-                version: crate::engine::mcp::Version::NEWEST_LEGACY,
-                address: None,
+                ..Binding::stateless(crate::engine::mcp::Version::NEWEST_LEGACY)
             },
             body: Bytes::new(),
             digest: None,

@@ -196,7 +196,11 @@ impl World {
             }
             Command::Notify(Notice::Cancelled { .. }) => assert!(self.made > 0, "nobody was asked"),
             Command::Notify(
-                Notice::Level { .. } | Notice::Relist { .. } | Notice::Tell { .. } | Notice::Changed { .. },
+                Notice::Level { .. }
+                | Notice::Relist { .. }
+                | Notice::Tell { .. }
+                | Notice::Changed { .. }
+                | Notice::Delegated { .. },
             )
             | Command::Subscribe { .. } => {}
             Command::Arm(_) => self.armed = true,
@@ -209,11 +213,12 @@ impl World {
         let question = self.question.take()?;
         let tied = |id: Option<&str>| Binding {
             id: id.map(Into::into),
-            version: Version::V2025_06_18,
-            address: None,
+            ..Binding::stateless(Version::V2025_06_18)
         };
         let failed = Finding::Unbindable(UpstreamFailure::Unreachable);
         Some(match (question, choice % 8) {
+            (Question::Delegate(_), 0) => Finding::Delegated(Err(crate::engine::policy::delegate::Lack::NotKept)),
+            (Question::Delegate(_), _) => Finding::Delegated(Ok(crate::engine::config::Confidential("k3y".into()))),
             (Question::Compare(_), 0) => Finding::Compared(crate::engine::exchange::event::Compared::Wrong),
             (Question::Compare(_), 1) => Finding::Compared(crate::engine::exchange::event::Compared::NotNow(
                 std::time::Duration::from_secs(2),

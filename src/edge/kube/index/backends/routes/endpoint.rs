@@ -109,6 +109,7 @@ fn assigned(server: &Server, name: String, prefix: &str, rule: &HttpRouteRules, 
         merge: true,
         addresses: server.addresses.clone(),
         protection: crate::engine::config::Protection::default(),
+        delegated: crate::engine::config::Delegated::default(),
     }
 }
 

@@ -1,0 +1,66 @@
+//! Credentials of callers that somebody else has: a folder with a file for each principal, a token endpoint.
+//!
+//! Asked with what the configuration of the snapshot says, so that nothing has to be told of a reload. What is found is
+//! kept for a while, bounded, in memory alone, and never printed.
+
+mod exchange;
+mod files;
+
+use crate::engine::config::delegated::Source;
+use crate::engine::config::{Confidential, Secret};
+use crate::engine::policy::delegate::{Errand, Lack};
+use exchange::Exchange;
+use files::Files;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// Credentials of all callers at once; above that the oldest go.
+const MOST: usize = 10_000;
+
+/// How a secret of the gateway's own is read; `None`: it has no value.
+pub type Resolve = Arc<dyn Fn(&Secret) -> Option<Confidential> + Send + Sync>;
+
+/// What an errand brings.
+pub type Outcome = Result<Confidential, Lack>;
+
+/// An answer, now or later.
+pub enum Look {
+    /// It is known.
+    Now(Outcome),
+    /// It has to be read, or asked for.
+    Later(futures_util::future::BoxFuture<'static, Outcome>),
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Delegations {
+    files: Arc<Files>,
+    exchange: Arc<Exchange>,
+}
+
+impl Delegations {
+    /// Works on `runtime`, so that a client who leaves does not take down what others wait for.
+    #[must_use]
+    pub fn new(runtime: Handle, resolve: Resolve) -> Self {
+        Self {
+            files: Arc::new(Files::new(runtime.clone())),
+            exchange: Arc::new(Exchange::new(runtime, resolve)),
+        }
+    }
+
+    /// The credential that `errand` is about.
+    #[must_use]
+    pub fn find(&self, errand: Errand) -> Look {
+        match &errand.from.source {
+            Source::PerPrincipal(kept) => self.files.find(&errand, kept),
+            Source::Exchange(_) => self.exchange.find(errand),
+            // Worked out by whoever asks.
+            Source::Template(_) | Source::Forward => Look::Now(Err(Lack::Unavailable)),
+        }
+    }
+}
+
+/// One line of visible ASCII, for a header.
+fn is_value(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}

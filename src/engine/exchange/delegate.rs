@@ -1,0 +1,212 @@
+//! A call speaks for its caller: what that takes is worked out, or asked for, before anything goes to the upstream.
+//!
+//! Most upstreams hear nothing of their callers; for them nothing is done here.
+
+use super::call::Routed;
+use super::calls::Calls;
+use super::event::{Finding, Headers};
+use super::reject::Trouble;
+use super::step::{Command, Notice, Question, Step};
+use super::through::unreached;
+use super::{Exchange, Request, Then, listen};
+use crate::engine::config::Confidential;
+use crate::engine::policy::delegate::{Delegate, Errand, Lack, Said};
+use crate::engine::session::Delegation;
+use crate::engine::snapshot::Upstream;
+use crate::engine::stream::Filter;
+use std::sync::Arc;
+
+/// What speaks for the caller of a request at each upstream of a listen; `None`: nothing does, it is not asked.
+pub(super) type Voices = Vec<(Arc<str>, Option<Delegation>)>;
+
+/// What is known of one upstream.
+enum Voice {
+    /// This speaks for the caller.
+    Known(Delegation),
+    /// Somebody else has it.
+    Wanted(Errand),
+    /// Nothing does.
+    None(Lack),
+}
+
+impl Request {
+    fn voice(&self, delegate: &Delegate) -> Voice {
+        voice(delegate.say(&self.identity, authorization(&self.headers)))
+    }
+
+    /// With the credential that was asked for.
+    fn found_voice(&self, delegate: &Delegate, found: Result<Confidential, Lack>) -> Result<Delegation, Lack> {
+        match found.map(|credential| voice(delegate.complete(&self.identity, &credential))) {
+            Ok(Voice::Known(delegation)) => Ok(delegation),
+            Ok(Voice::Wanted(_)) => Err(Lack::Unavailable),
+            Ok(Voice::None(lack)) | Err(lack) => Err(lack),
+        }
+    }
+}
+
+fn voice(said: Said) -> Voice {
+    match said {
+        Said::Whole(headers) => Voice::Known(Delegation::new(headers)),
+        Said::Wanted(errand) => Voice::Wanted(errand),
+        Said::Lacking(lack) => Voice::None(lack),
+    }
+}
+
+/// The only one; of several nobody knows which was verified.
+fn authorization(headers: &Headers) -> Option<&[u8]> {
+    let mut all = headers.all("authorization");
+    all.next().filter(|_| all.next().is_none())
+}
+
+impl Exchange {
+    /// Goes on with the call in turn once it is known what speaks for its caller.
+    pub(super) fn speak(&mut self, request: Box<Request>, calls: Calls) -> Step {
+        let delegate = calls.current().and_then(|call| call.upstream.delegate.clone());
+        let Some(delegate) = delegate else {
+            return self.tie_spoken(request, calls);
+        };
+        match request.voice(&delegate) {
+            Voice::Known(delegation) => self.spoken(request, calls, delegation),
+            Voice::Wanted(errand) => self.ask(request, Question::Delegate(errand), Then::Speak(calls)),
+            Voice::None(lack) => self.try_next(request, calls, Trouble::Caller(lack)),
+        }
+    }
+
+    /// The question about the call in turn is answered.
+    pub(super) fn delegated(&mut self, request: Box<Request>, calls: Calls, found: Result<Confidential, Lack>) -> Step {
+        let delegate = calls.current().and_then(|call| call.upstream.delegate.clone());
+        let Some(delegate) = delegate else {
+            return self.reject_missing(&request);
+        };
+        match request.found_voice(&delegate, found) {
+            Ok(delegation) => self.spoken(request, calls, delegation),
+            Err(lack) => self.try_next(request, calls, Trouble::Caller(lack)),
+        }
+    }
+
+    fn spoken(&mut self, request: Box<Request>, mut calls: Calls, delegation: Delegation) -> Step {
+        let Some(call) = calls.current_mut() else {
+            return self.reject_missing(&request);
+        };
+        call.delegation = delegation.clone();
+        let remembered = remember(&request, &call.upstream, delegation);
+        let mut step = self.tie_spoken(request, calls);
+        // Before what is asked next: a session that is opened is opened with it.
+        step.commands.splice(0..0, remembered);
+        step
+    }
+
+    /// The same on a transparent path.
+    pub(super) fn speak_on(&mut self, request: Box<Request>, mut routed: Routed) -> Step {
+        let upstream = routed.calls.first().map(|call| Arc::clone(&call.upstream));
+        let delegate = upstream.as_ref().and_then(|upstream| upstream.delegate.as_ref());
+        let (Some(delegate), Some(call)) = (delegate, routed.calls.first_mut()) else {
+            return self.pass_on(&request, routed);
+        };
+        match request.voice(delegate) {
+            Voice::Known(delegation) => {
+                call.delegation = delegation;
+                self.pass_on(&request, routed)
+            }
+            Voice::Wanted(errand) => self.ask(request, Question::Delegate(errand), Then::Pass(routed)),
+            Voice::None(lack) => self.not_passed(&request, &call.upstream, lack),
+        }
+    }
+
+    /// The question about a transparent path is answered.
+    pub(super) fn delegated_on(
+        &mut self,
+        request: &Request,
+        mut routed: Routed,
+        found: Result<Confidential, Lack>,
+    ) -> Step {
+        let Some(call) = routed.calls.first_mut() else {
+            return self.pass_on(request, routed);
+        };
+        let delegate = call.upstream.delegate.as_ref();
+        match delegate.map_or(Err(Lack::Unavailable), |delegate| request.found_voice(delegate, found)) {
+            Ok(delegation) => {
+                call.delegation = delegation;
+                self.pass_on(request, routed)
+            }
+            Err(lack) => self.not_passed(request, &call.upstream, lack),
+        }
+    }
+
+    fn not_passed(&mut self, request: &Request, upstream: &Upstream, lack: Lack) -> Step {
+        self.record.upstream = Some(Arc::clone(&upstream.name));
+        let id = request.id();
+        self.reject(&unreached(Trouble::Caller(lack), upstream, id), id)
+    }
+
+    /// Finds what speaks for the client of a listen, one upstream after the other.
+    pub(super) fn speak_listen(&mut self, request: Box<Request>, filter: Filter, mut voices: Voices) -> Step {
+        while let Some((upstream, delegate)) = next_unheard(&request, &filter, &voices) {
+            match request.voice(delegate) {
+                Voice::Known(delegation) => voices.push((upstream, Some(delegation))),
+                Voice::Wanted(errand) => {
+                    return self.ask(request, Question::Delegate(errand), Then::Listen(filter, voices));
+                }
+                Voice::None(_) => voices.push((upstream, None)),
+            }
+        }
+        self.listen_modern(&request, filter, &voices)
+    }
+
+    /// The question about one of them is answered: the first of which nothing is known.
+    pub(super) fn delegated_listen(
+        &mut self,
+        request: Box<Request>,
+        filter: Filter,
+        mut voices: Voices,
+        found: Result<Confidential, Lack>,
+    ) -> Step {
+        if let Some((upstream, delegate)) = next_unheard(&request, &filter, &voices) {
+            voices.push((upstream, request.found_voice(&delegate, found).ok()));
+        }
+        self.speak_listen(request, filter, voices)
+    }
+
+    /// What of the session's caller is known without asking is remembered anew, for what goes to its upstreams besides
+    /// calls: tokens that were remembered grow old.
+    pub(super) fn refreshed(request: &Request) -> Vec<Command> {
+        let upstreams = request.endpoint.upstreams.iter();
+        let known = upstreams.filter_map(|upstream| match request.voice(upstream.delegate.as_ref()?) {
+            Voice::Known(delegation) => remember(request, upstream, delegation),
+            Voice::Wanted(_) | Voice::None(_) => None,
+        });
+        known.collect()
+    }
+}
+
+/// The first upstream of the listen that is told of its callers, and of which it is not known what.
+fn next_unheard(request: &Request, filter: &Filter, voices: &Voices) -> Option<(Arc<str>, Arc<Delegate>)> {
+    let endpoint = &request.endpoint;
+    let mut unheard = endpoint
+        .upstreams
+        .iter()
+        .filter(|upstream| upstream.delegate.is_some() && voices.iter().all(|(name, _)| *name != upstream.name));
+    let first = unheard.next()?;
+    let concerned = listen::concerned(endpoint, filter);
+    let mut unheard = [first].into_iter().chain(unheard);
+    let next = unheard.find(|upstream| concerned.contains(&upstream.name))?;
+    Some((Arc::clone(&next.name), Arc::clone(next.delegate.as_ref()?)))
+}
+
+fn remember(request: &Request, upstream: &Upstream, delegation: Delegation) -> Option<Command> {
+    let session = request.sender.session?;
+    Some(Command::Notify(Notice::Delegated {
+        session,
+        upstream: Arc::clone(&upstream.name),
+        delegation,
+    }))
+}
+
+/// What was found by a question of this file.
+pub(super) fn found(finding: Finding) -> Result<Confidential, Lack> {
+    let Finding::Delegated(found) = finding else {
+        debug_assert!(false, "finding {finding:?} is no credential");
+        return Err(Lack::Unavailable);
+    };
+    found
+}
