@@ -142,7 +142,7 @@ impl Exchange {
     /// Finds what speaks for the client of a listen, one upstream after the other.
     pub(super) fn speak_listen(&mut self, request: Box<Request>, filter: Filter, mut voices: Voices) -> Step {
         while let Some((upstream, delegate)) = next_unheard(&request, &filter, &voices) {
-            match request.voice(delegate) {
+            match request.voice(&delegate) {
                 Voice::Known(delegation) => voices.push((upstream, Some(delegation))),
                 Voice::Wanted(errand) => {
                     return self.ask(request, Question::Delegate(errand), Then::Listen(filter, voices));
