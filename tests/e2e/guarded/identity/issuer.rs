@@ -15,9 +15,9 @@ pub(crate) struct Key {
 }
 
 /// See the module.
-pub(super) struct Issuer {
-    pub(super) server: Puppet,
-    pub(super) key: Key,
+pub(crate) struct Issuer {
+    pub(crate) server: Puppet,
+    pub(crate) key: Key,
 }
 
 impl Key {
@@ -57,7 +57,7 @@ impl Key {
 
 impl Issuer {
     /// Serves its one key.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let issuer = Self {
             server: Puppet::start(&[]).await,
             key: Key::new("first"),
@@ -67,28 +67,28 @@ impl Issuer {
     }
 
     /// What its tokens say as `iss`.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("http://{}", self.server.address)
     }
 
-    pub(super) fn jwks_url(&self) -> String {
+    pub(crate) fn jwks_url(&self) -> String {
         format!("http://{}/jwks", self.server.address)
     }
 
     /// Serves these keys from now on.
-    pub(super) fn publish(&self, keys: &[&Key]) {
+    pub(crate) fn publish(&self, keys: &[&Key]) {
         let keys: Vec<Value> = keys.iter().map(|key| key.public()).collect();
         let jwks = json!({ "keys": keys }).to_string();
         self.server.play(move |_| Some(Act::text(200, &jwks)));
     }
 
     /// Good for an hour, for `audience`.
-    pub(super) fn claims(&self, subject: &str, audience: &str) -> Value {
+    pub(crate) fn claims(&self, subject: &str, audience: &str) -> Value {
         json!({"iss": self.name(), "sub": subject, "aud": audience, "iat": now(), "exp": now() + 3600})
     }
 
     /// A good token of that subject for [`super::OWN`].
-    pub(super) fn token(&self, subject: &str) -> String {
+    pub(crate) fn token(&self, subject: &str) -> String {
         self.key.sign(&self.claims(subject, super::OWN))
     }
 }
@@ -102,6 +102,6 @@ pub(crate) fn now() -> u64 {
 }
 
 /// A part of a token.
-pub(super) fn encode(part: &Value) -> String {
+pub(crate) fn encode(part: &Value) -> String {
     URL_SAFE_NO_PAD.encode(part.to_string())
 }
