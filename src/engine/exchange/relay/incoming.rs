@@ -5,7 +5,7 @@ use super::pulse::Pulse;
 use super::{COLLECT_MAX, COMMENT, Collected, Flow, Head, KEEP_ALIVE, PROMPT, Relay, SMALL, Stage, Turn};
 use crate::engine::exchange::event::{CallEvent, Finding, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::reject::{Input, Reject, Trouble};
-use crate::engine::exchange::step::{Command, Question, Reply, Step};
+use crate::engine::exchange::step::{Command, End, Question, Reply, Step};
 use crate::engine::exchange::verdict::{self, Media, Settled, Verdict};
 use crate::engine::exchange::{Exchange, Phase, heading};
 use bytes::Bytes;
@@ -154,7 +154,14 @@ impl Exchange {
                 self.stream(&mut relay, &mut step);
             }
             // The response came, and the stream after it does not end.
-            Stage::Collect(collected) if collected.has_response() => return self.relay_whole(relay),
+            Stage::Collect(collected) if collected.has_response() => {
+                let mut step = self.relay_whole(relay);
+                if step.end == End::Open {
+                    // The next upstream is asked: one call is open at a time.
+                    step.commands.insert(0, Command::CancelCall);
+                }
+                return step;
+            }
             Stage::AwaitHead | Stage::Collect(_) => {
                 return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::TimedOut));
             }
