@@ -194,6 +194,39 @@ async fn a_trace_that_its_client_does_not_keep_is_not_kept() {
 }
 
 #[tokio::test]
+async fn of_the_traces_that_begin_in_envoy_both_keep_the_same() {
+    let Some(collector) = Collector::start().await else {
+        return;
+    };
+    let puppet = Puppet::start(&["echo"]).await;
+    let setup = collector.setup(", traces: 0.5");
+    let gateway = setup.upstream_with("puppet", &puppet.url(), "via: envoy").up().await;
+    let client = gateway.client().await;
+    for _ in 0..64 {
+        call(&gateway, &client, None, &Value::Null).await;
+    }
+    // What is kept, and nothing else, is told to the upstream.
+    let posted = puppet.posted("tools/call");
+    let kept = posted
+        .iter()
+        .filter(|seen| seen.text().contains("traceparent"))
+        .map(told);
+    let kept: Vec<_> = kept.map(|(header, _)| format!("{:032x}", header.trace)).collect();
+    assert!((8..56).contains(&kept.len()), "half of 64, about: {}", kept.len());
+    for trace in &kept {
+        for service in ["mcp-manifold", "mcp-manifold-envoy"] {
+            let is_it = |span: &Span| span.trace() == trace && span.service == service && span.kind() == 2;
+            collector.span(&format!("a span of {service}"), is_it).await;
+        }
+    }
+    let calls = collector
+        .spans()
+        .into_iter()
+        .filter(|span| span.name() == "tools/call puppet_echo" && span.kind() == 2);
+    assert_eq!(calls.count(), kept.len());
+}
+
+#[tokio::test]
 async fn metrics_arrive_under_the_names_of_the_conventions() {
     let Some(collector) = Collector::start().await else {
         return;
