@@ -4,25 +4,27 @@
 //! waits for the same outcome. Attempts run on one runtime of their own, so that a client who leaves takes nothing down
 //! with it, and an upstream session that was opened is always either kept or closed.
 
+mod background;
+mod flight;
+
 use super::handshake;
 use super::hub::{Bodies, Hub};
 use super::line::{Line, SMALL, Tie};
-use super::notices::{self, Errand, Notices};
-use super::pool::{Free, Pool};
+use super::notices::{Errand, Notices};
+use super::pool::Pool;
 use super::span;
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
 use crate::engine::exchange::step::{Borrower, Notice, SessionRef};
-use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
 use crate::engine::session::{Binding, Client, Delegation, Lookup, SessionKey, SessionStore, Timestamp};
 use crate::engine::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Shared};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -52,9 +54,6 @@ struct Inner {
     /// Attempts under way. Held for a look-up or an insertion only.
     flights: Mutex<HashMap<FlightKey, Flight>>,
 }
-
-/// Subscriptions told to a new upstream session at once.
-const RESUBSCRIBING: usize = 8;
 
 type FlightKey = (SessionKey, Arc<str>);
 type Flight = Shared<BoxFuture<'static, Outcome>>;
@@ -272,126 +271,9 @@ impl Binder {
         }));
         outcome.await.unwrap_or(Err(UpstreamFailure::Unreachable))
     }
-
-    /// Joins the attempt that is under way, or begins one.
-    async fn fly(&self, session: SessionRef, upstream: Arc<str>, stale: Option<Binding>) -> Outcome {
-        let flight = {
-            let key = (session.key, Arc::clone(&upstream));
-            let mut flights = self.inner.flights();
-            match flights.get(&key) {
-                Some(flight) => flight.clone(),
-                // The last attempt may have ended between our look-up and here.
-                None => match self.inner.settled(session, &upstream, stale.as_ref()) {
-                    Some(outcome) => return outcome,
-                    None => {
-                        let flight = self.begin(session, upstream, stale);
-                        flights.insert(key, flight.clone());
-                        flight
-                    }
-                },
-            }
-        };
-        flight.await
-    }
-
-    fn begin(&self, session: SessionRef, upstream: Arc<str>, stale: Option<Binding>) -> Flight {
-        let inner = Arc::clone(&self.inner);
-        let attempt = self.inner.runtime.spawn(span::inherited(async move {
-            let landing = Landing {
-                key: (session.key, upstream),
-                inner,
-            };
-            landing.inner.attempt(session, &landing.key.1, stale).await
-        }));
-        let outcome = attempt.map(|done| done.unwrap_or(Outcome::Failed(UpstreamFailure::Unreachable)));
-        outcome.boxed().shared()
-    }
-}
-
-/// Takes an attempt off the list however it ends.
-struct Landing {
-    key: FlightKey,
-    inner: Arc<Inner>,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.inner.flights().remove(&self.key);
-    }
 }
 
 impl Inner {
-    /// Who held the session is no longer among the upstream's addresses: it ended with it.
-    fn is_gone(&self, upstream: &str, binding: &Binding) -> bool {
-        let Some(address) = binding.address else { return false };
-        self.target(upstream).is_some_and(|target| !target.is_at(address))
-    }
-
-    /// What the store knows by now, if it needs no attempt.
-    fn settled(&self, session: SessionRef, upstream: &str, stale: Option<&Binding>) -> Option<Outcome> {
-        match self.store.lookup(session.key, upstream, now()) {
-            Lookup::Ended => Some(Outcome::Ended),
-            Lookup::Bound(binding) if Some(&binding) != stale => Some(Outcome::Bound(binding)),
-            Lookup::Bound(_) | Lookup::Unbound => None,
-        }
-    }
-
-    async fn attempt(&self, session: SessionRef, upstream: &Arc<str>, stale: Option<Binding>) -> Outcome {
-        if let Some(stale) = stale {
-            let Some(target) = self.target(upstream) else {
-                return Outcome::Failed(UpstreamFailure::Unreachable);
-            };
-            if !is_lost(&target, &stale).await {
-                return Outcome::StillThere(stale);
-            }
-            self.store.unbind(session.key, upstream, stale.id.as_deref());
-        }
-        let (client, level) = self.store.client(session.key);
-        let delegation = self.store.delegation(session.key, upstream);
-        let opened = self.open(upstream, &client, session.version, level, &delegation);
-        let binding = match opened.await {
-            Ok(binding) => binding,
-            Err(failure) => return Outcome::Failed(failure),
-        };
-        self.resubscribe(session, upstream, &binding).await;
-        let kept = self
-            .store
-            .bind(session.key, session.expires, upstream, binding.clone(), now());
-        if kept {
-            Outcome::Bound(binding)
-        } else {
-            // The gateway session was ended meanwhile.
-            self.close(Arc::clone(upstream), binding);
-            Outcome::Ended
-        }
-    }
-
-    /// A new upstream session knows nothing of what the client had subscribed to in the one before.
-    async fn resubscribe(&self, session: SessionRef, upstream: &Arc<str>, binding: &Binding) {
-        let mut subscriptions = self.store.subscriptions(session.key);
-        subscriptions.retain(|subscription| subscription.upstream == *upstream);
-        let Some(target) = self.target(upstream).filter(|_| !subscriptions.is_empty()) else {
-            return;
-        };
-        let time = target.timeout().list;
-        let line = Line::new(target, Tie::Session(binding.clone()));
-        let requests = subscriptions.iter().map(|subscription| {
-            let line = &line;
-            async move {
-                let uri = String::from_utf8_lossy(&quote(&subscription.uri)).into_owned();
-                let members = format!(r#""uri":{uri}"#);
-                if let Err(failure) = line.request("resources/subscribe", &members, SMALL, time).await {
-                    tracing::debug!(upstream = %line.target().name(), %failure, "Subscription was not taken.");
-                }
-            }
-        });
-        let all = futures_util::stream::iter(requests).for_each_concurrent(RESUBSCRIBING, |request| request);
-        // A call waits for it: all of them together take no longer than one may.
-        if tokio::time::timeout(time, all).await.is_err() {
-            tracing::debug!(%upstream, "Not all subscriptions were taken in time.");
-        }
-    }
-
     async fn open(
         &self,
         upstream: &str,
@@ -411,81 +293,8 @@ impl Inner {
         }
     }
 
-    fn close(&self, upstream: Arc<str>, binding: Binding) {
-        self.notify(Notice::Close { upstream, binding });
-    }
-
-    fn notify(&self, notice: Notice) {
-        let upstream = match &notice {
-            Notice::Relist { upstream } => {
-                if let Some(target) = self.target(upstream) {
-                    target.doubt();
-                }
-                return;
-            }
-            // For the hub and the session map, which the desk tells.
-            Notice::Changed { .. } | Notice::Delegated { .. } => return,
-            Notice::Return { borrower, .. } => &borrower.upstream,
-            Notice::Close { upstream, .. }
-            | Notice::Level { upstream, .. }
-            | Notice::Cancelled { upstream, .. }
-            | Notice::Tell { upstream, .. } => upstream,
-        };
-        let Some(target) = self.target(upstream) else { return };
-        let notice = match notice {
-            Notice::Return { borrower, binding } => match self.pool.take_back(borrower, binding, target) {
-                Some(oldest) => return self.close_at(oldest),
-                None => return,
-            },
-            notice @ Notice::Tell { .. } => return self.say_beside(target, notice),
-            notice @ (Notice::Close { .. }
-            | Notice::Relist { .. }
-            | Notice::Changed { .. }
-            | Notice::Delegated { .. }
-            | Notice::Level { .. }
-            | Notice::Cancelled { .. }) => notice,
-        };
-        // Nobody takes it any more: the gateway ends.
-        let _ = self.notices.send((target, notice));
-    }
-
-    /// Passes a message of a client on beside the queue: calls wait for some of them, and one slow upstream must not hold
-    /// up what another one waits for.
-    fn say_beside(&self, target: Arc<Target>, notice: Notice) {
-        let len = match &notice {
-            Notice::Tell { message, .. } => message.len(),
-            Notice::Close { .. }
-            | Notice::Return { .. }
-            | Notice::Relist { .. }
-            | Notice::Changed { .. }
-            | Notice::Delegated { .. }
-            | Notice::Level { .. }
-            | Notice::Cancelled { .. } => 0,
-        };
-        let weight = u32::try_from(len + OVERHEAD).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&self.beside).try_acquire_many_owned(weight) else {
-            tracing::warn!(upstream = %target.name(), "Message of a client was dropped: too many are on their way.");
-            return;
-        };
-        self.runtime.spawn(async move {
-            let _room = room;
-            notices::carry_out(target, notice).await;
-        });
-    }
-
-    fn close_at(&self, free: Free) {
-        let Free { binding, target, .. } = free;
-        let upstream = Arc::clone(target.name());
-        let _ = self.notices.send((target, Notice::Close { upstream, binding }));
-    }
-
     fn target(&self, upstream: &str) -> Option<Arc<Target>> {
         self.targets.load().get(upstream).map(Arc::clone)
-    }
-
-    fn flights(&self) -> std::sync::MutexGuard<'_, HashMap<FlightKey, Flight>> {
-        // Nothing panics while it is held; and if: the map is still a map.
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

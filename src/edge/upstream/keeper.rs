@@ -3,23 +3,24 @@
 //! One keeper per era, so that an era that hangs never delays the other. Tells what it finds as [`State`]; what both eras
 //! mean together is for `discovery` to say.
 
+mod attempt;
+mod eras;
+
 use super::backoff::Backoff;
-use super::handshake::{self, Handshake};
-use super::line::{CAPABLE, Line, Tie};
+use super::handshake::Handshake;
+use super::line::{Line, Tie};
 use super::pulse::Pulse;
 use super::watch::{News, Watch};
-use super::{Failure, Hearsay, Settings, listing, probe};
+use super::{Failure, Hearsay, Settings};
 use crate::edge::http::Target;
 use crate::engine::catalog::Listing;
-use crate::engine::mcp::capabilities::ServerFlags;
-use crate::engine::mcp::{Era, Version};
-use crate::engine::session::Client;
+use crate::engine::mcp::Era;
 use crate::engine::stream::Kinds;
-use std::collections::HashSet;
+pub(super) use eras::FreshEras;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// Changes come in bursts: one for tools, one for prompts.
@@ -51,20 +52,6 @@ pub(super) enum State {
     },
 }
 
-/// Which eras are fresh, known to both keepers of an upstream.
-#[derive(Debug, Default)]
-pub(super) struct FreshEras {
-    legacy: Freshness,
-    modern: Freshness,
-}
-
-#[derive(Debug, Default)]
-struct Freshness {
-    fresh: AtomicBool,
-    /// Told whenever `fresh` becomes true.
-    came_up: Notify,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -86,12 +73,6 @@ pub(super) struct Keeper {
     watch: Option<Watch>,
     hearsay: Hearsay,
     out: mpsc::UnboundedSender<(Era, State)>,
-}
-
-/// What to list, and how it was agreed on.
-struct Agreed {
-    line: Line,
-    listing: Listing,
 }
 
 impl Keeper {
@@ -258,121 +239,6 @@ impl Keeper {
     fn tell(&self, state: State) -> bool {
         self.out.send((self.era, state)).is_ok()
     }
-
-    async fn attempt(&mut self) -> Result<(Arc<Listing>, Vec<String>), Failure> {
-        if !self.target.is_asked_in(self.era) {
-            return Err(Failure::NotAsked);
-        }
-        match self.era {
-            Era::Legacy => self.attempt_legacy().await,
-            Era::Modern => self.attempt_modern().await,
-        }
-    }
-
-    /// In the session that is open, or in a new one. An upstream without session ids is greeted each time: it may have
-    /// become another.
-    async fn attempt_legacy(&mut self) -> Result<(Arc<Listing>, Vec<String>), Failure> {
-        if let Some(session) = self.session.clone().filter(|session| session.binding.id.is_some()) {
-            match self.list(Agreed::legacy(&self.target, &session)).await {
-                Err(failure) if failure.session_may_be_lost() => {
-                    self.session = None;
-                    self.watch = None;
-                }
-                listed => return listed,
-            }
-        }
-        let own = capable();
-        let session = handshake::open_own(&self.target, &own, self.page_time()).await?;
-        let listed = self.list(Agreed::legacy(&self.target, &session)).await;
-        if session.binding.id.is_some() || !self.watches(session.flags) {
-            let line = Line::own(Arc::clone(&self.target), Tie::Session(session.binding.clone()));
-            self.watch = Some(Watch::legacy(line, session.flags));
-        }
-        self.session = Some(session);
-        listed
-    }
-
-    async fn attempt_modern(&mut self) -> Result<(Arc<Listing>, Vec<String>), Failure> {
-        let discovered = probe::discover(&self.target, self.page_time()).await?;
-        let version = discovered.version;
-        let flags = discovered.flags;
-        let listed = self.list(Agreed::modern(&self.target, discovered)).await;
-        if !self.watches(flags) {
-            let line = Line::own(Arc::clone(&self.target), Tie::Modern(version));
-            self.watch = Some(Watch::modern(line, flags));
-        }
-        listed
-    }
-
-    async fn list(&mut self, agreed: Agreed) -> Result<(Arc<Listing>, Vec<String>), Failure> {
-        let Agreed { line, mut listing } = agreed;
-        let lists = listing::read(&line, listing.flags, self.page_time()).await?;
-        [listing.tools, listing.prompts, listing.resources, listing.templates] = lists.items;
-        listing.ttl_ms = lists.ttl_ms;
-        listing.public = lists.public;
-        let mut warnings = lists.warnings;
-        if let Err(failure) = self.reserve(&mut listing).await {
-            warnings.push(format!(
-                "what it lists for clients that take no requests is not known: {failure}"
-            ));
-        }
-        Ok((Arc::new(listing), warnings))
-    }
-
-    /// Marks the tools that the upstream does not list to a client that it may not send requests. Everything was listed
-    /// as one that it may.
-    async fn reserve(&mut self, listing: &mut Listing) -> Result<(), Failure> {
-        // Without a session a legacy upstream knows nothing of who asks.
-        if listing.tools.is_empty() || (self.era == Era::Legacy && !listing.stateful) {
-            return Ok(());
-        }
-        let names = listing.tools.iter().map(|tool| &tool.key);
-        if !names.eq(self.compared.iter().map(|(name, _)| name)) {
-            let plain = self.plain_tools(listing).await?;
-            let compared = listing
-                .tools
-                .iter()
-                .map(|tool| (tool.key.clone(), !plain.contains(&tool.key)));
-            self.compared = compared.collect();
-        }
-        for (tool, (_, reserved)) in listing.tools.iter_mut().zip(&self.compared) {
-            tool.reserved = *reserved;
-        }
-        Ok(())
-    }
-
-    /// What the upstream lists to a client that it may not send requests, asked in a session of its own.
-    async fn plain_tools(&self, listing: &Listing) -> Result<HashSet<Box<str>>, Failure> {
-        let session = match self.era {
-            Era::Legacy => {
-                let plain = Client::default();
-                Some(handshake::open_own(&self.target, &plain, self.page_time()).await?)
-            }
-            Era::Modern => None,
-        };
-        let tie = match &session {
-            Some(session) => Tie::Session(session.binding.clone()),
-            None => Tie::Modern(listing.version),
-        };
-        let line = Line::own(Arc::clone(&self.target), tie);
-        let tools_alone = ServerFlags {
-            tools: true,
-            ..ServerFlags::default()
-        };
-        let lists = listing::read(&line, tools_alone, self.page_time()).await;
-        line.delete(FAREWELL).await;
-        let [tools, ..] = lists?.items;
-        Ok(tools.into_iter().map(|tool| tool.key).collect())
-    }
-
-    /// A watch for an upstream that declares this is running.
-    fn watches(&self, flags: ServerFlags) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.flags() == flags)
-    }
-
-    fn page_time(&self) -> Duration {
-        self.target.timeout().list
-    }
 }
 
 /// What becomes of the server; nothing, where nobody looks.
@@ -396,87 +262,5 @@ async fn said(era: Era, hearsay: &Hearsay, upstream: &Arc<str>) -> Kinds {
     match era {
         Era::Legacy => hearsay.hear(upstream).await,
         Era::Modern => std::future::pending().await,
-    }
-}
-
-impl Agreed {
-    fn legacy(target: &Arc<Target>, session: &Handshake) -> Self {
-        Self {
-            line: Line::own(Arc::clone(target), Tie::Session(session.binding.clone())),
-            listing: Listing {
-                version: session.binding.version,
-                stateful: session.binding.id.is_some(),
-                capabilities: session.capabilities.clone(),
-                flags: session.flags,
-                instructions: session.instructions.clone(),
-                ..empty()
-            },
-        }
-    }
-
-    fn modern(target: &Arc<Target>, discovered: probe::Discovered) -> Self {
-        Self {
-            line: Line::own(Arc::clone(target), Tie::ModernCapable(discovered.version)),
-            listing: Listing {
-                version: discovered.version,
-                stateful: false,
-                capabilities: discovered.capabilities,
-                flags: discovered.flags,
-                instructions: discovered.instructions,
-                ..empty()
-            },
-        }
-    }
-}
-
-/// Who lists: a client that can do everything that upstreams ask of clients. It will not do it: what is asked in its
-/// session is refused by `watch`.
-fn capable() -> Client {
-    Client {
-        capabilities: CAPABLE.into(),
-        ..Client::default()
-    }
-}
-
-fn empty() -> Listing {
-    Listing {
-        version: Version::NEWEST_LEGACY,
-        stateful: false,
-        capabilities: "{}".into(),
-        flags: ServerFlags::default(),
-        instructions: None,
-        tools: Vec::new(),
-        prompts: Vec::new(),
-        resources: Vec::new(),
-        templates: Vec::new(),
-        ttl_ms: 0,
-        public: false,
-    }
-}
-
-impl FreshEras {
-    fn came_up(&self, era: Era) {
-        let this = self.of(era);
-        if !this.fresh.swap(true, Ordering::Relaxed) {
-            this.came_up.notify_waiters();
-        }
-    }
-
-    fn failed(&self, era: Era) {
-        self.of(era).fresh.store(false, Ordering::Relaxed);
-    }
-
-    const fn other(&self, era: Era) -> &Freshness {
-        match era {
-            Era::Legacy => &self.modern,
-            Era::Modern => &self.legacy,
-        }
-    }
-
-    const fn of(&self, era: Era) -> &Freshness {
-        match era {
-            Era::Legacy => &self.legacy,
-            Era::Modern => &self.modern,
-        }
     }
 }

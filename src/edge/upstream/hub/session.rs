@@ -1,0 +1,238 @@
+//! GETs of legacy sessions: which of a session's seats hears everything, and what feeds it.
+
+use super::ear::{Ear, End};
+use super::pump::{Ended, Pump, Way};
+use super::seats::{Feed, Seat, Seats};
+use super::{Inner, feed};
+use crate::engine::exchange::step::SessionRef;
+use crate::engine::mcp::Era;
+use crate::engine::session::{Binding, EndpointHash, SessionKey};
+use crate::engine::stream::{Kinds, Part, event_id};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+impl Inner {
+    /// A GET of a session. One that resumes a stream stands beside the session's own, or is it, if there is none.
+    pub(super) fn sit_session(
+        self: &Arc<Self>,
+        session: SessionRef,
+        last: Option<&str>,
+        alone: Option<&Arc<str>>,
+    ) -> (u64, Arc<Ear>) {
+        let ear = Arc::new(Ear::new(Kinds::ALL, None));
+        let resumed = last.and_then(|last| self.resumable(session.key, last, alone));
+        let mut seats = self.seats();
+        let seat = Seat {
+            resumes: resumed.as_ref().map(|(upstream, ..)| Arc::clone(upstream)),
+            session: Some(session),
+            alone: alone.is_some(),
+            ..Seat::new(session.endpoint, Arc::clone(&ear))
+        };
+        let number = seats.add(seat);
+        if resumed.is_none() || seats.main_of(session.key).is_none() {
+            self.make_main(&mut seats, number);
+        }
+        if let Some((upstream, binding, id)) = resumed {
+            self.resume(&mut seats, number, &upstream, &binding, id);
+        }
+        (number, ear)
+    }
+
+    /// Who is meant by a `Last-Event-ID`: its upstream, the tie to it, and the upstream's own id.
+    fn resumable(
+        &self,
+        session: SessionKey,
+        last: &str,
+        alone: Option<&Arc<str>>,
+    ) -> Option<(Arc<str>, Binding, String)> {
+        let mut ties = self.store.ties(session);
+        let (upstream, id) = match (alone, event_id::reveal(last)) {
+            (None, Some((upstream, id))) => (upstream.to_owned(), id),
+            // With one upstream, ids are its own. With several, those of forwarded answers are.
+            (Some(only), _) => (only.to_string(), last),
+            (None, None) => match ties.as_slice() {
+                [(only, _)] => (only.clone(), last),
+                _ => return None,
+            },
+        };
+        let at = ties.iter().position(|(name, _)| *name == upstream)?;
+        let (upstream, binding) = ties.swap_remove(at);
+        Some((upstream.into(), binding, id.to_owned()))
+    }
+
+    /// The seat becomes the one that hears everything of its session; an older one ends, or goes on with what it resumes.
+    fn make_main(self: &Arc<Self>, seats: &mut Seats, number: u64) {
+        let Some(session) = seats.get(number).and_then(|seat| seat.session) else {
+            return;
+        };
+        if let Some(older) = seats.main_of(session.key) {
+            seats.retire(older);
+        }
+        let Some(seat) = seats.get_mut(number) else { return };
+        seat.main = true;
+        for (upstream, binding) in self.store.ties(session.key) {
+            if seat.resumes.as_deref() != Some(upstream.as_str()) {
+                let _ = self.begin(seat, number, &upstream.into(), &binding);
+            }
+        }
+        self.hold_listens(seats, number);
+    }
+
+    pub(super) fn join(
+        self: &Arc<Self>,
+        session: SessionKey,
+        upstream: &Arc<str>,
+        binding: &Binding,
+    ) -> Option<watch::Receiver<bool>> {
+        let mut seats = self.seats();
+        let number = seats.main_of(session)?;
+        let seat = seats.get_mut(number)?;
+        let known = seat.feeds.iter().find(|feed| feed.upstream == *upstream);
+        match known {
+            Some(feed) if feed.binding.as_ref() == Some(binding) => Some(feed.opened.clone()),
+            Some(_) | None => self.begin(seat, number, upstream, binding),
+        }
+    }
+
+    /// Opens the upstream's stream for this seat, in place of an older one.
+    fn begin(
+        self: &Arc<Self>,
+        seat: &mut Seat,
+        number: u64,
+        upstream: &Arc<str>,
+        binding: &Binding,
+    ) -> Option<watch::Receiver<bool>> {
+        let _ = number;
+        let session = self.session_feed(seat, upstream)?;
+        let line = session.tied(self.target(upstream)?, binding);
+        let (pump, opened) = Pump::new(line, Way::Get, &self.bodies);
+        let task = self.runtime.spawn(async move {
+            session.run(pump).await;
+        });
+        seat.set(Feed::new(upstream, Some(binding), opened.clone(), task.abort_handle()));
+        Some(opened)
+    }
+
+    /// Takes up a stream where its client lost it. If the upstream knows nothing of it, the client gets a fresh one.
+    fn resume(self: &Arc<Self>, seats: &mut Seats, number: u64, upstream: &Arc<str>, binding: &Binding, id: String) {
+        let Some(seat) = seats.get_mut(number) else { return };
+        let (Some(target), Some(session)) = (self.target(upstream), self.session_feed(seat, upstream)) else {
+            return;
+        };
+        let (pump, opened) = Pump::new(session.tied(target, binding), Way::Resume(id), &self.bodies);
+        let inner = Arc::clone(self);
+        let ear = Arc::clone(&seat.ear);
+        let task = self.runtime.spawn(async move {
+            match session.run(pump).await {
+                // As at the upstream: its client comes again, if it wants more.
+                Ended::Closed => ear.end(End::Over),
+                Ended::NoStream | Ended::SessionLost => inner.afresh(number),
+                Ended::Stopped => {}
+            }
+        });
+        seat.set(Feed::new(upstream, Some(binding), opened, task.abort_handle()));
+    }
+
+    /// There was nothing to resume: the seat hears what any GET hears.
+    fn afresh(self: &Arc<Self>, number: u64) {
+        let mut seats = self.seats();
+        let Some(seat) = seats.get_mut(number) else { return };
+        let resumed = seat.resumes.take();
+        if !seat.main {
+            return self.make_main(&mut seats, number);
+        }
+        let tie = seat.session.zip(resumed).and_then(|(session, upstream)| {
+            let ties = self.store.ties(session.key);
+            let (_, binding) = ties.into_iter().find(|(name, _)| **name == *upstream)?;
+            Some((upstream, binding))
+        });
+        if let Some((upstream, binding)) = tie {
+            let _ = self.begin(seat, number, &upstream, &binding);
+        }
+    }
+
+    /// Holds a listen at each modern upstream where the session has subscriptions.
+    pub(super) fn hold_listens(self: &Arc<Self>, seats: &mut Seats, number: u64) {
+        let Some(seat) = seats.get_mut(number) else { return };
+        let Some(session) = seat.session else { return };
+        let parts = self.session_parts(session);
+        seat.feeds
+            .retain(|feed| feed.binding.is_some() || parts.iter().any(|part| part.upstream == feed.upstream));
+        for part in parts {
+            let (Some(target), Some(session)) = (self.target(&part.upstream), self.session_feed(seat, &part.upstream))
+            else {
+                continue;
+            };
+            let (pump, opened) = Pump::new(
+                session.modern(target, part.version),
+                Way::Listen(part.members()),
+                &self.bodies,
+            );
+            let task = self.runtime.spawn(async move {
+                session.run_listen(pump).await;
+            });
+            seat.set(Feed::new(&part.upstream, None, opened, task.abort_handle()));
+        }
+    }
+
+    /// What the session has subscribed to at upstreams that are not of its era.
+    fn session_parts(&self, session: SessionRef) -> Vec<Part> {
+        let subscriptions = self.store.subscriptions(session.key);
+        if subscriptions.is_empty() {
+            return Vec::new();
+        }
+        let snapshot = self.cell.load();
+        let endpoint = snapshot
+            .endpoints
+            .iter()
+            .find(|endpoint| endpoint.hash == session.endpoint);
+        let upstreams = endpoint.map_or(&[][..], |endpoint| &endpoint.upstreams);
+        let part = |upstream: &Arc<crate::engine::snapshot::Upstream>| {
+            let (era, speech) = upstream.spoken_to(Era::Legacy).filter(|(era, _)| *era == Era::Modern)?;
+            let own = subscriptions.iter().filter(|one| one.upstream == upstream.name);
+            let uris: Vec<Box<str>> = own.map(|one| (*one.uri).into()).collect();
+            (!uris.is_empty()).then(|| Part {
+                upstream: Arc::clone(&upstream.name),
+                era,
+                version: speech.version,
+                rewrites: upstream.rewrites,
+                uris,
+                tasks: Vec::new(),
+                more: Box::default(),
+            })
+        };
+        upstreams.iter().filter_map(part).collect()
+    }
+
+    fn session_feed(&self, seat: &Seat, upstream: &Arc<str>) -> Option<feed::Session> {
+        Some(feed::Session {
+            ear: Arc::clone(&seat.ear),
+            store: Arc::clone(&self.store),
+            hearsay: self.hearsay.clone(),
+            key: seat.session?.key,
+            upstream: Arc::clone(upstream),
+            alone: seat.alone,
+            rewrites: self.rewrites(seat.endpoint, upstream),
+        })
+    }
+
+    /// Clients of this endpoint know the upstream's resources by URIs that bear its name.
+    fn rewrites(&self, endpoint: EndpointHash, upstream: &Arc<str>) -> bool {
+        let snapshot = self.cell.load();
+        let endpoint = snapshot.endpoints.iter().find(|one| one.hash == endpoint);
+        let mut upstreams = endpoint.into_iter().flat_map(|endpoint| &endpoint.upstreams);
+        upstreams.any(|one| one.name == *upstream && one.rewrites)
+    }
+
+    /// The client has left.
+    pub(super) fn leave(self: &Arc<Self>, number: u64) {
+        let mut seats = self.seats();
+        let Some(seat) = seats.remove(number) else { return };
+        if let Some(session) = seat.session.filter(|_| seat.main) {
+            // Whoever resumed a stream beside it is the session's only one now.
+            if let Some(next) = seats.of(session.key).pop() {
+                self.make_main(&mut seats, next);
+            }
+        }
+    }
+}
