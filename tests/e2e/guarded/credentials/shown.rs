@@ -267,6 +267,10 @@ async fn the_sessions_own_stream_is_opened_as_its_caller_and_again_after_a_resta
     assert_eq!(stream.status, 200);
     puppet.until("its stream is opened", opened).await;
     drop(stream);
+    // What comes before the end of a session is on disk when that is answered.
+    let other = alice.begin().await;
+    let ended = alice.send(Request::bare("DELETE").session(&other)).await;
+    assert_eq!(ended.status, 200, "{ended:?}");
     let get = get(&session);
     let gateway = gateway.kill().up().await;
     until_keys(&gateway, &issuer.token("warm-up")).await;
