@@ -45,6 +45,7 @@ use crate::edge::throttle::{Places, Throttle};
 use crate::edge::upstream::{Binder, Notices, Shelf};
 use crate::edge::{admin, secrets};
 use crate::engine::config::{Confidential, Config};
+use crate::engine::policy::{Explained, Question};
 use crate::engine::session::SessionStore;
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -91,6 +92,16 @@ pub fn serve(options: ServeOptions) -> anyhow::Result<()> {
 /// What kept it from starting, or ended it.
 pub fn controller(options: ControllerOptions) -> anyhow::Result<()> {
     runtime()?.block_on(controller::run(options))
+}
+
+/// Says which rule of a configuration decides, without a running gateway; `annotations` (JSON) are those of a tool that was
+/// never listed.
+///
+/// # Errors
+/// The question makes no sense, or names a tool of which nothing is known.
+pub fn explain(config: Config, question: &Question, annotations: Option<&str>) -> anyhow::Result<Explained> {
+    let _entered = runtime()?;
+    explain::offline(config, question, annotations).map_err(anyhow::Error::msg)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

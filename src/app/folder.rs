@@ -56,9 +56,15 @@ pub(super) fn callers(config: &Config) -> (Files, Option<Arc<Callers>>) {
 
 /// The last good catalogs of these upstreams; those of others are forgotten.
 pub(super) fn catalogs(shelf: &Shelf, drafts: &[Draft]) -> HashMap<String, Kept> {
-    let upstreams: Vec<_> = drafts.iter().flat_map(|draft| &draft.upstreams).collect();
-    let names: HashSet<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    let upstreams = drafts.iter().flat_map(|draft| &draft.upstreams);
+    let names: HashSet<&str> = upstreams.map(|upstream| upstream.name.as_str()).collect();
     shelf.prune(|name| names.contains(name));
+    kept_catalogs(shelf, drafts)
+}
+
+/// The same, and everything stays as it is: a gateway may run there.
+pub(super) fn kept_catalogs(shelf: &Shelf, drafts: &[Draft]) -> HashMap<String, Kept> {
+    let upstreams = drafts.iter().flat_map(|draft| &draft.upstreams);
     let load = |upstream: &Arc<config::Upstream>| {
         // One that cannot be called has no catalog either; whoever starts its discovery says why.
         let target = Target::new(upstream, None).ok()?;
@@ -70,7 +76,7 @@ pub(super) fn catalogs(shelf: &Shelf, drafts: &[Draft]) -> HashMap<String, Kept>
             }
         }
     };
-    upstreams.into_iter().filter_map(load).collect()
+    upstreams.filter_map(load).collect()
 }
 
 /// 32 random bytes in hex, generated once and kept in `name`, readable by the owner only.

@@ -123,11 +123,13 @@ A token, where the admin port needs one, comes from FILE's adminToken or $MCP_MA
     Tools(AskArguments),
     /// Say which rule decides whether a caller may do something, and why
     ///
-    /// Asks a running gateway, which knows the tools, their upstreams and their annotations.
+    /// Asks a running gateway, which knows the tools, their upstreams and their annotations; with --offline nobody: rules
+    /// are tried before they are in force.
     #[command(after_help = "Examples:
   mcp-manifold explain --user '{\"sub\":\"ann\",\"roles\":[\"admin\"],\"scope\":\"mcp:tools\"}' --tool github_delete
   mcp-manifold explain --user ann --tool bank_pay --arguments '{\"amount\":500}'
   mcp-manifold explain --method ping --json
+  mcp-manifold explain --offline -f manifold.yaml --tool bank_pay --annotations '{\"destructiveHint\":true}'
 
 A token, where the admin port needs one, comes from FILE's adminToken or $MCP_MANIFOLD_ADMIN_TOKEN.")]
     Explain(ExplainArguments),
@@ -292,6 +294,12 @@ pub(super) struct ExplainArguments {
     /// Headers of the request: a JSON object, names in lower case
     #[arg(long, value_name = "JSON")]
     pub(super) headers: Option<String>,
+    /// Without a running gateway: the rules of FILE, with the tools that its state folder has kept
+    #[arg(long, requires = "file")]
+    pub(super) offline: bool,
+    /// With --offline: annotations of a tool that is not known, a JSON object; {} for none
+    #[arg(long, value_name = "JSON", requires = "offline")]
+    pub(super) annotations: Option<String>,
     #[command(flatten)]
     pub(super) ask: AskArguments,
 }

@@ -6,10 +6,11 @@ use crate::edge::ask::AdminClient;
 use crate::edge::config_file::ConfigSource;
 use crate::edge::secrets;
 use crate::engine::mcp::Era;
-use crate::engine::policy::Explained;
+use crate::engine::policy::{Explained, Question};
 use crate::engine::status::{GatewayStatus, Tool, ToolList, UpstreamStatus};
 use anyhow::Context;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 const DEFAULT_ADMIN: &str = "127.0.0.1:8002";
 
@@ -32,12 +33,34 @@ pub(super) fn tools(arguments: &AskArguments) -> anyhow::Result<()> {
 }
 
 pub(super) fn explain(arguments: &ExplainArguments) -> anyhow::Result<()> {
-    let body = get(&arguments.ask, &question(arguments))?;
+    let body = match (arguments.offline, &arguments.ask.file) {
+        (true, Some(file)) => serde_json::to_string(&offline(arguments, file)?)?,
+        (_, _) => get(&arguments.ask, &question(arguments))?,
+    };
     if arguments.ask.json {
         return super::print(&with_line_end(body));
     }
     let explained: Explained = serde_json::from_str(&body).context("the answer is not an explanation")?;
     super::print(&explained_text(&explained, Look::of_stdout()))
+}
+
+/// What the rules of the file say.
+fn offline(arguments: &ExplainArguments, file: &Path) -> anyhow::Result<Explained> {
+    let source = ConfigSource {
+        file: Some(file.to_owned()),
+        upstreams: Vec::new(),
+    };
+    let asked = Question {
+        user: arguments.user.clone(),
+        tool: arguments.tool.clone(),
+        prompt: arguments.prompt.clone(),
+        resource: arguments.resource.clone(),
+        method: arguments.method.clone(),
+        arguments: arguments.arguments.clone(),
+        client: arguments.client.clone(),
+        headers: arguments.headers.clone(),
+    };
+    crate::app::explain(source.load()?, &asked, arguments.annotations.as_deref())
 }
 
 /// Path and query of the question.

@@ -14,7 +14,7 @@ pub(super) fn all(make: &Make<'_>, remarks: &mut Remarks) -> Vec<Value> {
     let mut all = vec![processor(make), fallback(make)];
     for (at, upstream) in make.reached() {
         let peer = Peer {
-            key: format!("upstreams[{at}]"),
+            key: format!("upstreams[{at}].url"),
             url: &upstream.url,
             ca: upstream.ca.as_ref(),
         };
@@ -23,14 +23,31 @@ pub(super) fn all(make: &Make<'_>, remarks: &mut Remarks) -> Vec<Value> {
     for (at, issuer) in make.issuers() {
         if let Jwks::Url { url, ca, .. } = &issuer.jwks {
             let peer = Peer {
-                key: format!("authentication.jwt[{at}].jwks"),
+                key: format!("authentication.jwt[{at}].jwks.url"),
                 url,
                 ca: ca.as_ref(),
             };
             all.extend(peer.objects(make, &of_issuer(make, at), remarks));
         }
     }
+    if let Some(telemetry) = &make.config.telemetry {
+        let peer = Peer {
+            key: "telemetry.otlp".to_owned(),
+            url: &telemetry.otlp,
+            ca: None,
+        };
+        let mut collector = peer.objects(make, &of_collector(make), remarks);
+        // OTLP over gRPC.
+        let specs = collector.iter_mut().map(|body| &mut body["spec"]);
+        specs.for_each(|spec| spec["appProtocols"] = json!(["gateway.envoyproxy.io/h2c"]));
+        all.extend(collector);
+    }
     all
+}
+
+/// Name of the Backend of the collector of spans.
+pub(super) fn of_collector(make: &Make<'_>) -> String {
+    make.name("collector")
 }
 
 /// Name of the Backend of a server.
@@ -72,7 +89,7 @@ impl<'a> Make<'a> {
 
 /// Somebody at a URL.
 struct Peer<'a> {
-    /// The section of the file that names it.
+    /// The key of the file that names it.
     key: String,
     url: &'a Url,
     ca: Option<&'a Authority>,
@@ -80,7 +97,7 @@ struct Peer<'a> {
 
 impl Peer<'_> {
     fn objects(&self, make: &Make<'_>, name: &str, remarks: &mut Remarks) -> Vec<Value> {
-        let key = format!("{}.url", self.key);
+        let key = self.key.clone();
         let (Some(host), Some(port)) = (self.url.host(), self.url.port_or_known_default()) else {
             remarks.stop(key, "has no host or port");
             return Vec::new();
@@ -127,7 +144,7 @@ impl Peer<'_> {
     fn certificates(&self, make: &Make<'_>, name: &str, remarks: &mut Remarks) -> Value {
         let text = match self.ca {
             Some(Authority::File(file)) => (make.site.read)(file).unwrap_or_else(|error| {
-                remarks.stop(format!("{}.ca", self.key), format!("{}: {error}", file.display()));
+                remarks.stop(self.key.clone(), format!("{}: {error}", file.display()));
                 String::new()
             }),
             Some(Authority::Pem(text) | Authority::Added(text)) => text.as_ref().to_owned(),

@@ -1,7 +1,7 @@
 //! The processor in Envoy's pods: its part of the file, its secrets, and the EnvoyProxy that puts it there.
 
 use super::settings::{CONFIG, SECRETS, STATE};
-use super::{CONFIG_MAP, Make, PROXY, Place, Remarks, SecretKind, SecretWanted, Source, names};
+use super::{CONFIG_MAP, Make, PROXY, Place, Remarks, SecretKind, SecretWanted, Source, backends, names};
 use crate::edge::kube::objects::{EXT_PROC_SOCKET, FALLBACK_PORT};
 use crate::engine::config::AccessLog;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ fn proxy(make: &Make<'_>, remarks: &mut Remarks) -> Value {
     let spec = json!({
         "filterOrder": [{"name": EXT_PROC, "after": after}],
         "concurrency": make.config.envoy.concurrency,
-        "telemetry": {"accessLog": access_log(make, remarks)},
+        "telemetry": telemetry(make, remarks),
         "provider": {
             "type": "Kubernetes",
             "kubernetes": {"envoyDeployment": {"patch": {
@@ -66,6 +66,29 @@ fn proxy(make: &Make<'_>, remarks: &mut Remarks) -> Value {
         },
     });
     make.object(&PROXY, make.gateway(), &spec)
+}
+
+fn telemetry(make: &Make<'_>, remarks: &mut Remarks) -> Value {
+    let mut telemetry = json!({"accessLog": access_log(make, remarks)});
+    if let Some(wanted) = &make.config.telemetry
+        && !wanted.traces.is_none()
+    {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 0 to 1,000,000"
+        )]
+        let kept = (wanted.traces.percent() * 10_000.0).round() as u32;
+        telemetry["tracing"] = json!({
+            "samplingFraction": {"numerator": kept, "denominator": 1_000_000},
+            "provider": {
+                "type": "OpenTelemetry",
+                "serviceName": "mcp-manifold-envoy",
+                "backendRefs": [backends::reference(&backends::of_collector(make))],
+            },
+        });
+    }
+    telemetry
 }
 
 fn access_log(make: &Make<'_>, remarks: &mut Remarks) -> Value {
@@ -97,6 +120,7 @@ fn access_log(make: &Make<'_>, remarks: &mut Remarks) -> Value {
         ("ms", "%DURATION%"),
         ("bytes_in", "%BYTES_RECEIVED%"),
         ("bytes_out", "%BYTES_SENT%"),
+        ("trace", "%TRACE_ID%"),
     ];
     let of_processor = of_processor.map(|key| (key, format!("%DYNAMIC_METADATA(mcp.manifold:{key})%")));
     let of_envoy = of_envoy.map(|(key, value)| (key, value.to_owned()));

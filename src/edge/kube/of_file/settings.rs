@@ -191,11 +191,6 @@ pub(super) fn remarks(config: &Config, tree: &Value, remarks: &mut Remarks) {
         ),
         ("/envoy/responsePhase", "envoy.responsePhase", "is always on"),
         (
-            "/telemetry",
-            "telemetry",
-            "is the processor's part only: Envoy's own is EnvoyProxy's spec.telemetry",
-        ),
-        (
             "/limits/headers",
             "limits.headers",
             "Envoy Gateway has no such setting: 60KiB are Envoy's own limit",

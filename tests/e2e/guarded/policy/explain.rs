@@ -46,3 +46,34 @@ async fn the_command_says_which_rule_decides() {
         "as explained"
     );
 }
+
+#[tokio::test]
+async fn rules_can_be_tried_without_a_gateway() {
+    let puppet = Puppet::start(&["pay", "delete"]).await;
+    let gateway = Setup::new().puppet("bank", &puppet).up().await;
+    crate::e2e::harness::eventually("the catalog is kept", async || {
+        let kept = std::fs::read_dir(gateway.setup.folder.path().join("state/catalogs"));
+        kept.is_ok_and(|mut files| files.next().is_some())
+    })
+    .await;
+    let setup = gateway.kill().with(RULES);
+    setup.write();
+    let file = setup.file().display().to_string();
+    let explain = |arguments: &[&str]| {
+        let mut all = vec!["explain", "--offline", "-f", file.as_str()];
+        all.extend_from_slice(arguments);
+        let output = setup.command(&all).output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, text, error) = explain(&["--user", "ann", "--tool", "bank_delete"]);
+    assert_eq!(code, Some(0), "a tool that was listed last: {error}");
+    assert!(text.contains("hidden") && text.contains("no-deletes"), "{text}");
+    let (code, _, error) = explain(&["--tool", "bank_close"]);
+    assert_eq!(code, Some(1), "never listed: {error}");
+    let (_, text, error) = explain(&["--tool", "bank_close", "--annotations", "{}"]);
+    assert!(
+        text.contains("more scopes are needed (step-up): mcp:admin"),
+        "{text}{error}"
+    );
+}
