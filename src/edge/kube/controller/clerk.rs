@@ -13,12 +13,14 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
+/// Statuses that are written at the same time: thousands of them must not keep routes waiting.
+const STATUSES: usize = 8;
 /// Pause before a status is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Events that wait to be recorded; more are dropped.
@@ -39,64 +41,100 @@ enum Written {
 
 /// Writes what it is given until nobody gives anything any more.
 pub(super) async fn write(shared: Arc<Shared>, mut changes: mpsc::UnboundedReceiver<StatusChange>) {
-    let mut desk = Desk {
-        shared,
-        newest: HashMap::new(),
-        running: FuturesUnordered::new(),
-    };
+    let mut desk = Desk::default();
+    let mut running: FuturesUnordered<BoxFuture<'static, (Key, Step)>> = FuturesUnordered::new();
     loop {
-        tokio::select! {
+        while let Some(change) = desk.next() {
+            let shared = Arc::clone(&shared);
+            running.push(Box::pin(async move {
+                let written = put(&shared, &change).await;
+                (change.key.clone(), Step::Written(written, change))
+            }));
+        }
+        let (key, step) = tokio::select! {
             change = changes.recv() => match change {
-                Some(change) => desk.take(change),
+                Some(change) => {
+                    desk.take(Arc::new(change));
+                    continue;
+                }
                 None => return,
             },
-            Some((key, written)) = desk.running.next() => desk.done(&key, written),
+            Some(step) = running.next() => step,
+        };
+        if let Some(key) = desk.done(key, step) {
+            running.push(Box::pin(async move {
+                tokio::time::sleep(PAUSE).await;
+                (key, Step::Paused)
+            }));
         }
     }
 }
 
+/// What has happened to an object's status.
+enum Step {
+    Written(Written, Arc<StatusChange>),
+    /// Long enough since it could not be written.
+    Paused,
+}
+
+/// What is to be written, and what is under way: one status of an object at a time, and so many in all. Those that wait are
+/// replaced by newer ones, so many changes at once cost one request each.
+#[derive(Default)]
 struct Desk {
-    shared: Arc<Shared>,
-    /// By object: the newest status, and whether it is newer than the one that is being written.
-    newest: HashMap<Key, (Arc<StatusChange>, bool)>,
-    running: FuturesUnordered<BoxFuture<'static, (Key, Written)>>,
+    /// By object, the newest.
+    waiting: HashMap<Key, Arc<StatusChange>>,
+    /// Those of `waiting` that may be written; entries in statuses of others' objects come after all others.
+    first: VecDeque<Key>,
+    then: VecDeque<Key>,
+    /// Being written, or pausing.
+    busy: HashSet<Key>,
+    running: usize,
 }
 
 // === impl Desk ===
 
 impl Desk {
-    fn take(&mut self, change: StatusChange) {
+    fn take(&mut self, change: Arc<StatusChange>) {
         let key = change.key.clone();
-        let change = Arc::new(change);
-        let running = self.newest.insert(key, (Arc::clone(&change), true)).is_some();
-        if !running {
-            self.start(change, Duration::ZERO);
+        let news = self.waiting.insert(key.clone(), change).is_none();
+        if news && !self.busy.contains(&key) {
+            self.queue(key);
         }
     }
 
-    fn done(&mut self, key: &Key, written: Written) {
-        let Some((change, newer)) = self.newest.get(key) else {
-            return;
-        };
-        let change = Arc::clone(change);
-        match (newer, written) {
-            (true, _) => self.start(change, Duration::ZERO),
-            (false, Written::Again) => self.start(change, PAUSE),
-            (false, Written::Done) => {
-                self.newest.remove(key);
+    fn queue(&mut self, key: Key) {
+        match self.waiting.get(&key).map(|change| &change.status) {
+            Some(Status::Applied(_)) => self.first.push_back(key),
+            Some(Status::Parents(_)) => self.then.push_back(key),
+            None => {}
+        }
+    }
+
+    /// What is to be written now; `None`: enough is under way, or nothing waits.
+    fn next(&mut self) -> Option<Arc<StatusChange>> {
+        if self.running >= STATUSES {
+            return None;
+        }
+        let key = self.first.pop_front().or_else(|| self.then.pop_front())?;
+        let change = self.waiting.remove(&key)?;
+        self.busy.insert(key);
+        self.running += 1;
+        Some(change)
+    }
+
+    /// Returns the object where there is to be a pause.
+    fn done(&mut self, key: Key, step: Step) -> Option<Key> {
+        if let Step::Written(written, change) = step {
+            self.running -= 1;
+            if written == Written::Again {
+                // It stays busy: whatever comes meanwhile waits too.
+                self.waiting.entry(key.clone()).or_insert(change);
+                return Some(key);
             }
         }
-    }
-
-    fn start(&mut self, change: Arc<StatusChange>, pause: Duration) {
-        let key = change.key.clone();
-        self.newest.insert(key.clone(), (Arc::clone(&change), false));
-        let shared = Arc::clone(&self.shared);
-        self.running.push(Box::pin(async move {
-            tokio::time::sleep(pause).await;
-            let written = put(&shared, &change).await;
-            (key, written)
-        }));
+        self.busy.remove(&key);
+        self.queue(key);
+        None
     }
 }
 
@@ -148,7 +186,7 @@ async fn apply(shared: &Shared, api: &Api<DynamicObject>, owner: &Owner, status:
 }
 
 async fn replace(shared: &Shared, api: &Api<DynamicObject>, owner: &Owner, ours: &Value) -> Result<(), Refused> {
-    let mut object = shared.entry(api.get(&owner.place.name)).await?;
+    let mut object = shared.status(api.get(&owner.place.name)).await?;
     if object.metadata.uid.as_deref() != Some(&*owner.uid) {
         return Ok(());
     }
@@ -160,7 +198,7 @@ async fn replace(shared: &Shared, api: &Api<DynamicObject>, owner: &Owner, ours:
     }
     let parameters = PostParams::default();
     let request = api.replace_status(&owner.place.name, &parameters, &object);
-    shared.entry(request).await.map(|_| ())
+    shared.status(request).await.map(|_| ())
 }
 
 /// The entries of other controllers as they stand, then ours. `None`: nothing changes.
@@ -236,6 +274,69 @@ fn about(owner: &Owner) -> ObjectReference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::kube::index::{Kind, Object, place};
+
+    fn mk_change(name: &str, status: Status) -> Arc<StatusChange> {
+        let namespace = json!({"metadata": {"name": name, "uid": "u"}});
+        let object = Object::Namespace(Arc::new(serde_json::from_value(namespace).unwrap()));
+        Arc::new(StatusChange {
+            key: Key::new(Kind::Registration, place("team", name)),
+            owner: object.owner(),
+            status,
+        })
+    }
+
+    fn applied(name: &str, number: u32) -> Arc<StatusChange> {
+        mk_change(name, Status::Applied(json!(number)))
+    }
+
+    fn written(desk: &mut Desk, change: Arc<StatusChange>, written: Written) -> Option<Key> {
+        desk.done(change.key.clone(), Step::Written(written, change))
+    }
+
+    #[test]
+    fn of_what_waits_only_the_newest_is_written() {
+        let mut desk = Desk::default();
+        desk.take(applied("a", 1));
+        let first = desk.next().expect("it may be written");
+        desk.take(applied("a", 2));
+        desk.take(applied("a", 3));
+        assert!(desk.next().is_none(), "one of an object at a time");
+        assert_eq!(written(&mut desk, first, Written::Done), None);
+        let second = desk.next().expect("a newer one waits");
+        assert_eq!(second, applied("a", 3));
+        written(&mut desk, second, Written::Done);
+        assert!(desk.next().is_none() && desk.busy.is_empty() && desk.waiting.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_written_pauses_and_a_newer_one_takes_its_place() {
+        let mut desk = Desk::default();
+        desk.take(applied("a", 1));
+        let first = desk.next().expect("it may be written");
+        let pausing = written(&mut desk, first, Written::Again).expect("a pause");
+        desk.take(applied("a", 2));
+        assert!(desk.next().is_none(), "it pauses");
+        assert_eq!(desk.done(pausing, Step::Paused), None);
+        assert_eq!(desk.next(), Some(applied("a", 2)));
+    }
+
+    #[test]
+    fn entries_in_others_statuses_come_last_and_so_many_are_under_way() {
+        let mut desk = Desk::default();
+        desk.take(mk_change("route", Status::Parents(Vec::new())));
+        let names: Vec<String> = (0..STATUSES).map(|number| number.to_string()).collect();
+        names.iter().for_each(|name| desk.take(applied(name, 1)));
+        let under_way: Vec<_> = std::iter::from_fn(|| desk.next()).collect();
+        assert_eq!(under_way.len(), STATUSES);
+        assert!(
+            under_way
+                .iter()
+                .all(|change| matches!(change.status, Status::Applied(_)))
+        );
+        written(&mut desk, Arc::clone(&under_way[0]), Written::Done);
+        assert!(matches!(desk.next().expect("room").status, Status::Parents(_)));
+    }
 
     #[test]
     fn entries_of_other_controllers_stay_as_they_are() {

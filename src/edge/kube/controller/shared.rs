@@ -17,10 +17,6 @@ use tokio::sync::Semaphore;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Requests for generated objects under way at the same time.
 const REQUESTS: usize = 16;
-/// The same for statuses: thousands of them must not keep routes waiting.
-const STATUSES: usize = 8;
-/// The same for entries in statuses of others' HTTPRoutes: nobody waits for them as for whether a server is ready.
-const ENTRIES: usize = 2;
 
 /// Why something was not written.
 #[derive(Debug, thiserror::Error)]
@@ -69,8 +65,6 @@ pub(super) struct Shared {
     /// Guards what stands and what was applied; never held across a wait.
     ledger: Mutex<Ledger>,
     requests: Semaphore,
-    statuses: Semaphore,
-    entries: Semaphore,
     kinds: HashMap<String, ApiResource>,
 }
 
@@ -87,8 +81,6 @@ impl Shared {
             health,
             ledger: Mutex::default(),
             requests: Semaphore::new(REQUESTS),
-            statuses: Semaphore::new(STATUSES),
-            entries: Semaphore::new(ENTRIES),
             kinds,
         }
     }
@@ -136,17 +128,8 @@ impl Shared {
         self.write(request).await
     }
 
-    /// Makes a request about a status, when it may be made.
+    /// Makes a request about a status, when this controller may make any.
     pub(super) async fn status<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refused> {
-        // As above.
-        let _permit = self.statuses.acquire().await;
-        self.write(request).await
-    }
-
-    /// Makes a request about an entry in another's status, when it may be made.
-    pub(super) async fn entry<T>(&self, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Refused> {
-        // As above.
-        let _permit = self.entries.acquire().await;
         self.write(request).await
     }
 
