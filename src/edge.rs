@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod ask;
+pub mod backoff;
 pub mod config_file;
 pub mod delegation;
 pub mod envoy;

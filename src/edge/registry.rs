@@ -17,7 +17,6 @@ mod kept;
 mod ledger;
 mod link;
 mod listen;
-mod pause;
 mod report;
 mod serve;
 mod session;

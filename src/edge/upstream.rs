@@ -14,7 +14,6 @@
 //! Calls of clients are not made here: Envoy or `relay` makes them.
 
 mod answer;
-mod backoff;
 mod binder;
 mod discovery;
 mod disk;
@@ -41,3 +40,13 @@ pub use hearsay::Hearsay;
 pub use hub::{Bodies, Hub};
 pub use notices::Notices;
 pub use report::Report;
+
+use crate::edge::backoff::Bounds;
+use std::time::Duration;
+
+/// Before an upstream that failed is tried again.
+const PAUSES: Bounds = Bounds {
+    shortest: Duration::from_millis(500),
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(30),
+};

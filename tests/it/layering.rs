@@ -60,7 +60,12 @@ const ENGINE: &[(&str, &[&str])] = &[
 const WAITING: &[(&str, &str)] = &[];
 
 /// Which other edge rooms an edge room may use; those without a line none. All of them may use the engine.
-const EDGE: &[(&str, &[&str])] = &[("delegation", &["http"]), ("relay", &["http"]), ("upstream", &["http"])];
+const EDGE: &[(&str, &[&str])] = &[
+    ("delegation", &["http"]),
+    ("registry", &["backoff"]),
+    ("relay", &["http"]),
+    ("upstream", &["backoff", "http"]),
+];
 
 /// Words that would let I/O, clock, randomness, locks or tasks into the engine.
 const IMPURE: &[&str] = &[

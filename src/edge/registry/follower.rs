@@ -7,8 +7,8 @@
 use super::files;
 use super::kept::{self, Held};
 use super::link::{self, Complete, Link, LinkError};
-use super::pause::Pause;
 use super::{difference, proto};
+use crate::edge::backoff::{Backoff, Bounds};
 use crate::engine::assignment::Assignment;
 use crate::engine::status::UpstreamStatus;
 use futures_util::FutureExt;
@@ -27,6 +27,15 @@ const REPORTS: Duration = Duration::from_millis(200);
 const LOOKS: Duration = Duration::from_secs(1);
 /// A stream that lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(5);
+
+/// Before the registry is tried again: short at first, since another controller may lead already.
+const PAUSES: Bounds = Bounds {
+    shortest: Duration::from_millis(50),
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(5),
+};
+/// A controller that does not lead has answered: one that does is near, or soon will be.
+const LONGEST_ANSWERED: Duration = Duration::from_secs(1);
 
 /// One processor that follows its gateway.
 #[derive(Clone, Debug)]
@@ -116,7 +125,7 @@ impl Following {
     /// Ends when nobody takes assignments any more.
     async fn run(&mut self) {
         self.recall().await;
-        let mut pause = Pause::default();
+        let mut pause = Backoff::new(PAUSES);
         let mut complaint = String::new();
         while !self.out.is_closed() {
             let begun = Instant::now();
@@ -134,9 +143,9 @@ impl Following {
                 continue;
             }
             let wait = if error.is_answered() {
-                pause.next_answered()
+                pause.next_wait_within(LONGEST_ANSWERED)
             } else {
-                pause.next()
+                pause.next_wait()
             };
             let error = error.to_string();
             if error == complaint {

@@ -6,12 +6,12 @@
 mod attempt;
 mod eras;
 
-use super::backoff::Backoff;
 use super::handshake::Handshake;
 use super::line::{Line, Tie};
 use super::pulse::Pulse;
 use super::watch::{News, Watch};
 use super::{Failure, Hearsay, Settings};
+use crate::edge::backoff::Backoff;
 use crate::edge::http::Target;
 use crate::engine::catalog::Listing;
 use crate::engine::mcp::Era;
@@ -95,7 +95,7 @@ impl Keeper {
             kept,
             compared: Vec::new(),
             until,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(crate::edge::upstream::PAUSES),
             failing: false,
             said: Kinds::default(),
             session: None,
@@ -222,7 +222,7 @@ impl Keeper {
         self.eras.failed(self.era);
         let settings = *self.settings.borrow();
         let settled = self.kept.is_none() && self.eras.other(self.era).fresh.load(Ordering::Relaxed);
-        let next = |backoff: &mut Backoff| backoff.next().min(settings.pulse.unwrap_or(Duration::MAX));
+        let next = |backoff: &mut Backoff| backoff.next_wait().min(settings.pulse.unwrap_or(Duration::MAX));
         let pause = if settled {
             // It speaks the other era, and this one perhaps never.
             settings.refresh

@@ -4,8 +4,8 @@
 //! [`Watch::next`] may be dropped at any time and loses nothing but an attempt to connect.
 
 use super::answer::Message;
-use super::backoff::Backoff;
 use super::line::Line;
+use crate::edge::backoff::Backoff;
 use crate::edge::http::{Media, Response};
 use crate::engine::mcp::capabilities::ServerFlags;
 use crate::engine::sse::Decoder;
@@ -101,7 +101,7 @@ impl Watch {
             flags,
             call,
             stage,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(crate::edge::upstream::PAUSES),
             again: false,
         }
     }
@@ -183,7 +183,7 @@ impl Watch {
     }
 
     fn retry(&mut self) {
-        let until = Instant::now() + self.backoff.next();
+        let until = Instant::now() + self.backoff.next_wait();
         self.stage = Stage::Closed { until };
     }
 }

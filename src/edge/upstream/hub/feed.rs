@@ -3,9 +3,9 @@
 use super::ear::Ear;
 use super::held::Bodies;
 use super::pump::{Ended, Flow, Pump, Way};
+use crate::edge::backoff::Backoff;
 use crate::edge::http::Target;
 use crate::edge::upstream::Hearsay;
-use crate::edge::upstream::backoff::Backoff;
 use crate::edge::upstream::handshake;
 use crate::edge::upstream::line::{Line, SMALL, Speaker, Tie};
 use crate::engine::call::inspect::updated;
@@ -138,10 +138,10 @@ impl Listen {
 
     /// At a legacy upstream: a session of our own, subscribed, for as long as the listen lives.
     pub(super) async fn run_legacy(self, target: Arc<Target>) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(crate::edge::upstream::PAUSES);
         loop {
             match self.live(&target).await {
-                Some(Ended::SessionLost) | None => tokio::time::sleep(backoff.next()).await,
+                Some(Ended::SessionLost) | None => tokio::time::sleep(backoff.next_wait()).await,
                 Some(Ended::Stopped | Ended::Closed | Ended::NoStream) => return,
             }
         }

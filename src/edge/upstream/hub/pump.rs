@@ -1,8 +1,8 @@
 //! Holds one stream of an upstream open: opens it, hands out its frames, opens it again with what it had said last.
 
 use super::held::{Bodies, Held};
+use crate::edge::backoff::Backoff;
 use crate::edge::http::{Media, Response};
-use crate::edge::upstream::backoff::Backoff;
 use crate::edge::upstream::line::Line;
 use crate::engine::sse::{Framed, Framer};
 use bytes::Bytes;
@@ -89,7 +89,7 @@ impl Pump {
             way,
             last,
             retry: None,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(crate::edge::upstream::PAUSES),
             opened,
             held: Held::new(bodies),
         };
@@ -120,7 +120,7 @@ impl Pump {
                     self.opened.send_replace(true);
                 }
             }
-            let pause = self.backoff.next();
+            let pause = self.backoff.next_wait();
             tokio::time::sleep(self.retry.take().unwrap_or(pause).min(LONGEST)).await;
         }
     }
