@@ -81,7 +81,7 @@ test-kube: kube-tools ## real API server, Envoy Gateway, Envoy, controller, side
 
 .PHONY: bench-kube
 bench-kube: kube-tools ## a thousand registrations in a real cluster, timed (minutes)
-	@exec bash tests/kube/run.sh kube::scale --nocapture
+	@exec bash tests/kube/run.sh --release kube::scale --nocapture
 
 .PHONY: bench
 bench: tools link-oha ## engine benches, and the comparison with the no-op processor and mcp_router

@@ -8,13 +8,14 @@
 #   cluster.sh with CMD ...       up in a folder of its own, CMD inside, down; exits as CMD does
 #
 # Containers of the images that cluster/images.py names run as programs of this machine: the tools of the Makefile, and
-# what cargo built in ${CARGO_TARGET_DIR:-target}/debug (mcp-manifold, examples/upstream).
+# what cargo built in ${CARGO_TARGET_DIR:-target}/debug (mcp-manifold, examples/upstream),
+# or in /$MCP_MANIFOLD_PROFILE.
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
 export MCP_MANIFOLD_TOOLS=${MCP_MANIFOLD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/mcp-manifold/$version}
-built=${CARGO_TARGET_DIR:-$root/target}/debug
+built=${CARGO_TARGET_DIR:-$root/target}/${MCP_MANIFOLD_PROFILE:-debug}
 
 usage() { sed -n '5,8s/^# *//p' "$0" >&2; exit 2; }
 
