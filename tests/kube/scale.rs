@@ -21,12 +21,12 @@ use std::time::{Duration, Instant, SystemTime};
 const SERVERS: usize = 1_000;
 /// Programs that all of them lead to: one alone does not answer a thousand handshakes in time.
 const PROGRAMS: usize = 8;
-/// What the issue promises, on a quiet machine with a release build.
+/// What is promised on a quiet machine.
 const SNAPSHOT: Duration = Duration::from_secs(10);
 const EVERYTHING: Duration = Duration::from_secs(90);
 const CHANGE: Duration = Duration::from_millis(200);
-/// This suite runs a debug build beside everything else on two cores.
-const LENIENCY: u32 = 3;
+/// Machines are not always quiet.
+const LENIENCY: u32 = 2;
 
 #[tokio::test]
 async fn a_thousand_registrations_are_served_in_time_and_a_change_among_them_at_once() {
