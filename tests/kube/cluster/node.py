@@ -56,12 +56,14 @@ class Node:
                 pod.gone = True
             return
         node = thing["spec"].get("nodeName")
-        if node is None and "deletionTimestamp" not in thing["metadata"]:
+        leaving = "deletionTimestamp" in thing["metadata"]
+        if node is None and not leaving:
             self.bind(key)
         finished = thing.get("status", {}).get("phase") in ("Succeeded", "Failed")
-        if node == NAME and (key in self.pods or not finished):
+        # An event of a pod that has ended here may come late: it must not begin again.
+        if node == NAME and (key in self.pods or not (finished or leaving)):
             self.adopt(key, thing)
-        elif node == NAME and "deletionTimestamp" in thing["metadata"]:
+        elif node == NAME and leaving:
             self.discard(key)
 
     def bind(self, key):
