@@ -36,10 +36,10 @@ def main():
     begin = time.monotonic()
     say = lambda what: print(f"{time.monotonic() - begin:5.1f} s  {what}", flush=True)  # noqa: E731
     (folder / "log").mkdir()
-    layers = folder / "layers"
-    layers.mkdir()
-    # Not on the file system whose layer it becomes.
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", layers], check=True)
+    # Layers must not lie on the file system that they cover; etcd must not wait for a disk that others keep busy.
+    for in_memory in ("layers", "etcd"):
+        (folder / in_memory).mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder / in_memory], check=True)
     network.up()
     plane = ControlPlane(folder, tools)
     plane.up()
