@@ -22,8 +22,7 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Asks until there is an answer; panics with what it was about, and the last reason, when that takes too long.
 pub(crate) async fn until<T, F: Future<Output = Result<T, String>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
-    // A cluster has its slow minutes: the first Gateways wait for all of Envoy Gateway to begin.
-    let deadline = Instant::now() + PATIENCE * 4;
+    let deadline = Instant::now() + PATIENCE * 2;
     loop {
         match ask().await {
             Ok(answer) => return answer,
