@@ -16,6 +16,7 @@ mod crew;
 mod health;
 mod identity;
 mod keeper;
+mod keyring;
 mod lead;
 mod lease;
 mod ledger;

@@ -8,12 +8,13 @@
 //! Nothing is concluded before every source has told everything it knows: an object that was not seen yet is no object
 //! that does not exist. One loop owns the index; whatever takes time happens in tasks that end with it.
 
-use super::certifier::{self, Due};
+use super::certifier;
 use super::clerk;
 use super::crew::Crew;
 use super::health::Health;
 use super::identity::Known;
 use super::keeper::Denied;
+use super::keyring::Keyring;
 use super::ledger::Reference;
 use super::maps::Maps;
 use super::prober::{Found, Probers};
@@ -26,10 +27,10 @@ use super::{Order, Ports, names};
 use crate::edge::kube::index::{Changes, Index, Keys, Kind, Note, Object, StatusChange, Timestamp};
 use crate::edge::kube::plan::{self, Place};
 use crate::engine::assignment::Told;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -40,15 +41,12 @@ const QUIET: Duration = Duration::from_millis(4);
 const PATIENCE: Duration = Duration::from_millis(40);
 /// News that wait to be taken.
 const QUEUE: usize = 1024;
-/// Pause before keys are asked for again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Leads, until dropped.
 pub(super) struct Lead<'a> {
     settings: &'a Settings,
     ports: &'a mut Ports,
     shared: Arc<Shared>,
-    vault: Vault,
     health: &'a Health,
     index: Index,
     news: mpsc::Receiver<News>,
@@ -58,15 +56,13 @@ pub(super) struct Lead<'a> {
     /// Every Gateway that exists, served or not: their Secrets stay.
     gateways: BTreeSet<Place>,
     plans: BTreeMap<Place, Arc<plan::Gateway>>,
-    keys: HashMap<Place, Keys>,
-    loading: JoinSet<(Place, Keys)>,
+    keyring: Keyring,
     workshop: Workshop,
     crew: Crew,
     denied: mpsc::UnboundedReceiver<Denied>,
     probers: Probers,
     probed: mpsc::UnboundedReceiver<Found>,
     maps: Maps,
-    due: watch::Sender<Due>,
     statuses: mpsc::UnboundedSender<StatusChange>,
     notes: mpsc::Sender<Note>,
     /// The index is asked again then.
@@ -102,8 +98,8 @@ impl<'a> Lead<'a> {
         let mut tasks = JoinSet::new();
         let (seen, news) = mpsc::channel(QUEUE);
         let incomplete = sources::start(&mut tasks, &shared.client, settings, &seen);
-        let (due, wanted) = watch::channel(Due::new());
-        tasks.spawn(certifier::certify(vault.clone(), authority, wanted));
+        let (keyring, due) = Keyring::new(vault.clone());
+        tasks.spawn(certifier::certify(vault, authority, due));
         let (statuses, changes) = mpsc::unbounded_channel();
         tasks.spawn(clerk::write(Arc::clone(&shared), changes));
         let (notes, recorded) = clerk::events();
@@ -115,7 +111,6 @@ impl<'a> Lead<'a> {
         Self {
             settings,
             ports,
-            vault,
             health,
             index: Index::new(settings.index.clone()),
             news,
@@ -123,8 +118,7 @@ impl<'a> Lead<'a> {
             leading: false,
             gateways: BTreeSet::new(),
             plans: BTreeMap::new(),
-            keys: HashMap::new(),
-            loading: JoinSet::new(),
+            keyring,
             workshop: Workshop::new(&settings.namespace),
             crew: Crew::new(Arc::clone(&shared), refused),
             denied,
@@ -132,7 +126,6 @@ impl<'a> Lead<'a> {
             probed,
             maps: Maps::new(shared.client.clone(), settings, seen),
             shared,
-            due,
             statuses,
             notes,
             wake: None,
@@ -161,7 +154,7 @@ impl<'a> Lead<'a> {
         tokio::select! {
             Some(news) = self.news.recv() => Input::News(news),
             Some((gateway, told)) = self.ports.told.recv() => Input::Told(gateway, told),
-            Some(Ok((gateway, keys))) = self.loading.join_next() => Input::Keys(gateway, keys),
+            (gateway, keys) = self.keyring.loaded() => Input::Keys(gateway, keys),
             made = self.workshop.done() => Input::Made(made),
             Some(denied) = self.denied.recv() => Input::Denied(denied),
             Some(found) = self.probed.recv() => Input::Probed(found),
@@ -177,8 +170,7 @@ impl<'a> Lead<'a> {
                 self.index.told(&gateway, told);
             }
             Input::Keys(gateway, keys) => {
-                self.index.keys(&gateway, keys.clone());
-                self.keys.insert(gateway.clone(), keys);
+                self.index.keys(&gateway, keys);
                 self.build(&gateway);
             }
             Input::Made(made) => self.made(made),
@@ -254,8 +246,8 @@ impl<'a> Lead<'a> {
         }
         match self.served(gateway) {
             Some(place) => {
-                self.load(place);
-                self.due.send_modify(|_| {});
+                self.keyring.load(place);
+                self.keyring.look();
             }
             None => self.bury(),
         }
@@ -322,7 +314,8 @@ impl<'a> Lead<'a> {
             more |= self.replan(gateway, plan);
         }
         if replanned {
-            self.certify();
+            self.keyring
+                .certify(self.plans.values().map(|plan| (plan.place.clone(), self.home(plan))));
         }
         for status in statuses {
             // Its reader ends with this.
@@ -345,14 +338,14 @@ impl<'a> Lead<'a> {
             return false;
         };
         self.plans.insert(gateway.clone(), plan);
-        match self.keys.get(&gateway).cloned() {
+        match self.keyring.get(&gateway).cloned() {
             Some(keys) => {
                 self.build(&gateway);
                 self.index.keys(&gateway, keys);
                 true
             }
             None => {
-                self.load(gateway);
+                self.keyring.load(gateway);
                 false
             }
         }
@@ -360,7 +353,7 @@ impl<'a> Lead<'a> {
 
     /// What is wanted for a Gateway follows from its plan and its route key.
     fn build(&mut self, gateway: &Place) {
-        if let (Some(plan), Some(keys)) = (self.plans.get(gateway), self.keys.get(gateway)) {
+        if let (Some(plan), Some(keys)) = (self.plans.get(gateway), self.keyring.get(gateway)) {
             self.workshop.order(Arc::clone(plan), keys.route_key.clone());
         }
     }
@@ -376,30 +369,6 @@ impl<'a> Lead<'a> {
         self.crew.want(&names::label(&gateway), wanted);
         self.probers.want(&gateway, probes);
         self.index.unguarded(&gateway, unguarded);
-    }
-
-    /// Reads or makes the keys of a Gateway.
-    fn load(&mut self, gateway: Place) {
-        let vault = self.vault.clone();
-        self.loading.spawn(async move {
-            loop {
-                match vault.keys(&names::keys(&gateway), &names::labels(&gateway)).await {
-                    Ok(keys) => return (gateway, keys),
-                    Err(error) => warn!(%gateway, %error, "The keys of a Gateway cannot be read or made."),
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-        });
-    }
-
-    fn certify(&self) {
-        let due: Due = self
-            .plans
-            .values()
-            .map(|plan| (plan.place.clone(), self.home(plan)))
-            .collect();
-        self.due
-            .send_if_modified(|before| std::mem::replace(before, due.clone()) != due);
     }
 
     /// Where the processors of a Gateway run.
@@ -423,7 +392,7 @@ impl<'a> Lead<'a> {
             .map(names::label)
             .collect();
         let dead = self.shared.ledger().secrets(|gateway| !live.contains(gateway));
-        self.keys.retain(|gateway, _| live.contains(&names::label(gateway)));
+        self.keyring.retain(|gateway| live.contains(&names::label(gateway)));
         for (reference, held) in dead {
             let shared = Arc::clone(&self.shared);
             self.crew.errand(async move {

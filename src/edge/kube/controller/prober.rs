@@ -4,16 +4,16 @@
 //! It asks the pods of Envoy, which are found by the labels of their EndpointSlices. Nothing is concluded from an answer
 //! that an earlier filter may have given: the same request for no upstream must come to the processor (see [`judge`]).
 
-use super::probe::{Answer, Line, ask};
+mod judge;
+mod pods;
+
+use self::judge::Lines;
 use super::settings::{Reach, Settings};
 use crate::edge::kube::index::Road;
 use crate::edge::kube::objects::Probe;
-use crate::edge::kube::plan::{Door, Place};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use crate::edge::kube::plan::Place;
 use kube::Client;
-use kube::api::{Api, ListParams};
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -34,10 +34,6 @@ const SOON: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(30);
 /// Envoy takes all routes at once: after so many in a row that are not there the others are not asked for just now.
 const MISSES: usize = 8;
-/// So many pods of Envoy are asked; they all are told the same.
-const PODS: usize = 3;
-/// For the list of pods.
-const LISTING: Duration = Duration::from_secs(5);
 
 /// What is to be asked for, by upstream; a sentence where nothing can be.
 pub(super) type Wanted = Arc<Vec<(Arc<str>, Result<Probe, String>)>>;
@@ -194,7 +190,8 @@ impl Prober {
             .iter()
             .filter_map(|(_, probe)| probe.as_ref().ok())
             .map(|probe| probe.door.clone());
-        let pods = self.pods(doors.map(|door| door.port).collect()).await;
+        let ports = doors.map(|door| door.port).collect();
+        let pods = pods::pods(&self.client, &self.reach, &self.gateway, ports).await;
         let mut lines = Lines::default();
         let mut misses = 0;
         for (upstream, probe) in due {
@@ -264,115 +261,6 @@ impl Prober {
     fn tell(&self, upstream: &Arc<str>, road: Option<Road>) {
         // Whoever does not listen is about to end.
         let _ = self.out.send((self.gateway.clone(), Arc::clone(upstream), road));
-    }
-
-    /// Where Envoy listens for these ports of the Gateway's listeners.
-    async fn pods(&self, ports: Vec<i32>) -> HashMap<i32, Vec<SocketAddr>> {
-        let slices: Api<EndpointSlice> = match &self.reach {
-            Reach::Everything => Api::all(self.client.clone()),
-            Reach::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
-        };
-        let Place { namespace, name } = &self.gateway;
-        let owner = "gateway.envoyproxy.io/owning-gateway";
-        let labels = format!("{owner}-namespace={namespace},{owner}-name={name}");
-        let parameters = ListParams::default().labels(&labels);
-        let listed = tokio::time::timeout(LISTING, slices.list(&parameters)).await;
-        let slices = match listed {
-            Ok(Ok(list)) => list.items,
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        };
-        let at = |port: i32| {
-            (
-                port,
-                slices
-                    .iter()
-                    .flat_map(|slice| addresses(slice, port))
-                    .take(PODS)
-                    .collect(),
-            )
-        };
-        ports.into_iter().map(at).collect()
-    }
-}
-
-/// Ready addresses for a listener's port: Envoy Gateway names ports of its Services `<protocol>-<port>`.
-fn addresses(slice: &EndpointSlice, port: i32) -> Vec<SocketAddr> {
-    let meant = |name: &str| {
-        name.rsplit_once('-')
-            .is_some_and(|(_, number)| number.parse() == Ok(port))
-    };
-    let ports = slice.ports.iter().flatten();
-    let numbers: Vec<u16> = ports
-        .filter(|one| one.name.as_deref().is_some_and(meant))
-        .filter_map(|one| u16::try_from(one.port?).ok())
-        .collect();
-    let ready = slice.endpoints.iter().flatten().filter(|endpoint| {
-        let conditions = endpoint.conditions.as_ref();
-        conditions.and_then(|conditions| conditions.ready).unwrap_or(true)
-    });
-    let hosts = ready
-        .flat_map(|endpoint| &endpoint.addresses)
-        .filter_map(|host| host.parse().ok());
-    hosts
-        .flat_map(|host| numbers.iter().map(move |number| SocketAddr::new(host, *number)))
-        .collect()
-}
-
-/// Open connections of one pass.
-#[derive(Default)]
-struct Lines {
-    open: HashMap<(SocketAddr, Door), Line>,
-}
-
-// === impl Lines ===
-
-impl Lines {
-    /// What all asked pods say; the worst of it. An error: nothing can be said yet, and why.
-    async fn find(&mut self, probe: &Probe, pods: &HashMap<i32, Vec<SocketAddr>>) -> Result<Road, String> {
-        let addresses = pods.get(&probe.door.port).map(Vec::as_slice).unwrap_or_default();
-        if addresses.is_empty() {
-            return Err("no pod of Envoy is found by its labels".to_owned());
-        }
-        let mut whole = Road::Guarded;
-        for address in addresses {
-            let key = (*address, probe.door.clone());
-            let line = match self.open.remove(&key) {
-                Some(line) => line,
-                None => Line::open(*address, &probe.door).await?,
-            };
-            let (answer, line) = ask(line, probe, Some(&probe.upstream)).await;
-            if let Some(line) = line {
-                self.open.insert(key, line);
-            }
-            let road = judge(answer, *address, probe).await;
-            match road? {
-                Road::Guarded => {}
-                worse @ (Road::Open(_) | Road::Broken(_) | Road::Unverified(_)) => whole = worse,
-            }
-        }
-        Ok(whole)
-    }
-}
-
-/// What a pod's answer says of a route.
-///
-/// The processor's refusal on it means that it is guarded. Anything else may come from a filter before the processor: it
-/// counts only where the same request, for no upstream, does come to the processor.
-async fn judge(answer: Answer, pod: SocketAddr, probe: &Probe) -> Result<Road, String> {
-    let status = match answer {
-        Answer::Guarded => return Ok(Road::Guarded),
-        Answer::Public => return Err("Envoy does not have it yet".to_owned()),
-        Answer::Nothing(reason) => return Err(reason),
-        Answer::Other(status) => status,
-    };
-    // On a connection of its own: Envoy closes one after an error.
-    let (control, _) = ask(Line::open(pod, &probe.door).await?, probe, None).await;
-    match (control, status) {
-        (Answer::Public, 500..) => Ok(Road::Broken(status)),
-        (Answer::Public, _) => Ok(Road::Open(status)),
-        (Answer::Guarded | Answer::Other(_) | Answer::Nothing(_), _) => {
-            Err(format!("something before the processor answers with status {status}"))
-        }
     }
 }
 

@@ -1,6 +1,8 @@
 use super::*;
+use crate::edge::kube::plan::Door;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::json;
+use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -128,22 +130,6 @@ async fn where_nobody_listens_nothing_is_said() {
     let reason = Lines::default().find(&mk_probe(), &pods).await.unwrap_err();
     assert!(reason.contains("no connection"), "{reason}");
     assert!(!format!("{:?}", mk_probe()).contains("hunter2"));
-}
-
-#[test]
-fn ports_of_envoy_are_found_by_their_names() {
-    let slice: EndpointSlice = serde_json::from_value(json!({
-        "addressType": "IPv4",
-        "ports": [{"name": "http-80", "port": 10080}, {"name": "https-8443", "port": 8443}],
-        "endpoints": [
-            {"addresses": ["10.0.0.1"], "conditions": {"ready": true}},
-            {"addresses": ["10.0.0.2"], "conditions": {"ready": false}},
-        ],
-    }))
-    .unwrap();
-    assert_eq!(addresses(&slice, 80), ["10.0.0.1:10080".parse().unwrap()]);
-    assert_eq!(addresses(&slice, 8443), ["10.0.0.1:8443".parse().unwrap()]);
-    assert!(addresses(&slice, 443).is_empty());
 }
 
 #[tokio::test]
