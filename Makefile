@@ -84,7 +84,7 @@ bench-kube: kube-tools ## a thousand registrations in a real cluster, timed (min
 	@exec bash tests/kube/run.sh --release kube::scale --nocapture
 
 .PHONY: bench
-bench: tools link-oha ## engine benches, and the comparison with the no-op processor and mcp_router
+bench: tools link-oha ## engine, memory, streams, guards, and the comparison with the no-op processor and mcp_router: all goals with their verdicts
 	@exec bash tests/bench/run.sh $(ARGS)
 
 .PHONY: tools

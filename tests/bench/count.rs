@@ -1,28 +1,38 @@
 //! Does one thing a number of times, for callgrind: `count OPERATION TIMES`. See `instructions.py`.
 //!
-//! Only what runs within [`measured`] is meant: preparing the inputs is not.
+//! Only what runs within [`measured`] is meant: preparing the inputs is not. `count guards ROUNDS` is for `guarding.py`: it
+//! tells what each scene takes.
 
 #![allow(missing_docs, reason = "a program, not a library")]
 
 mod bodies;
 mod events;
 mod gateway;
+mod guards;
 mod stream;
+mod timing;
 
 use anyhow::{Context, bail};
-use gateway::{Gateway, Story};
+use gateway::{Gateway, Guard, Story};
 use std::hint::black_box;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let operation = arguments.next().context("usage: count OPERATION TIMES")?;
     let times: usize = arguments.next().context("usage: count OPERATION TIMES")?.parse()?;
+    if operation == "guards" {
+        return timing::tell(times);
+    }
     match operation.split_once(' ') {
         Some(("text", length)) => splice(&bodies::text(length.parse()?), times),
         Some(("rows", length)) => splice(&bodies::rows(length.parse()?), times),
         Some(("handle", method)) => handle(story(method)?, times),
         Some(("inspect", event)) => inspect(&events::chunk(event).context("unknown event")?, times),
-        Some(("stream", method)) => play(story(method)?, times),
+        Some(("stream", method)) => play(story(method)?, &Guard::default(), times),
+        Some(("guard", name)) => {
+            let scene = guards::scene(name).context("unknown guard")?;
+            play(scene.story, &scene.guard, times);
+        }
         Some(_) | None => bail!("unknown operation {operation:?}"),
     }
     Ok(())
@@ -60,11 +70,13 @@ fn inspect(chunk: &bytes::Bytes, times: usize) {
 }
 
 /// The whole ext_proc stream.
-fn play(story: Story, times: usize) {
-    let gateway = Gateway::new();
-    let mut front = stream::front();
+fn play(story: Story, guard: &Guard, times: usize) {
+    let gateway = Gateway::guarded(guard);
+    let mut front = stream::front(guard);
+    let request = || stream::request(&gateway, story, &guard.claims);
+    stream::check(&mut front, request(), story, guard.listed);
     for _ in 0..times {
-        let request = stream::request(&gateway, story);
+        let request = request();
         measured(|| stream::play(&mut front, request));
     }
 }

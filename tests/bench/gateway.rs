@@ -2,8 +2,9 @@
 //! that a client has with it.
 
 use bytes::Bytes;
+use mcp_manifold::edge::store::MemoryViews;
 use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
-use mcp_manifold::engine::config::file;
+use mcp_manifold::engine::config::{Upstream, file};
 use mcp_manifold::engine::exchange::record::Way;
 use mcp_manifold::engine::exchange::step::Question;
 use mcp_manifold::engine::exchange::{
@@ -11,6 +12,7 @@ use mcp_manifold::engine::exchange::{
 };
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::{ClientFlags, ServerFlags};
+use mcp_manifold::engine::policy::{Callers, Claims as Payload, Credentials, Identity};
 use mcp_manifold::engine::session::{Binding, Claims, Keys, SessionKey, Timestamp};
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
 use mcp_manifold::engine::snapshot::{Routing, Snapshot};
@@ -70,17 +72,55 @@ impl Story {
     }
 }
 
+/// What stands around the servers, and what the caller shows.
+pub(crate) struct Guard {
+    /// Of the configuration.
+    pub(crate) sections: String,
+    /// What the files say that it names.
+    pub(crate) credentials: Credentials,
+    /// What the token says that Envoy has verified; empty: there is none.
+    pub(crate) claims: Payload,
+    /// Whose the session is.
+    pub(crate) principal: Option<Arc<str>>,
+    /// The caller's headers besides those that every request has.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// What each upstream lists.
+    pub(crate) tools: Vec<usize>,
+    /// How many tools the caller sees of both.
+    pub(crate) listed: usize,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            sections: String::new(),
+            credentials: Credentials::default(),
+            claims: Payload::new(),
+            principal: None,
+            headers: Vec::new(),
+            tools: (0..TOOLS).collect(),
+            listed: 2 * TOOLS,
+        }
+    }
+}
+
 /// The snapshot and one session.
 pub(crate) struct Gateway {
     pub(crate) snapshot: Arc<Snapshot>,
     session: String,
+    headers: Vec<(&'static str, String)>,
     tie: Binding,
 }
 
 impl Gateway {
     pub(crate) fn new() -> Self {
-        let settings = settings();
-        let inputs: Vec<UpstreamInput> = settings.config.upstreams.iter().map(input).collect();
+        Self::guarded(&Guard::default())
+    }
+
+    pub(crate) fn guarded(guard: &Guard) -> Self {
+        let settings = settings(guard);
+        let upstreams = settings.config.upstreams.iter();
+        let inputs: Vec<UpstreamInput> = upstreams.map(|upstream| input(upstream, &guard.tools)).collect();
         let (endpoint, warnings) = Folder::default().fold(&settings, &inputs);
         assert!(warnings.is_empty(), "{warnings:?}");
         let session = endpoint.keys.sign(&Claims {
@@ -89,10 +129,11 @@ impl Gateway {
             endpoint: endpoint.hash,
             key: SessionKey(42),
             expires: EXPIRES,
-            principal: 0,
+            principal: identity(guard).hash(),
         });
         Self {
             session,
+            headers: guard.headers.clone(),
             tie: Binding {
                 id: Some("7c4fd5f8-7c15-4f39-8cc0-605cedc83500".into()),
                 ..Binding::stateless(Version::V2025_11_25)
@@ -122,6 +163,7 @@ impl Gateway {
             headers.push(("mcp-session-id", self.session.clone()));
             headers.push(("mcp-protocol-version", "2025-11-25".to_owned()));
         }
+        headers.extend_from_slice(&self.headers);
         headers
     }
 
@@ -219,34 +261,46 @@ pub(crate) fn response_headers() -> Vec<(&'static str, String)> {
     pairs.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
-fn settings() -> EndpointSettings {
-    let yaml = "
+fn identity(guard: &Guard) -> Identity {
+    Identity {
+        principal: guard.principal.clone(),
+        ..Identity::default()
+    }
+}
+
+fn settings(guard: &Guard) -> EndpointSettings {
+    let yaml = format!(
+        "
 upstreams:
-  - { name: one, url: 'http://127.0.0.1:9001/mcp' }
-  - { name: two, url: 'http://127.0.0.1:9002/mcp', headers: { x-team: tools } }
-";
-    let config = file::parse(yaml, Path::new("/"), Path::new("/state")).expect("the configuration is valid");
+  - {{ name: one, url: 'http://127.0.0.1:9001/mcp' }}
+  - {{ name: two, url: 'http://127.0.0.1:9002/mcp', headers: {{ x-team: tools }} }}
+{}",
+        guard.sections
+    );
+    let config = file::parse(&yaml, Path::new("/"), Path::new("/state")).expect("the configuration is valid");
+    let callers = config.authentication.as_ref();
+    let callers = callers.map(|asked| Arc::new(Callers::new(asked, &config.public_url, &guard.credentials)));
     EndpointSettings {
         id: "default".into(),
         routes: Vec::new(),
         routing: Routing::Cluster,
         keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
         route_key: "9f8e7d6c5b4a39281706f5e4d3c2b1a0".into(),
-        callers: None,
-        views: || std::sync::Arc::new(mcp_manifold::engine::snapshot::view::NoViews),
+        callers,
+        views: MemoryViews::make,
         transparent: None,
         config: Arc::new(config),
     }
 }
 
-fn input(config: &mcp_manifold::engine::config::Upstream) -> UpstreamInput {
+fn input(config: &Upstream, tools: &[usize]) -> UpstreamInput {
     let listing = Listing {
         version: Version::NEWEST_LEGACY,
         stateful: true,
         capabilities: r#"{"tools":{}}"#.into(),
         flags: ServerFlags::default(),
         instructions: None,
-        tools: (0..TOOLS).map(tool).collect(),
+        tools: tools.iter().copied().map(tool).collect(),
         prompts: vec![],
         resources: vec![],
         templates: vec![],

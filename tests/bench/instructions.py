@@ -11,12 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-COUNT = ROOT / "target/release/examples/count"
-OUTPUT = ROOT / "target/bench/instructions.md"
+import setups
+
+COUNT = setups.EXAMPLES / "count"
+OUTPUT = setups.TARGET / "bench" / "instructions.md"
 NOTE = """
 Valgrind knows no SHA instructions: 13,500 of each count over a whole exchange are SHA-256 in software (a session id is
-verified or signed, and hashed for the log); processors that have them spend a tenth on it.
+verified or signed, and hashed for the log); processors that have them spend a tenth on it. Copying counts one instruction
+for each byte.
 """
 EVENTS = ["comment", "progress", "result", "request"]
 METHODS = ["initialize", "tools/list", "tools/call", "ping"]

@@ -32,16 +32,6 @@ def table(title: str, rows: dict, base: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def verdicts(goals: list) -> str:
-    """(what, value, limit, at_least) -> one line each."""
-    lines = ["| goal | limit | measured | |", "|---|---:|---:|---|"]
-    for what, value, limit, at_least in goals:
-        good = value >= limit if at_least else value <= limit
-        sign = ">=" if at_least else "<="
-        lines.append(f"| {what} | {sign} {limit:.2f} | {value:.2f} | {'met' if good else '**missed**'} |")
-    return "\n".join(lines) + "\n"
-
-
 def chart(groups: dict) -> str:
     """Calls per second as bars. `groups`: title -> {name -> calls per second}."""
     bar, gap, left, width = 22, 6, 130, 460

@@ -1,17 +1,22 @@
-//! What a gateway session costs: resident bytes with the journal on, time per use, time to load.
+//! What is kept of callers costs so much: of a gateway session resident bytes with the journal on, time per use, time to
+//! load; of a rate limit resident bytes for each key.
 //!
-//! `cargo run --release --example sessions [-- SESSIONS]`; exits 1 where a promise is broken: 512 bytes per session
-//! without ties, 256 more per tie, no growth under churn.
+//! `sessions [SESSIONS]`; the last line is JSON, the goals: `[[what, value, limit, at least?], ...]`. See `memory.py`.
 
 #![allow(missing_docs, reason = "a program, not a library")]
 
+use anyhow::Context;
 use mcp_manifold::edge::store::MemoryStore;
+use mcp_manifold::edge::throttle::Throttle;
+use mcp_manifold::engine::config::{RateLimit, file};
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::ClientFlags;
+use mcp_manifold::engine::policy::rate::Charge;
 use mcp_manifold::engine::session::{Binding, Claims, Client, EndpointHash, Keys, SessionKey, SessionStore, Timestamp};
 use std::hint::black_box;
+use std::num::NonZeroU32;
 use std::path::Path;
-use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -19,20 +24,71 @@ const EXPIRES: Timestamp = Timestamp(NOW.0 + 30 * 86_400_000);
 const PER_SESSION: usize = 512;
 const PER_TIE: usize = 256;
 
-fn main() -> anyhow::Result<ExitCode> {
+/// The buckets that one limit has at most.
+const MOST_KEYS: usize = 100_000;
+const PER_KEY: usize = 64;
+
+/// What was measured, and the most it may be.
+struct Goal(&'static str, f64, f64);
+
+fn main() -> anyhow::Result<()> {
     let sessions = match std::env::args().nth(1) {
         Some(text) => text.parse()?,
         None => 100_000,
     };
     let dir = tempfile::tempdir()?;
-    let mut kept = promises(dir.path(), sessions)?;
-    kept &= churn(dir.path(), sessions)?;
+    let mut goals = Vec::from(limited()?);
+    goals.extend(promises(dir.path(), sessions)?);
+    goals.push(churn(dir.path(), sessions)?);
     time_ids();
-    Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let rows = goals
+        .into_iter()
+        .map(|Goal(what, value, most)| (what, value, most, false));
+    println!("{}", serde_json::to_string(&rows.collect::<Vec<_>>())?);
+    Ok(())
+}
+
+/// Keys of a rate limit that nobody has shown before: what each costs, and that there is an end to them.
+fn limited() -> anyhow::Result<[Goal; 2]> {
+    let yaml =
+        "rateLimits: [{ name: calls, per: [principal], limit: 1/h }]\nupstreams: [{ name: a, url: 'http://a/' }]";
+    let config = file::parse(yaml, Path::new("/"), Path::new("/"))
+        .ok()
+        .context("the configuration is valid")?;
+    let limits: Vec<Arc<RateLimit>> = config.rate_limits;
+    let throttle = Throttle::default();
+    throttle.follow(&limits, None)?;
+    let take = |number: usize| {
+        let limit = limits.first().map(Arc::clone)?;
+        let bucket = vec![format!("user-{number}").into()];
+        let cost = NonZeroU32::MIN;
+        drop(throttle.admit(vec![Charge { limit, bucket, cost }]));
+        Some(())
+    };
+    let buckets = || throttle.buckets().iter().map(|(_, count)| count).sum::<usize>();
+    // What the first key needs that all share.
+    take(usize::MAX).context("there is a limit")?;
+    let before = resident()?;
+    (1..10_000).try_for_each(take).context("there is a limit")?;
+    let each = resident()?.saturating_sub(before) / 10_000;
+    (10_000..3 * MOST_KEYS).try_for_each(take).context("there is a limit")?;
+    let all = buckets();
+    println!(
+        "key           {each:7} bytes of each of 10,000; {all} are kept of {}",
+        3 * MOST_KEYS
+    );
+    Ok([
+        Goal(
+            "bytes of memory for each of 10,000 keys of a rate limit",
+            each as f64,
+            PER_KEY as f64,
+        ),
+        Goal("keys kept of 300,000 of one rate limit", all as f64, MOST_KEYS as f64),
+    ])
 }
 
 /// Bytes per session and tie, then the time to load them all.
-fn promises(dir: &Path, sessions: usize) -> anyhow::Result<bool> {
+fn promises(dir: &Path, sessions: usize) -> anyhow::Result<[Goal; 2]> {
     let store = open(dir, sessions, NOW)?;
     let empty = resident()?;
     for number in 0..sessions {
@@ -61,13 +117,24 @@ fn promises(dir: &Path, sessions: usize) -> anyhow::Result<bool> {
 
     let session = plain.saturating_sub(empty) / sessions;
     let tie = tied.saturating_sub(plain) / (2 * sessions);
-    println!("session       {session:7} bytes (at most {PER_SESSION})");
-    println!("tie           {tie:7} bytes (at most {PER_TIE})");
-    Ok(session <= PER_SESSION && tie <= PER_TIE)
+    println!("session       {session:7} bytes");
+    println!("tie           {tie:7} bytes");
+    Ok([
+        Goal(
+            "bytes of memory for a session, alone",
+            session as f64,
+            PER_SESSION as f64,
+        ),
+        Goal(
+            "bytes of memory for a tie to an upstream, alone",
+            tie as f64,
+            PER_TIE as f64,
+        ),
+    ])
 }
 
 /// An hour of clients that come and go: after each round everything has expired.
-fn churn(dir: &Path, sessions: usize) -> anyhow::Result<bool> {
+fn churn(dir: &Path, sessions: usize) -> anyhow::Result<Goal> {
     let store = open(dir, sessions, EXPIRES)?;
     let mut after = Vec::new();
     for round in 0..10 {
@@ -91,7 +158,12 @@ fn churn(dir: &Path, sessions: usize) -> anyhow::Result<bool> {
         first >> 10,
         last >> 10
     );
-    Ok(last <= first + first / 10)
+    let growth = last as f64 / first as f64;
+    Ok(Goal(
+        "memory after 10 rounds of sessions that come and go, to after 3",
+        growth,
+        1.1,
+    ))
 }
 
 fn time_lookups(store: &MemoryStore, sessions: usize) {

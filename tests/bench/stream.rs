@@ -1,22 +1,30 @@
 //! Whole exchanges through the gRPC service, as messages of Envoy in bytes: decoding, driver, engine, encoding, audit
 //! line and metrics. What is left out is HTTP/2 and the kernel.
 
-use crate::gateway::{Gateway, NOW, Story, response_headers};
+use crate::gateway::{Gateway, Guard, NOW, Story, response_headers};
+use crate::guards;
 use bytes::Bytes;
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
-use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, ProcessingRequest, ProtocolConfiguration};
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Reply;
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse, ProtocolConfiguration,
+};
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, Full};
 use mcp_manifold::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, HubStream, Mail, Processor};
+use mcp_manifold::edge::identity::Passwords;
+use mcp_manifold::edge::identity::passwords::Look;
 use mcp_manifold::edge::telemetry::{AuditLog, Metrics, Telemetry};
+use mcp_manifold::edge::throttle::{Counted, Throttle, Verdict};
 use mcp_manifold::engine::config::AuditTarget;
 use mcp_manifold::engine::exchange::event::Refusal;
 use mcp_manifold::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
-use mcp_manifold::engine::exchange::{Parked, Record};
+use mcp_manifold::engine::exchange::{Finding, Parked, Record};
 use mcp_manifold::engine::mcp::trace::Ratio;
+use mcp_manifold::engine::policy::Claims;
 use mcp_manifold::engine::session::{SessionKey, Subscription, Timestamp, Wanted};
 use mcp_manifold::engine::snapshot::Snapshot;
 use prost::Message;
@@ -37,6 +45,10 @@ pub(crate) struct Room {
     bodies: Budget,
     replay: Budget,
     telemetry: Telemetry,
+    throttle: Throttle,
+    passwords: Passwords,
+    /// For passwords that are not known yet.
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Backroom for Room {
@@ -56,6 +68,18 @@ impl Backroom for Room {
         None
     }
     fn ask(&self, question: Question) -> Asked {
+        if let Question::Compare(claimed) = question {
+            return Asked::Now(Finding::Compared(match self.passwords.compare(claimed) {
+                Look::Now(compared) => compared,
+                Look::Later(later) => self.runtime.block_on(later),
+            }));
+        }
+        if let Question::Admit(charges) = question {
+            let Counted::Now(Verdict::Admitted(quota)) = self.throttle.admit(charges) else {
+                panic!("a bucket is empty");
+            };
+            return Asked::Now(Finding::Admitted(quota));
+        }
         Asked::Now(self.gateway.finding(&question))
     }
     fn call(&self, _call: Call) -> CallStream {
@@ -93,10 +117,24 @@ impl Backroom for Room {
     }
 }
 
-pub(crate) fn front() -> Front {
+/// A gateway under this guard.
+pub(crate) fn front(guard: &Guard) -> Front {
+    let gateway = Gateway::guarded(guard);
+    let throttle = Throttle::default();
+    for endpoint in &gateway.snapshot.endpoints {
+        throttle
+            .follow(&endpoint.rate_limits, None)
+            .expect("there is no service");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     let audit = AuditLog::start(&AuditTarget::File("/dev/null".into())).expect("it can always be written to");
     let room = Room {
-        gateway: Gateway::new(),
+        gateway,
+        throttle,
+        passwords: Passwords::new(runtime.handle().clone()),
+        runtime,
         gate: Arc::new(Gate::new(100)),
         bodies: Budget::new(1 << 20),
         replay: Budget::new(1 << 20),
@@ -105,27 +143,30 @@ pub(crate) fn front() -> Front {
     Processor::new(Arc::new(room))
 }
 
-/// One ext_proc stream as an HTTP request.
-pub(crate) fn request(gateway: &Gateway, story: Story) -> http::Request<Body> {
+/// One ext_proc stream as an HTTP request; `claims`: of a verified token, or none.
+pub(crate) fn request(gateway: &Gateway, story: Story, claims: &Claims) -> http::Request<Body> {
     let mut body = Vec::new();
     let source = ("source.address", "127.0.0.1:40312");
     frame(
         &mut body,
         Said::RequestHeaders(head(gateway.request_headers(story))),
         Some(source),
+        claims,
     );
+    let none = Claims::new();
     let said = Said::RequestBody(HttpBody {
         body: story.body().as_bytes().to_vec(),
         end_of_stream: true,
         ..Default::default()
     });
-    frame(&mut body, said, None);
+    frame(&mut body, said, None, &none);
     if story == Story::ToolsCall {
         let details = ("response.code_details", "via_upstream");
         frame(
             &mut body,
             Said::ResponseHeaders(head(response_headers())),
             Some(details),
+            &none,
         );
     }
     http::Request::post("http://processor/envoy.service.ext_proc.v3.ExternalProcessor/Process")
@@ -135,15 +176,47 @@ pub(crate) fn request(gateway: &Gateway, story: Story) -> http::Request<Body> {
         .expect("a request")
 }
 
-/// Plays one stream to its end, which must be a clean one.
-pub(crate) fn play(front: &mut Front, request: http::Request<Body>) {
+/// Plays one stream to its end, which must be a clean one; how many bytes we said.
+pub(crate) fn play(front: &mut Front, request: http::Request<Body>) -> usize {
+    let mut length = 0;
+    listen(front, request, |piece| length += piece.len());
+    length
+}
+
+/// Panics unless a stream goes as its story should: the call is forwarded, a list has so many tools.
+pub(crate) fn check(front: &mut Front, request: http::Request<Body>, story: Story, tools: usize) {
+    let mut said = Vec::new();
+    listen(front, request, |piece| said.extend_from_slice(&piece));
+    let length = said.get(1..5).and_then(|length| length.try_into().ok());
+    let length = u32::from_be_bytes(length.expect("a message")) as usize;
+    let first = ProcessingResponse::decode(said.get(5..5 + length).expect("the whole of it")).expect("a message");
+    let good = match first.response {
+        Some(Reply::ImmediateResponse(answer)) => {
+            let found = answer
+                .body
+                .windows(13)
+                .filter(|piece| piece == br#""inputSchema""#)
+                .count();
+            let whole = story != Story::ToolsList || found == tools;
+            story != Story::ToolsCall && answer.status.is_some_and(|status| status.code == 200) && whole
+        }
+        Some(Reply::RequestHeaders(_)) => story == Story::ToolsCall,
+        _ => false,
+    };
+    assert!(good, "{} goes another way", story.method());
+}
+
+fn listen(front: &mut Front, request: http::Request<Body>, mut heard: impl FnMut(Bytes)) {
     let response = front.call(request).now_or_never().expect("nothing to wait for");
     let mut body = response.expect("the service is infallible").into_body();
     let mut clean = false;
     while let Some(frame) = body.frame().now_or_never().expect("nothing to wait for") {
-        let frame = black_box(frame.expect("no error"));
+        let frame = frame.expect("no error");
         let status = frame.trailers_ref().and_then(|trailers| trailers.get("grpc-status"));
         clean = status.is_some_and(|status| status == "0");
+        if let Ok(piece) = black_box(frame).into_data() {
+            heard(piece);
+        }
     }
     assert!(clean, "the exchange was decided");
 }
@@ -163,7 +236,7 @@ fn head(pairs: Vec<(&'static str, String)>) -> HttpHeaders {
 }
 
 /// One message with its gRPC prefix. The first one tells the modes.
-fn frame(out: &mut Vec<u8>, said: Said, attribute: Option<(&str, &str)>) {
+fn frame(out: &mut Vec<u8>, said: Said, attribute: Option<(&str, &str)>, claims: &Claims) {
     let attributes = attribute.map(|(name, text)| {
         let kind = Some(Kind::StringValue(text.to_owned()));
         let fields = HashMap::from([(name.to_owned(), Value { kind })]);
@@ -173,8 +246,13 @@ fn frame(out: &mut Vec<u8>, said: Said, attribute: Option<(&str, &str)>) {
         request_body_mode: BodySendMode::FullDuplexStreamed.into(),
         ..Default::default()
     };
+    let metadata = (!claims.is_empty()).then(|| Metadata {
+        filter_metadata: guards::metadata(claims),
+        ..Default::default()
+    });
     let message = ProcessingRequest {
         request: Some(said),
+        metadata_context: metadata,
         attributes: attributes.into_iter().collect(),
         protocol_config: out.is_empty().then_some(modes),
         ..Default::default()
