@@ -20,7 +20,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 impl Exchange {
-    pub(super) fn head(&mut self, head: RequestHead, now: Timestamp) -> Step {
+    pub(super) fn head(&mut self, mut head: RequestHead, now: Timestamp) -> Step {
         self.record.client = head.source.as_deref().map(without_port);
         if let Some(setting) = unserved(self.modes) {
             return self.reject(&Reject::Wiring(setting), None);
@@ -35,7 +35,7 @@ impl Exchange {
             Ok(entered) => entered,
             Err(reject) => return self.reject(&reject, None),
         };
-        match guard::identify(&endpoint, &head) {
+        match guard::identify(&endpoint, &mut head) {
             Ok(Caller::Known(identity)) => self.enter(endpoint, identity, head, verb, now),
             Ok(Caller::Claimed(claimed)) => self.knock(endpoint, head, verb, claimed),
             Err(reject) => self.reject(&reject, None),

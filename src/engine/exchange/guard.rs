@@ -30,13 +30,13 @@ pub(super) enum Caller {
     Claimed(Claimed),
 }
 
-/// The caller, as the endpoint's `authentication` has it.
-pub(super) fn identify(endpoint: &Endpoint, head: &RequestHead) -> Result<Caller, Reject> {
+/// The caller, as the endpoint's `authentication` has it. The claims are the identity's from here on.
+pub(super) fn identify(endpoint: &Endpoint, head: &mut RequestHead) -> Result<Caller, Reject> {
     let Some(callers) = &endpoint.callers else {
         return Ok(Caller::Known(Arc::default()));
     };
-    if let Some(claims) = &head.claims {
-        return match callers.of_claims(claims) {
+    if let Some(claims) = head.claims.take() {
+        return match callers.of_claims(*claims) {
             Ok(identity) => Ok(Caller::Known(Arc::new(identity))),
             Err(Unfit::Token) => Err(invalid(callers)),
             Err(Unfit::Scopes) => Err(Reject::Scopes(callers.insufficient(&[]))),

@@ -127,7 +127,7 @@ impl Callers {
     ///
     /// # Errors
     /// See [`Unfit`].
-    pub fn of_claims(&self, claims: &Claims) -> Result<Identity, Unfit> {
+    pub fn of_claims(&self, claims: Claims) -> Result<Identity, Unfit> {
         let text = |key| claims.get(key).and_then(Value::as_str);
         let issuer = text("iss").unwrap_or_default();
         let trusted = self.issuers.iter().find(|trusted| *trusted.issuer == *issuer);
@@ -142,9 +142,9 @@ impl Callers {
         }
         let identity = Identity {
             principal: Some(format!("{issuer}|{subject}").into()),
-            roles: roles(claims),
-            scopes: scopes(claims),
-            claims: claims.clone(),
+            roles: roles(&claims),
+            scopes: scopes(&claims),
+            claims,
         };
         let has = |scope| identity.scopes.contains(scope);
         if self.scopes.iter().all(has) {

@@ -72,11 +72,11 @@ fn principal(caller: Result<Caller, Reject>) -> String {
 #[test]
 fn callers_are_who_they_can_show_to_be() {
     let endpoint = mk_endpoint(|_| {});
-    let identify = |head: &RequestHead| principal(identify(&endpoint, head));
+    let identify = |mut head: RequestHead| principal(identify(&endpoint, &mut head));
     let good = mk_token(json!({"iss": "https://idp", "sub": "x", "aud": OWN}));
-    assert_eq!(identify(&good), "https://idp|x");
+    assert_eq!(identify(good), "https://idp|x");
     let replayed = mk_token(json!({"iss": "https://idp", "sub": "x", "aud": "http://other/mcp"}));
-    assert_eq!(identify(&replayed), "invalid_credential");
+    assert_eq!(identify(replayed), "invalid_credential");
     for (headers, expected) in [
         (&[][..], "unauthenticated"),
         (&[("authorization", "Bearer x.y.z")], "invalid_credential"),
@@ -99,14 +99,14 @@ fn callers_are_who_they_can_show_to_be() {
             "invalid_credential",
         ),
     ] {
-        assert_eq!(identify(&mk_head(headers)), expected, "{headers:?}");
+        assert_eq!(identify(mk_head(headers)), expected, "{headers:?}");
     }
 }
 
 #[test]
 fn where_nobody_must_show_anything_what_is_shown_still_counts() {
     let endpoint = mk_endpoint(|config| config.required = false);
-    let identify = |headers: &[(&str, &str)]| principal(identify(&endpoint, &mk_head(headers)));
+    let identify = |headers: &[(&str, &str)]| principal(identify(&endpoint, &mut mk_head(headers)));
     assert_eq!(identify(&[]), "nobody");
     assert_eq!(identify(&[("authorization", "Bearer x.y.z")]), "invalid_credential");
 }
@@ -117,7 +117,7 @@ fn keys_and_passwords_count_only_where_they_are_asked_for() {
         config.api_keys = None;
         config.basic = None;
     });
-    let identify = |headers: &[(&str, &str)]| principal(identify(&endpoint, &mk_head(headers)));
+    let identify = |headers: &[(&str, &str)]| principal(identify(&endpoint, &mut mk_head(headers)));
     assert_eq!(identify(&[("x-api-key", "the key")]), "unauthenticated");
     assert_eq!(
         identify(&[("authorization", "Basic YWxpY2U6c2VjcmV0")]),
@@ -128,8 +128,8 @@ fn keys_and_passwords_count_only_where_they_are_asked_for() {
 #[test]
 fn missing_scopes_are_named() {
     let endpoint = mk_endpoint(|config| config.scopes = vec!["mcp:tools".into()]);
-    let head = mk_token(json!({"iss": "https://idp", "sub": "x", "aud": OWN, "scope": "openid"}));
-    let reject = identify(&endpoint, &head).expect_err("too little");
+    let mut head = mk_token(json!({"iss": "https://idp", "sub": "x", "aud": OWN, "scope": "openid"}));
+    let reject = identify(&endpoint, &mut head).expect_err("too little");
     let answer = reject.answer(None, None);
     assert_eq!(answer.status, 403);
     let (_, challenge) = answer
@@ -139,7 +139,7 @@ fn missing_scopes_are_named() {
         .expect("told");
     assert!(challenge.starts_with(b"Bearer error=\"insufficient_scope\", scope=\"mcp:tools\""));
     assert_eq!(
-        principal(identify(&endpoint, &mk_head(&[("x-api-key", "the key")]))),
+        principal(identify(&endpoint, &mut mk_head(&[("x-api-key", "the key")]))),
         "key:ci",
         "keys have roles, not scopes"
     );

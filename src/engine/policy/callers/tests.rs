@@ -44,7 +44,7 @@ fn judge(callers: &Callers, claims: Value) -> Result<Identity, Unfit> {
         panic!("an object")
     };
     claims.entry("exp").or_insert_with(|| 1_900_000_000.into());
-    callers.of_claims(&claims)
+    callers.of_claims(claims)
 }
 
 #[test]
