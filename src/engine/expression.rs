@@ -12,7 +12,7 @@ mod reads;
 mod tree;
 
 pub use compile::Fault;
-pub use evaluate::{Facts, Memo, Outcome};
+pub use evaluate::{Facts, Inquiry, Memo, Outcome};
 pub use guard::{Literals, Subject};
 pub use reads::{Reads, Structure, Text, Variable};
 pub use tree::{Tree, TreeError};

@@ -56,6 +56,12 @@ pub struct Memo<'a> {
     absent: AtomicBool,
 }
 
+/// What expressions are evaluated in; made once for all that are about one request.
+pub struct Inquiry<'a> {
+    memo: &'a Memo<'a>,
+    context: Context<'a, 'a>,
+}
+
 impl<'a> Memo<'a> {
     /// Nothing was asked for yet.
     #[must_use]
@@ -70,6 +76,14 @@ impl<'a> Memo<'a> {
             headers: OnceLock::new(),
             absent: AtomicBool::new(false),
         }
+    }
+
+    /// Ready for expressions.
+    #[must_use]
+    pub fn inquiry(&self) -> Inquiry<'_> {
+        let mut context = Context::with_env(Arc::clone(environment()));
+        context.set_variable_resolver(self);
+        Inquiry { memo: self, context }
     }
 
     fn text(&self, variable: Text) -> Option<CowVal<'_, '_>> {
@@ -142,11 +156,10 @@ impl VariableResolver for Memo<'_> {
 impl Expression {
     /// What it says of these facts.
     #[must_use]
-    pub fn evaluate(&self, memo: &Memo<'_>) -> Outcome {
+    pub fn evaluate(&self, inquiry: &Inquiry<'_>) -> Outcome {
+        let memo = inquiry.memo;
         memo.absent.store(false, Ordering::Relaxed);
-        let mut context = Context::with_env(Arc::clone(environment()));
-        context.set_variable_resolver(memo);
-        let outcome = Value::resolve_val(&self.tree, &context);
+        let outcome = Value::resolve_val(&self.tree, &inquiry.context);
         let is_true = outcome.as_ref().ok().and_then(|value| {
             let value: &dyn Val = value.as_ref();
             value.downcast_ref::<CelBool>().map(|value| *value.inner())

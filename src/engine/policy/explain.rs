@@ -4,7 +4,7 @@ use super::index::fits;
 use super::rules::{Policy, Scope, Verdict};
 use super::subject::{Asked, Known, NoHeaders};
 use crate::engine::config::{Action, Rule};
-use crate::engine::expression::{Memo, Outcome};
+use crate::engine::expression::{Inquiry, Memo, Outcome};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -103,8 +103,9 @@ impl Policy {
             (Some(_), false) | (None, _) => Known::new(*asked),
         };
         let memo = Memo::new(&known);
+        let inquiry = memo.inquiry();
         for rule in self.rules() {
-            let (outcome, decides) = word(rule, scope, &known, &memo);
+            let (outcome, decides) = word(rule, scope, &known, &inquiry);
             steps.push(Remark {
                 rule: Arc::clone(&rule.name),
                 action: Cow::Borrowed(match rule.action {
@@ -124,14 +125,14 @@ impl Policy {
 }
 
 /// What a rule says, and whether nobody is asked after it.
-fn word(rule: &Rule, scope: Scope, known: &Known<'_>, memo: &Memo<'_>) -> (&'static str, bool) {
+fn word(rule: &Rule, scope: Scope, known: &Known<'_>, inquiry: &Inquiry<'_>) -> (&'static str, bool) {
     if scope == Scope::Lists && rule.when.reads().is_of_call() {
         return ("reads arguments or headers: does not show what others hide", false);
     }
     if !fits(rule, known) {
         return ("does not match", false);
     }
-    match (rule.when.evaluate(memo), &rule.action) {
+    match (rule.when.evaluate(inquiry), &rule.action) {
         (Outcome::False, _) => ("does not match", false),
         (Outcome::Absent, _) => ("is about something else", false),
         (Outcome::Failed, _) => ("cannot be evaluated: denies", true),

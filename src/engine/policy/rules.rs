@@ -173,13 +173,14 @@ impl Policy {
         seen: &mut dyn FnMut(usize, Outcome),
     ) -> Course<'p> {
         let memo = Memo::new(known);
+        let inquiry = memo.inquiry();
         let mut course = Course::default();
         for place in self.index.candidates(known) {
             let Some(rule) = self.rules.get(place) else { continue };
             if (scope == Scope::Lists && rule.when.reads().is_of_call()) || !fits(rule, known) {
                 continue;
             }
-            let outcome = rule.when.evaluate(&memo);
+            let outcome = rule.when.evaluate(&inquiry);
             seen(place, outcome);
             let Some(decision) = course.hear(rule, outcome, known) else {
                 continue;
@@ -275,9 +276,10 @@ impl Policy {
     pub(super) fn judge_all(&self, asked: &Asked<'_>) -> Verdict {
         let follow = |known: &Known<'_>| {
             let memo = Memo::new(known);
+            let inquiry = memo.inquiry();
             let mut course = Course::default();
             for rule in &self.rules {
-                if let Some(decision) = course.hear(rule, rule.when.evaluate(&memo), known) {
+                if let Some(decision) = course.hear(rule, rule.when.evaluate(&inquiry), known) {
                     course.first = Some((decision, rule));
                     break;
                 }
