@@ -62,6 +62,7 @@ const WAITING: &[(&str, &str)] = &[];
 /// Which other edge rooms an edge room may use; those without a line none. All of them may use the engine.
 const EDGE: &[(&str, &[&str])] = &[
     ("delegation", &["http"]),
+    ("identity", &["backoff", "http"]),
     ("registry", &["backoff"]),
     ("relay", &["http"]),
     ("upstream", &["backoff", "http"]),
