@@ -3,6 +3,7 @@
 use super::endpoints::Draft;
 use crate::edge::http::Target;
 use crate::edge::identity::Files;
+use crate::edge::identity::keysets::{self, Keysets};
 use crate::edge::secrets;
 use crate::edge::upstream::{Kept, Shelf};
 use crate::engine::config::{self, Config, Secret};
@@ -48,8 +49,9 @@ pub(super) fn session_keys(config: &Config) -> anyhow::Result<Keys> {
 
 /// Who may call. A file that cannot be read stops nothing: those who rely on it stay outside until it can be; `steer`
 /// tells.
-pub(super) fn callers(config: &Config) -> (Files, Option<Arc<Callers>>) {
+pub(super) fn callers(config: &Config, keysets: &Keysets) -> (Files, Option<Arc<Callers>>) {
     let mut files = Files::default();
+    files.know(keysets::standings(&keysets.known().borrow()));
     let (callers, _) = files.read(config);
     (files, callers)
 }

@@ -7,7 +7,7 @@ use super::steer::Steer;
 use super::tasks::Tasks;
 use super::watch::Watch;
 use crate::edge::config_file::ConfigSource;
-use crate::edge::identity::Files;
+use crate::edge::identity::{Files, Keysets};
 use crate::edge::registry::Assigned;
 use crate::edge::upstream::Shelf;
 use crate::engine::config::Config;
@@ -32,7 +32,9 @@ pub(super) enum Guide {
         /// See [`crate::engine::snapshot::Endpoint::route_key`].
         route_key: String,
         /// Who may call.
-        files: Files,
+        files: Box<Files>,
+        /// How the keys of issuers are.
+        keysets: Keysets,
         /// `up` only: the Envoy whose clusters follow.
         clusters: Option<Arc<Clusters>>,
     },
@@ -64,9 +66,19 @@ impl Guide {
                 keys,
                 route_key,
                 files,
+                keysets,
                 clusters,
             } => {
+                let issuers = keysets.known();
+                course.board.issuers(&issuers.borrow());
                 course.board.begun();
+                tasks.assist("keysets", {
+                    let stop = stop.clone();
+                    async move {
+                        keysets.run(stop).await;
+                        Ok(())
+                    }
+                });
                 let steer = Steer {
                     watch: Watch::new(source.file.as_deref(), &config.load()),
                     source,
@@ -74,7 +86,8 @@ impl Guide {
                     course,
                     keys: *keys,
                     route_key,
-                    files,
+                    files: *files,
+                    issuers,
                     clusters,
                     retiring: TaskTracker::new(),
                 };

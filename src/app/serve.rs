@@ -7,6 +7,7 @@ use crate::edge::config_file::ConfigSource;
 use crate::edge::envoy::route_key;
 use crate::edge::extproc::{self, Gate, Listener};
 use crate::edge::fallback;
+use crate::edge::identity::Keysets;
 use crate::edge::registry::Follower;
 use crate::engine::config::{Confidential, Config, Secret};
 use anyhow::Context;
@@ -70,14 +71,16 @@ fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, Guide)> {
     folder::make(&config)?;
     let route_key = route_key(&config.state_dir).context("stateDir: route-key")?;
     let keys = folder::session_keys(&config)?;
-    let (files, callers) = folder::callers(&config);
+    let keysets = Keysets::open(&config);
+    let (files, callers) = folder::callers(&config, &keysets);
     let drafts = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &route_key, callers);
     let gateway = Gateway::build(config, drafts)?;
     let guide = Guide::File {
         source,
         keys: Box::new(keys),
         route_key,
-        files,
+        files: Box::new(files),
+        keysets,
         clusters: None,
     };
     Ok((gateway, guide))

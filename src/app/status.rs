@@ -1,9 +1,10 @@
 //! What is known of the gateway for admin port, ready line and gauges, gathered in one place.
 
+use crate::edge::identity::IssuerKeys;
 use crate::edge::upstream::Report;
 use crate::engine::config;
 use crate::engine::snapshot::fold::UpstreamInput;
-use crate::engine::status::{GatewayStatus, Reason, UpstreamStatus};
+use crate::engine::status::{GatewayStatus, IssuerStatus, Reason, UpstreamStatus};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ struct Known {
     /// Since when there is something to serve.
     since: Option<Instant>,
     rows: Vec<Row>,
+    issuers: Vec<IssuerStatus>,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,12 @@ impl Board {
     /// The configuration file on disk cannot be used, or can again.
     pub(super) fn config_error(&self, error: Option<String>) {
         self.change(|known| known.config_error = error);
+    }
+
+    /// How the keys of issuers are.
+    pub(super) fn issuers(&self, known: &[IssuerKeys]) {
+        let rows = known.iter().map(issuer).collect();
+        self.change(|known| known.issuers = rows);
     }
 
     /// Discovery said something. Last words about an upstream that is switched off by now are not heard.
@@ -130,11 +138,12 @@ impl Board {
             sessions,
             config_error: known.config_error.clone(),
             upstreams: upstreams.collect(),
+            issuers: known.issuers.clone(),
         }
     }
 
     /// What is to be served, while nobody has said it; then enabled upstreams that have neither been listed nor failed,
-    /// while `lists.first` still runs. Empty: ready.
+    /// and issuers whose keys were neither fetched nor refused, while `lists.first` still runs. Empty: ready.
     pub(super) fn missing(&self) -> Vec<String> {
         let known = self.lock();
         match known.since {
@@ -143,9 +152,11 @@ impl Board {
             Some(_) => {}
         }
         let waiting = known.rows.iter().filter(|row| row.status.enabled && !row.tried);
-        waiting
-            .map(|row| format!("upstream {} is not listed yet", row.status.name))
-            .collect()
+        let waiting = waiting.map(|row| format!("upstream {} is not listed yet", row.status.name));
+        let untried = |keys: &&IssuerStatus| !keys.usable && keys.last_error.is_none();
+        let issuers = known.issuers.iter().filter(untried);
+        let issuers = issuers.map(|keys| format!("keys of issuer {} are not there yet", keys.issuer));
+        waiting.chain(issuers).collect()
     }
 
     /// Told of every change.
@@ -203,6 +214,19 @@ fn row(upstream: &config::Upstream) -> Row {
         status,
         tried: false,
         folded: Vec::new(),
+    }
+}
+
+fn issuer(known: &IssuerKeys) -> IssuerStatus {
+    IssuerStatus {
+        issuer: known.issuer.to_string(),
+        usable: !known.standing.lapsed,
+        keys: known.keys,
+        last_fetched: known
+            .fetched
+            .map(|at| humantime::format_rfc3339_seconds(at).to_string()),
+        failures: known.failures,
+        last_error: known.error.clone(),
     }
 }
 

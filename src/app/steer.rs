@@ -5,7 +5,7 @@ use super::course::Course;
 use super::watch::{Changed, Watch};
 use super::{endpoints, folder};
 use crate::edge::config_file::ConfigSource;
-use crate::edge::identity::Files;
+use crate::edge::identity::{Files, IssuerKeys, keysets};
 use crate::engine::config::{Config, change};
 use crate::engine::policy::Callers;
 use crate::engine::session::Keys;
@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -28,6 +29,8 @@ pub(super) struct Steer {
     pub(super) route_key: String,
     /// Who may call there.
     pub(super) files: Files,
+    /// How the keys of issuers are.
+    pub(super) issuers: watch::Receiver<Vec<IssuerKeys>>,
     /// `up` only: the Envoy whose clusters follow.
     pub(super) clusters: Option<Arc<Clusters>>,
     /// Clusters waiting to be removed.
@@ -44,6 +47,7 @@ impl Steer {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.course.hear() => {}
+                Ok(()) = self.issuers.changed() => self.issuers(),
                 changed = self.watch.changed() => match changed {
                     Changed::File => self.reload().await,
                     Changed::Secret => self.reread(),
@@ -116,6 +120,17 @@ impl Steer {
         if !changed.is_empty() {
             self.course.discover(&self.config.load());
             info!(upstreams = %changed.join(", "), "Credentials were read again.");
+        }
+    }
+
+    /// Something is known of the keys of issuers. Most of it changes nothing for callers.
+    fn issuers(&mut self) {
+        let known = self.issuers.borrow_and_update().clone();
+        self.course.board.issuers(&known);
+        if self.files.know(keysets::standings(&known)) {
+            let callers = self.callers();
+            self.course.writer.set_callers(callers.as_ref());
+            self.course.publish();
         }
     }
 

@@ -6,6 +6,7 @@ use super::status::Board;
 use super::{GRACE, Gateway, Guide, Signals, Tasks, endpoints, folder};
 use crate::edge::envoy::{self, Admin, CdsFile, ChildOptions, RenderOptions};
 use crate::edge::extproc;
+use crate::edge::identity::Keysets;
 use crate::engine::config::Config;
 use anyhow::Context;
 use std::io::Write;
@@ -27,7 +28,8 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     settle_port(&mut config)?;
     let key = envoy::route_key(&config.state_dir).context("stateDir: route-key")?;
     let keys = folder::session_keys(&config)?;
-    let (files, callers) = folder::callers(&config);
+    let keysets = Keysets::open(&config);
+    let (files, callers) = folder::callers(&config, &keysets);
     let drafts = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &key, callers);
     let gateway = Gateway::build(config, drafts)?;
     let config = Arc::clone(&gateway.config);
@@ -48,7 +50,8 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
         source: options.source,
         keys: Box::new(keys),
         route_key: key,
-        files,
+        files: Box::new(files),
+        keysets,
         clusters: Some(clusters),
     };
     gateway.start(&mut tasks, vec![listener], admin, guide)?;

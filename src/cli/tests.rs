@@ -137,6 +137,7 @@ fn status_is_a_table_with_errors_and_warnings_below() {
         sessions: 0,
         config_error: None,
         upstreams: vec![up, down],
+        issuers: Vec::new(),
     };
     let expected = "\
 NAME   PREFIX   READY   REASON        ERAS            VERSION      TOOLS   PROMPTS   RESOURCES   LASTLISTED

@@ -10,6 +10,7 @@ mod index;
 pub mod place;
 pub mod rate;
 pub mod rules;
+pub mod standing;
 pub mod subject;
 
 pub use audience::Audience;
@@ -18,6 +19,7 @@ pub use challenge::Challenge;
 pub use explain::{Explained, Explanation, Question, Remark};
 pub use identity::{Claims, Identity};
 pub use rules::{Policy, Verdict};
+pub use standing::{Standing, Standings};
 pub use subject::{Asked, Caller, Item, Lookup, NoHeaders, Tool};
 
 #[cfg(test)]

@@ -109,6 +109,27 @@ pub struct GatewayStatus {
     pub config_error: Option<String>,
     /// In the order of the configuration.
     pub upstreams: Vec<UpstreamStatus>,
+    /// Whose tokens count, as far as their keys are fetched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<IssuerStatus>,
+}
+
+/// How the public keys of one issuer are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerStatus {
+    /// As tokens say it.
+    pub issuer: String,
+    /// Its tokens count: its keys were had within `jwks.keepLastGood`.
+    pub usable: bool,
+    /// How many keys there were last.
+    pub keys: usize,
+    /// RFC 3339, UTC.
+    pub last_fetched: Option<String>,
+    /// Attempts that failed, since the start.
+    pub failures: u64,
+    /// Why, if the last one failed.
+    pub last_error: Option<String>,
 }
 
 /// `/tools` of the admin port.

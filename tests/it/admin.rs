@@ -28,6 +28,7 @@ impl Gateway for Scripted {
             sessions: 12,
             config_error: None,
             upstreams: vec![mk_upstream()],
+            issuers: Vec::new(),
         }
     }
 

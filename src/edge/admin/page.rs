@@ -205,6 +205,7 @@ mod tests {
                 last_error: Some(name.into()),
                 warnings: vec![name.into()],
             }],
+            issuers: Vec::new(),
         }
     }
 

@@ -75,7 +75,7 @@ pub(super) fn decode(bytes: &Bytes) -> Result<Inbound, DecodeError> {
     let message = match found.content {
         Some((2, head)) => {
             let mut head = request_head(bytes, head, attributes)?;
-            head.claims = claims::verified(bytes, found.metadata)?;
+            (head.claims, head.key) = claims::verified(bytes, found.metadata)?;
             Some(Message::RequestHeaders(head))
         }
         Some((3, head)) => Some(Message::ResponseHeaders(response_head(bytes, head, attributes)?)),
@@ -105,6 +105,7 @@ fn request_head(bytes: &Bytes, range: Range<usize>, attributes: Attributes) -> R
         source: attributes.source,
         route: attributes.route,
         claims: None,
+        key: None,
     })
 }
 

@@ -229,6 +229,14 @@ impl Target {
         }
     }
 
+    /// GETs a document, which is no event stream; see [`Target::post`].
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn fetch(&self, headers: HeaderMap, limit: Duration) -> Result<Response, HttpError> {
+        self.send(Method::GET, headers, Bytes::new(), limit).await
+    }
+
     /// DELETEs a session; see [`Target::post`].
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use crate::engine::config::callers::{api_keys, passwords};
 use crate::engine::config::file::Problem;
 use crate::engine::config::{Authentication, Config};
-use crate::engine::policy::{Callers, Credentials};
+use crate::engine::policy::{Callers, Credentials, Standings};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,18 +43,27 @@ pub struct Files {
     keys: Option<PathBuf>,
     passwords: Option<PathBuf>,
     credentials: Credentials,
+    standings: Standings,
 }
 
 impl Files {
     /// Reads the files that `config` names, and what follows for callers. `None`: nobody is asked.
     pub fn read(&mut self, config: &Config) -> (Option<Arc<Callers>>, Vec<FileError>) {
         let Some(authentication) = &config.authentication else {
-            *self = Self::default();
+            (self.keys, self.passwords) = (None, None);
+            self.credentials = Credentials::default();
             return (None, Vec::new());
         };
         let errors = self.refresh(authentication);
         let callers = Callers::new(authentication, &config.public_url, &self.credentials);
-        (Some(Arc::new(callers)), errors)
+        (Some(Arc::new(callers.knowing(&self.standings))), errors)
+    }
+
+    /// What is known of the keys of issuers from now on. False: it was known.
+    pub fn know(&mut self, standings: Standings) -> bool {
+        let news = self.standings != standings;
+        self.standings = standings;
+        news
     }
 
     fn refresh(&mut self, authentication: &Authentication) -> Vec<FileError> {

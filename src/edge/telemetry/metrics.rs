@@ -4,6 +4,7 @@
 //! values are bounded: known methods, our own reasons, configured upstreams. What every exchange counts is found by
 //! index, without hashing.
 
+mod issuers;
 pub(super) mod labels;
 
 use super::otlp::Counts;
@@ -12,6 +13,7 @@ use crate::engine::exchange::record::Way;
 use crate::engine::jsonrpc::Code;
 use crate::engine::mcp::Era;
 use crate::engine::status::GatewayStatus;
+use issuers::Issuers;
 use labels::{Build, Call, ErrorType, Exchanges, LimitLabel, MethodLabel, Operation, Reject, UpstreamLabel};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -49,6 +51,7 @@ pub struct Metrics {
     body_bytes: Gauge,
     ready: Family<UpstreamLabel, Gauge>,
     tools: Family<UpstreamLabel, Gauge>,
+    issuers: Issuers,
     lines_lost: Counter,
     spans_sent: Counter,
     spans_dropped: Counter,
@@ -86,6 +89,7 @@ impl Metrics {
             body_bytes: Gauge::default(),
             ready: Family::default(),
             tools: Family::default(),
+            issuers: Issuers::default(),
             lines_lost: Counter::default(),
             spans_sent: Counter::default(),
             spans_dropped: Counter::default(),
@@ -156,6 +160,7 @@ impl Metrics {
             self.ready.clone(),
         );
         own.register("upstream_tools", "Tools listed by the upstream", self.tools.clone());
+        self.issuers.register(own);
         own.register(
             "audit_lines_lost",
             "Audit lines that could not be written",
@@ -220,6 +225,7 @@ impl Metrics {
             self.ready.get_or_create(&label).set(upstream.ready.into());
             self.tools.get_or_create(&label).set(clamp(upstream.tools));
         }
+        self.issuers.observe(&status.issuers);
     }
 
     /// Takes over how many buckets there are of each rate limit, at each scrape.

@@ -15,6 +15,8 @@ use url::Url;
 const REFRESH: Duration = Duration::from_secs(300);
 /// Envoy fetches anew a few seconds before keys grow old.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+/// As long as the keys of an issuer that cannot be reached are trusted.
+const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where keys stand by default.
 const KEY_HEADER: &str = "x-api-key";
 /// Headers with a meaning of their own.
@@ -66,6 +68,8 @@ pub enum Jwks {
         url: Url,
         /// How often.
         refresh: Duration,
+        /// How long the last good keys serve while there are no others.
+        keep: Duration,
         /// Whom TLS trusts; default: the system's roots.
         ca: Option<Authority>,
     },
@@ -103,11 +107,17 @@ struct RawIssuer {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "{ url: URL } or { file: PATH }")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    rename_all = "camelCase",
+    expecting = "{ url: URL } or { file: PATH }"
+)]
 struct RawJwks {
     url: Option<String>,
     file: Option<PathBuf>,
     refresh: Option<Span>,
+    keep_last_good: Option<Span>,
     ca: Option<raw::File>,
 }
 
@@ -200,6 +210,10 @@ fn jwks(at: &str, raw: RawJwks, findings: &mut Findings) -> Option<Jwks> {
             if refresh < SHORTEST_REFRESH {
                 findings.add(format!("{at}.refresh"), "must be 1s or more");
             }
+            let keep = raw.keep_last_good.map_or(KEEP.max(refresh), |Span(keep)| keep);
+            if keep < refresh {
+                findings.add(format!("{at}.keepLastGood"), "must not be shorter than refresh");
+            }
             let url = network::http_url(&url).map_err(|message| findings.add(format!("{at}.url"), message));
             let url = url.ok()?;
             if ca.is_some() && url.scheme() == "http" {
@@ -208,12 +222,13 @@ fn jwks(at: &str, raw: RawJwks, findings: &mut Findings) -> Option<Jwks> {
             Some(Jwks::Url {
                 url,
                 refresh,
+                keep,
                 ca: ca.map(Authority::File),
             })
         }
         (None, Some(file)) => {
-            if raw.refresh.is_some() || raw.ca.is_some() {
-                findings.add(at, "refresh and ca are for a url");
+            if raw.refresh.is_some() || raw.keep_last_good.is_some() || raw.ca.is_some() {
+                findings.add(at, "refresh, keepLastGood and ca are for a url");
             }
             Some(Jwks::File(findings.file(at, &raw::File { file })))
         }

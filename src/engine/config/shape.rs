@@ -135,7 +135,13 @@ const ISSUER: Shape = Keys(&[
     ("audiences", Leaf),
     (
         "jwks",
-        Keys(&[("url", Leaf), ("file", Leaf), ("refresh", Leaf), ("ca", FILE_ONLY)]),
+        Keys(&[
+            ("url", Leaf),
+            ("file", Leaf),
+            ("refresh", Leaf),
+            ("keepLastGood", Leaf),
+            ("ca", FILE_ONLY),
+        ]),
     ),
 ]);
 

@@ -100,6 +100,8 @@ pub struct RequestHead {
     pub route: Option<Box<str>>,
     /// The payload of the JWT that Envoy verified (dynamic metadata `envoy.filters.http.jwt_authn`).
     pub claims: Option<Box<crate::engine::policy::Claims>>,
+    /// Id of the key that it is signed with (`kid`), where Envoy tells.
+    pub key: Option<Box<str>>,
 }
 
 /// Response headers with what Envoy tells about where they come from.

@@ -36,9 +36,11 @@ pub(super) fn identify(endpoint: &Endpoint, head: &mut RequestHead) -> Result<Ca
         return Ok(Caller::Known(Arc::default()));
     };
     if let Some(claims) = head.claims.take() {
-        return match callers.of_claims(*claims) {
+        return match callers.of_claims(*claims, head.key.as_deref()) {
             Ok(identity) => Ok(Caller::Known(Arc::new(identity))),
             Err(Unfit::Token) => Err(invalid(callers)),
+            Err(Unfit::Lapsed) => Err(useless(Shown::Lapsed, callers)),
+            Err(Unfit::Retired) => Err(useless(Shown::Retired, callers)),
             Err(Unfit::Scopes) => Err(Reject::Scopes(callers.insufficient(&[]))),
         };
     }
@@ -58,7 +60,11 @@ pub(super) fn identify(endpoint: &Endpoint, head: &mut RequestHead) -> Result<Ca
 }
 
 fn invalid(callers: &Callers) -> Reject {
-    refused(callers.challenges.invalid.clone())
+    useless(Shown::Useless, callers)
+}
+
+fn useless(shown: Shown, callers: &Callers) -> Reject {
+    Reject::Unauthenticated(shown, callers.challenges.invalid.clone())
 }
 
 /// What a caller is told whose token, key or password does not count.

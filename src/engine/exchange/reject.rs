@@ -103,6 +103,10 @@ pub(super) enum Shown {
     Nothing,
     /// Something that does not count here.
     Useless,
+    /// A token of an issuer whose keys could not be had for too long.
+    Lapsed,
+    /// A token signed with a key that its issuer has taken back.
+    Retired,
 }
 
 /// What somebody looks for where no endpoint is.
@@ -144,6 +148,8 @@ impl Reject {
             Self::MediaType(_) => "media_type",
             Self::Unauthenticated(Shown::Nothing, _) => "unauthenticated",
             Self::Unauthenticated(Shown::Useless, _) => "invalid_credential",
+            Self::Unauthenticated(Shown::Lapsed, _) => "keys_lapsed",
+            Self::Unauthenticated(Shown::Retired, _) => "key_retired",
             Self::Scopes(_) => "insufficient_scope",
             Self::Attempts(_) => "too_many_attempts",
             Self::Forbidden(_) => "foreign_host_or_origin",

@@ -8,8 +8,9 @@
 
 use super::challenge::{Challenge, Challenges};
 use super::identity::{Claims, Identity};
+use super::standing::{Standing, Standings};
 use crate::engine::config::callers::{ApiKey, Password};
-use crate::engine::config::{Authentication, Confidential, Issuer};
+use crate::engine::config::{Authentication, Confidential, Issuer, Jwks};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -57,6 +58,8 @@ pub struct Callers {
 struct Trusted {
     issuer: Box<str>,
     audiences: Vec<Box<str>>,
+    /// Of its keys.
+    standing: Standing,
 }
 
 #[derive(Default)]
@@ -95,6 +98,10 @@ pub enum Unfit {
     Token,
     /// Scopes are missing that every caller needs.
     Scopes,
+    /// The issuer's keys could not be had for too long, or never.
+    Lapsed,
+    /// The issuer has taken back the key that it is signed with.
+    Retired,
 }
 
 impl Callers {
@@ -104,6 +111,10 @@ impl Callers {
         let trusted = |issuer: &Issuer| Trusted {
             issuer: issuer.issuer.as_str().into(),
             audiences: issuer.audiences_or(public_url).into_iter().map(Into::into).collect(),
+            standing: match issuer.jwks {
+                Jwks::Url { .. } => Standing::UNKNOWN,
+                Jwks::File(_) => Standing::default(),
+            },
         };
         let keys = config.api_keys.as_ref().map(|keys| {
             let holders = credentials.keys.iter().map(|key| (key.digest, Arc::new(holder(key))));
@@ -123,11 +134,22 @@ impl Callers {
         }
     }
 
-    /// The caller whose token says this.
+    /// The same, with what is known of the issuers' keys.
+    #[must_use]
+    pub fn knowing(mut self, standings: &Standings) -> Self {
+        for trusted in &mut self.issuers {
+            if let Some(standing) = standings.get(&trusted.issuer) {
+                trusted.standing.clone_from(standing);
+            }
+        }
+        self
+    }
+
+    /// The caller whose token says this, signed with the key of this id, where that is told.
     ///
     /// # Errors
     /// See [`Unfit`].
-    pub fn of_claims(&self, claims: Claims) -> Result<Identity, Unfit> {
+    pub fn of_claims(&self, claims: Claims, key: Option<&str>) -> Result<Identity, Unfit> {
         let text = |key| claims.get(key).and_then(Value::as_str);
         let issuer = text("iss").unwrap_or_default();
         let trusted = self.issuers.iter().find(|trusted| *trusted.issuer == *issuer);
@@ -139,6 +161,12 @@ impl Callers {
         let ends = claims.get("exp").is_some_and(Value::is_number);
         if !ends || !trusted.is_meant_by(claims.get("aud")) {
             return Err(Unfit::Token);
+        }
+        if trusted.standing.lapsed {
+            return Err(Unfit::Lapsed);
+        }
+        if trusted.standing.is_retired(key) {
+            return Err(Unfit::Retired);
         }
         let identity = Identity {
             principal: Some(format!("{issuer}|{subject}").into()),

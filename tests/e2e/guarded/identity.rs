@@ -5,6 +5,7 @@ mod callers;
 mod documents;
 pub(crate) mod issuer;
 mod keysets;
+mod lapsing;
 mod provider;
 mod tokens;
 
@@ -19,9 +20,14 @@ pub(super) const OWN: &str = "https://mcp.example.com/mcp";
 
 /// A gateway that wants tokens of this issuer; `more` stands in `authentication`.
 pub(super) fn guarded(issuer: &Issuer, more: &str) -> Setup {
+    guarded_for(issuer, "1h", more)
+}
+
+/// The same, with keys that serve so long while there are no others.
+fn guarded_for(issuer: &Issuer, keep: &str, more: &str) -> Setup {
     let jwks = issuer.jwks_url();
     Setup::new().with(&format!("publicUrl: {OWN}")).with(&format!(
-        "authentication: {{ jwt: [ {{ issuer: '{}', jwks: {{ url: '{jwks}', refresh: 1s }} }} ]{more} }}",
+        "authentication: {{ jwt: [ {{ issuer: '{}', jwks: {{ url: '{jwks}', refresh: 1s, keepLastGood: {keep} }} }} ]{more} }}",
         issuer.name()
     ))
 }

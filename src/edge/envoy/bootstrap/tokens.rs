@@ -43,7 +43,7 @@ fn is_wanted(config: &Config) -> bool {
 
 fn jwks(cluster: &str, jwks: &Jwks) -> String {
     match jwks {
-        Jwks::Url { url, refresh, ca: _ } => Fill::default()
+        Jwks::Url { url, refresh, .. } => Fill::default()
             .value("uri", url.as_str())
             .value("cluster", cluster)
             .inline("refresh", seconds(*refresh))

@@ -9,21 +9,30 @@ use std::ops::Range;
 
 /// The filter, whose `payload_in_metadata` may be called anything.
 const FILTER: &[u8] = b"envoy.filters.http.jwt_authn";
+/// Its `header_in_metadata`, where we write the configuration.
+const HEADER: &str = "token_header";
+/// See [`verified`].
+type Verified = (Option<Box<Claims>>, Option<Box<str>>);
 /// Claims that nest deeper are no token of anybody's.
 const MAX_DEPTH: u32 = 16;
 
-/// The payload of the verified token in `metadata_context`.
-pub(super) fn verified(bytes: &[u8], metadata: Option<Range<usize>>) -> Result<Option<Box<Claims>>, Malformed> {
-    let Some(metadata) = metadata else { return Ok(None) };
+/// The payload of the verified token in `metadata_context`, and the id of the key that it is signed with.
+pub(super) fn verified(bytes: &[u8], metadata: Option<Range<usize>>) -> Result<Verified, Malformed> {
+    let Some(metadata) = metadata else {
+        return Ok((None, None));
+    };
     for field in Fields::new(bytes, metadata) {
         // `filter_metadata`
         let (1, Value::Span(entry)) = field? else { continue };
         let (filter, said) = map_entry(bytes, entry)?;
         if slice(bytes, &filter) == FILTER {
-            return Ok(payload(object(bytes, said, MAX_DEPTH)?).map(Box::new));
+            let mut said = object(bytes, said, MAX_DEPTH)?;
+            let header = said.remove(HEADER);
+            let key = header.as_ref().and_then(|header| header.get("kid")?.as_str());
+            return Ok((payload(said).map(Box::new), key.map(Into::into)));
         }
     }
-    Ok(None)
+    Ok((None, None))
 }
 
 /// Whatever key it stands under: what has an issuer is a payload, a failure has none.

@@ -95,7 +95,7 @@ fn provider(make: &Make<'_>, at: usize, issuer: &Issuer, remarks: &mut Remarks) 
         "extractFrom": {"headers": [bearer("Bearer "), bearer("bearer ")]},
     });
     match &issuer.jwks {
-        Jwks::Url { url, refresh, ca: _ } => {
+        Jwks::Url { url, refresh, .. } => {
             provider["remoteJWKS"] = json!({
                 "uri": url.as_str(),
                 "cacheDuration": span(*refresh),

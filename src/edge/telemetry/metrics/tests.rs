@@ -40,6 +40,7 @@ fn mk_status(upstreams: Vec<UpstreamStatus>) -> GatewayStatus {
         sessions: 12,
         config_error: None,
         upstreams,
+        issuers: Vec::new(),
     }
 }
 

@@ -29,6 +29,12 @@ impl Reject {
             Self::MediaType(what) | Self::Forbidden(what) => (*what).to_owned(),
             Self::Unauthenticated(Shown::Nothing, _) => "authentication is required".to_owned(),
             Self::Unauthenticated(Shown::Useless, _) => "the token, key or password is not valid here".to_owned(),
+            Self::Unauthenticated(Shown::Lapsed, _) => {
+                "tokens of this issuer do not count now: its public keys cannot be fetched".to_owned()
+            }
+            Self::Unauthenticated(Shown::Retired, _) => {
+                "the token is signed with a key that its issuer has taken back".to_owned()
+            }
             Self::Scopes(_) => "the token lacks a scope that is needed".to_owned(),
             Self::Attempts(_) => "too many wrong passwords, try again later".to_owned(),
             Self::NoEndpoint(_) => "no MCP endpoint at this path".to_owned(),

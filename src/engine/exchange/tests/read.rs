@@ -45,7 +45,7 @@ pub(super) fn request_head(text: &str, end: bool) -> RequestHead {
         end,
         source: attribute(rest, "source.address"),
         route: attribute(rest, "xds.route_name"),
-        claims: None,
+        ..RequestHead::default()
     }
 }
 

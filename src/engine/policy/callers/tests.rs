@@ -44,7 +44,7 @@ fn judge(callers: &Callers, claims: Value) -> Result<Identity, Unfit> {
         panic!("an object")
     };
     claims.entry("exp").or_insert_with(|| 1_900_000_000.into());
-    callers.of_claims(claims)
+    callers.of_claims(claims, Some("first"))
 }
 
 #[test]
@@ -107,4 +107,45 @@ fn nothing_secret_is_in_a_debug_text() {
     assert!(claimed.known && !callers.claimed("bob", "x").known);
     let text = format!("{callers:?} {claimed:?}");
     assert!(!text.contains("the hash") && !text.contains("the password"), "{text}");
+}
+
+#[test]
+fn tokens_count_while_the_keys_of_their_issuer_do() {
+    let fetched = Issuer {
+        jwks: Jwks::Url {
+            url: "http://127.0.0.1/jwks".parse().expect("a URL"),
+            refresh: std::time::Duration::from_secs(1),
+            keep: std::time::Duration::from_secs(1),
+            ca: None,
+        },
+        ..mk_issuer("https://one", &[])
+    };
+    let config = Authentication {
+        required: true,
+        jwt: vec![fetched, mk_issuer("https://two", &[])],
+        api_keys: None,
+        basic: None,
+        scopes: vec![],
+    };
+    let judge = |known: Option<Standing>, issuer: &str| {
+        let callers = Callers::new(&config, OWN, &Credentials::default());
+        let known = known.map(|standing| ("https://one".into(), standing));
+        let callers = callers.knowing(&known.into_iter().collect());
+        let claims = json!({"iss": issuer, "sub": "x", "aud": OWN});
+        self::judge(&callers, claims).map(drop)
+    };
+    assert_eq!(
+        judge(None, "https://one"),
+        Err(Unfit::Lapsed),
+        "nothing is known of them"
+    );
+    assert_eq!(judge(None, "https://two"), Ok(()), "they lie in a file");
+    assert_eq!(judge(Some(Standing::UNKNOWN), "https://one"), Err(Unfit::Lapsed));
+    assert_eq!(judge(Some(Standing::default()), "https://one"), Ok(()));
+    let retired = |id: &str| Standing {
+        retired: vec![id.into()],
+        ..Standing::default()
+    };
+    assert_eq!(judge(Some(retired("first")), "https://one"), Err(Unfit::Retired));
+    assert_eq!(judge(Some(retired("other")), "https://one"), Ok(()));
 }

@@ -88,7 +88,7 @@ async fn nobody_waits_for_keys_that_come_slowly() {
     until_keys(&gateway, &new).await;
 }
 
-/// The last good keys are Envoy's own: it has them until it ends.
+/// Envoy has them until it ends.
 #[tokio::test]
 async fn a_gateway_that_is_started_while_there_are_no_keys_is_closed_until_there_are() {
     let (issuer, puppet) = (Issuer::start().await, Puppet::start(&["echo"]).await);
