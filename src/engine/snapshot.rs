@@ -72,6 +72,8 @@ pub struct Endpoint {
     pub timed_by_envoy: bool,
     /// From the configuration.
     pub limits: Limits,
+    /// Nobody before it keeps `limits.headers`.
+    pub counts_headers: bool,
     /// Those that the processor counts.
     pub rate_limits: Arc<[Arc<RateLimit>]>,
     /// The random value that only the processor knows; routes to upstreams require it (`x-mcp-route-key`).

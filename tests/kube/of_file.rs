@@ -26,7 +26,8 @@ authentication:
   apiKeys: { file: keys.yaml }
 policies:
   rules: [ { name: not-this, deny: 'tool.name == ''weather_generated_1'' && has(arguments.really)', message: Not that one } ]
-rateLimits: [ { name: per-ip, per: [ip], limit: 20/min } ]
+rateLimits: [ { name: per-ip, per: [ip], limit: 20/h, burst: 25 } ]
+limits: { headers: 16KiB }
 ipFilter: { deny: [203.0.113.0/24], trustedProxies: [10.96.0.0/11] }
 cors: { origins: [https://app.example.test] }
 securityHeaders: true
@@ -161,7 +162,7 @@ fn rendered(namespace: &str) -> String {
         .expect("the program runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("rateLimits[0]: "), "what differs is told: {said}");
+    assert!(!said.contains("imits"), "limits are kept: {said}");
     String::from_utf8(output.stdout).expect("it is text")
 }
 
@@ -336,11 +337,23 @@ async fn before_the_processor(guarded: &Guarded) {
     // The processor answers ping: what it answers is counted too.
     let ping = || Request::post(rpc(1, "ping", &json!({})));
     let mut codes = Vec::new();
-    // The bucket may be filled once meanwhile.
-    while codes.len() < 41 && codes.last() != Some(&429) {
-        codes.push(guarded.send_from("192.0.2.7", guarded.signed(ping())).await.status);
+    while codes.len() < 30 && codes.last() != Some(&429) {
+        // Both ways in have one bucket.
+        let way = if codes.len().is_multiple_of(2) {
+            "/mcp"
+        } else {
+            "/search"
+        };
+        codes.push(
+            guarded
+                .send_from("192.0.2.7", guarded.signed(ping().path(way)))
+                .await
+                .status,
+        );
     }
-    assert!(codes.len() > 20 && codes.last() == Some(&429), "{codes:?}");
+    assert_eq!((codes.len(), codes.last()), (26, Some(&429)), "{codes:?}");
+    let long = ping().with("x-long", &"a".repeat(20_000));
+    assert_eq!(guarded.ask(long).await.status, 431, "limits.headers");
     assert_eq!(guarded.ask(ping()).await.status, 200, "others are not limited");
 }
 

@@ -36,6 +36,9 @@ pub(super) fn enter(snapshot: &Snapshot, head: &RequestHead) -> Result<(Arc<Endp
     let headers = &head.headers;
     let host = host_of(authority(headers));
     let endpoint = endpoint(snapshot, head, &host)?;
+    if endpoint.counts_headers && headers.size() > endpoint.limits.headers {
+        return Err(Reject::HeadersTooLarge(endpoint.limits.headers));
+    }
     let trusted = |origin| std::str::from_utf8(origin).is_ok_and(|origin| trusts(endpoint, &host, origin));
     if !headers.all("origin").all(trusted) {
         return Err(Reject::Forbidden(match has_key(endpoint, headers) {

@@ -77,6 +77,13 @@ impl Headers {
         }
     }
 
+    /// Bytes of all names and values.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let sizes = self.spans.iter().map(|span| span.name.len() + span.value.len());
+        sizes.sum()
+    }
+
     /// How many there are.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -32,6 +32,8 @@ pub(super) enum Reject {
     Meta(&'static str),
     /// `limits.body`
     BodyTooLarge(usize),
+    /// `limits.headers`
+    HeadersTooLarge(usize),
     /// `limits.receive`
     TooSlow,
     /// `limits.bodies`
@@ -143,6 +145,7 @@ impl Reject {
             Self::RequestState(error) => error.reason(),
             Self::Meta(_) => "meta_missing",
             Self::BodyTooLarge(_) => "body_too_large",
+            Self::HeadersTooLarge(_) => "headers_too_large",
             Self::TooSlow => "too_slow",
             Self::NoRoom => "bodies_full",
             Self::MediaType(_) => "media_type",
@@ -202,6 +205,7 @@ impl Reject {
             | Self::Upstream(..)
             | Self::Input(_) => 200,
             Self::BodyTooLarge(_) => 413,
+            Self::HeadersTooLarge(_) => 431,
             Self::RateLimited(_) | Self::Crowded(Kind::CallsPerSession | Kind::CallsPerPrincipal) => 429,
             Self::TooSlow => 408,
             Self::MediaType(_) => 415,
@@ -235,6 +239,7 @@ impl Reject {
                 | EnvelopeError::WrongType(_),
             )
             | Self::BodyTooLarge(_)
+            | Self::HeadersTooLarge(_)
             | Self::TooSlow
             | Self::MediaType(_)
             | Self::Unauthenticated(..)

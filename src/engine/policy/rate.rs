@@ -2,6 +2,7 @@
 
 use crate::engine::config::RateLimit;
 use crate::engine::config::rate_limits::Per;
+use std::net::Ipv6Addr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -103,7 +104,7 @@ fn cost(limit: &RateLimit, facts: &Facts<'_>) -> NonZeroU32 {
 /// `None`: the request has nothing of what the limit counts by.
 fn bucket(limit: &RateLimit, facts: &Facts<'_>, upstream: Option<&Arc<str>>) -> Option<Vec<Arc<str>>> {
     let value = |per: &Per| match per {
-        Per::Ip => Some(facts.address.into()),
+        Per::Ip => Some(network(facts.address)),
         Per::Principal => Some(facts.principal.unwrap_or("").into()),
         Per::Session => Some(session(facts)),
         Per::Tool => facts.tool.map(Arc::from),
@@ -113,12 +114,24 @@ fn bucket(limit: &RateLimit, facts: &Facts<'_>, upstream: Option<&Arc<str>>) -> 
     limit.per.iter().map(value).collect()
 }
 
+/// Of IPv6 the network: who has one address has all 2^64 of it. As Envoy counts them.
+fn network(address: &str) -> Arc<str> {
+    const NETWORK: u128 = !(u64::MAX as u128);
+    match address.parse::<Ipv6Addr>() {
+        Ok(address) => match address.to_ipv4_mapped() {
+            Some(address) => address.to_string().into(),
+            None => Ipv6Addr::from_bits(address.to_bits() & NETWORK).to_string().into(),
+        },
+        Err(_) => address.into(),
+    }
+}
+
 /// Requests without a session would else share one bucket, or none.
 fn session(facts: &Facts<'_>) -> Arc<str> {
     match (facts.session, facts.principal) {
         (Some(session), _) => session.into(),
         (None, Some(principal)) => format!("principal {principal}").into(),
-        (None, None) => format!("ip {}", facts.address).into(),
+        (None, None) => format!("ip {}", network(facts.address)).into(),
     }
 }
 
@@ -206,5 +219,19 @@ mod tests {
             ..modern
         };
         assert_eq!(buckets(limits, &nobody), ["a ip 192.0.2.1 1"]);
+    }
+
+    #[test]
+    fn of_ipv6_a_network_is_one_client() {
+        let limits = mk_limits("{name: l, per: [ip], limit: 1/s}");
+        let bucket = |address| {
+            let facts = Facts { address, ..CALL };
+            charges(&limits, &facts).remove(0).bucket.remove(0)
+        };
+        assert_eq!(&*bucket("192.0.2.1"), "192.0.2.1");
+        assert_eq!(bucket("2001:db8::1"), bucket("2001:db8::ffff:0:0:2"));
+        assert_ne!(bucket("2001:db8::1"), bucket("2001:db8:0:1::1"));
+        assert_eq!(&*bucket("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(&*bucket(""), "");
     }
 }

@@ -189,6 +189,7 @@ impl Folder {
             parked: config.session.parked,
             timed_by_envoy: !config.envoy.response_phase,
             limits: config.limits.clone(),
+            counts_headers: !config.envoy.routes.is_empty(),
             rate_limits: rate_limits(settings),
             route_key: Bytes::copy_from_slice(settings.route_key.as_bytes()),
             callers: settings.callers.clone(),

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub(super) const CONFIG: &str = "/etc/mcp-manifold";
 /// Where secrets lie in the pod.
 pub(super) const SECRETS: &str = "/var/run/secrets/mcp-manifold";
+/// Bytes of headers that Envoy takes where nobody tells it otherwise.
+const ENVOYS_HEADERS: usize = 60 << 10;
 /// Where the processor may write.
 pub(super) const STATE: &str = "/var/lib/mcp-manifold";
 
@@ -190,18 +192,19 @@ pub(super) fn remarks(config: &Config, tree: &Value, remarks: &mut Remarks) {
             "is replaced by the routes that are rendered",
         ),
         ("/envoy/responsePhase", "envoy.responsePhase", "is always on"),
-        (
-            "/limits/headers",
-            "limits.headers",
-            "Envoy Gateway has no such setting: 60KiB are Envoy's own limit",
-        ),
     ];
     for (pointer, key, message) in told {
         if given(pointer) {
             remarks.tell(key, message);
         }
     }
-    let Limits { streams, .. } = config.limits;
+    let Limits { streams, headers, .. } = config.limits;
+    if headers > ENVOYS_HEADERS {
+        remarks.tell(
+            "limits.headers",
+            "60KiB are Envoy's own limit, and Envoy Gateway has no setting for it",
+        );
+    }
     if streams > 100_000 {
         remarks.tell("limits.streams", "Envoy lets 100000 through to the processor at once");
     }

@@ -151,10 +151,12 @@ fn what_envoy_gateway_cannot_express_stops_and_names_the_key() {
 fn what_comes_out_otherwise_is_told_by_its_key() {
     let told = |more: &str| keys(&mk_one(more).expect("possible").remarks).join(" ");
     assert_eq!(told(""), "");
-    assert_eq!(told("limits: {headers: 16KiB}"), "limits.headers");
+    assert_eq!(told("limits: {headers: 16KiB}"), "", "the processor keeps it");
+    assert_eq!(told("limits: {headers: 64KiB}"), "limits.headers");
     assert_eq!(
         told("rateLimits: [{name: a, per: [ip], limit: 5/s, burst: 9}]"),
-        "rateLimits[0].burst rateLimits[0]"
+        "",
+        "the processor counts, burst and all"
     );
     assert_eq!(
         told("cors: {origins: [https://a.example], credentials: true}"),

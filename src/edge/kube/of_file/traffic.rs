@@ -17,12 +17,12 @@ const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 pub(super) fn all(make: &Make<'_>, remarks: &mut Remarks) -> Vec<Value> {
     let servers = make.reached().map(|(at, upstream)| server(make, at, upstream, remarks));
     let mut all: Vec<Value> = servers.collect();
-    all.insert(0, clients(make, remarks));
+    all.insert(0, clients(make));
     all
 }
 
 /// Of the ways in.
-fn clients(make: &Make<'_>, remarks: &mut Remarks) -> Value {
+fn clients(make: &Make<'_>) -> Value {
     let ways_in = Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::Upstream);
     let selectors: Vec<Value> = ways_in.map(|purpose| make.selector(purpose)).collect();
     let mut spec = json!({
@@ -30,46 +30,33 @@ fn clients(make: &Make<'_>, remarks: &mut Remarks) -> Value {
         // Streams may be silent.
         "timeout": {"http": {"streamIdleTimeout": "0s"}},
     });
-    let limits = make.config.rate_limits.iter().enumerate();
-    let limits: Vec<_> = limits.filter(|(_, limit)| limit.is_by_address()).collect();
+    let limits = make.config.rate_limits.iter();
+    let limits: Vec<_> = limits.filter(|limit| limit.is_by_address()).collect();
     if !limits.is_empty() {
-        let alone = limits.len() == make.config.rate_limits.len();
-        let rules = limits.iter().flat_map(|(_, limit)| rules(limit, alone));
+        let rules = limits.iter().flat_map(|limit| rules(limit));
         spec["rateLimit"] = json!({"type": "Local", "local": {"rules": rules.collect::<Vec<Value>>()}});
-        limits.iter().for_each(|(at, limit)| differs(*at, limit, remarks));
     }
     make.object(&TRAFFIC, &make.name("clients"), &spec)
 }
 
-fn rules(limit: &RateLimit, alone: bool) -> impl Iterator<Item = Value> {
+/// Envoy Gateway counts for each route by itself, and a bucket holds what comes in one unit of time (1.9): so it only keeps
+/// the worst away from what comes first, tokens and the processor. The processor counts as the file says.
+fn rules(limit: &RateLimit) -> impl Iterator<Item = Value> {
     let unit = match limit.unit {
         Unit::Second => "Second",
         Unit::Minute => "Minute",
         Unit::Hour => "Hour",
         Unit::Day => "Day",
     };
-    // Two of them would be one header with two values: the processor's are nearer to their end, usually.
-    let quota = if alone { "DraftVersion03" } else { "Off" };
-    let count = limit.count;
+    let most = limit.count.max(limit.burst);
     EVERYBODY.into_iter().map(move |range| {
         json!({
             "clientSelectors": [{"sourceCIDR": {"type": "Distinct", "value": range}}],
-            "limit": {"requests": count, "unit": unit},
-            "xRateLimitHeaders": quota,
+            "limit": {"requests": most, "unit": unit},
+            // The processor's are the ones that count.
+            "xRateLimitHeaders": "Off",
         })
     })
-}
-
-fn differs(at: usize, limit: &RateLimit, remarks: &mut Remarks) {
-    let key = format!("rateLimits[{at}]");
-    if limit.burst != limit.count {
-        let message = format!("Envoy Gateway has no burst: a bucket holds {}", limit.count);
-        remarks.tell(format!("{key}.burst"), message);
-    }
-    remarks.tell(
-        key,
-        "is counted in each Envoy and for each way in (path, and inspected sessions) by itself, IPv6 by whole addresses",
-    );
 }
 
 /// Of the routes to one server.

@@ -24,6 +24,7 @@ impl Reject {
                 "params.requestState is not valid, or not any more: make the request anew, without it".to_owned()
             }
             Self::BodyTooLarge(limit) => format!("body is larger than {limit} bytes"),
+            Self::HeadersTooLarge(limit) => format!("headers are larger than {limit} bytes"),
             Self::TooSlow => "the request was not received in time".to_owned(),
             Self::NoRoom => "the gateway holds too many bodies, try again".to_owned(),
             Self::MediaType(what) | Self::Forbidden(what) => (*what).to_owned(),
@@ -85,6 +86,7 @@ impl Reject {
             | Self::RequestState(_)
             | Self::Meta(_)
             | Self::BodyTooLarge(_)
+            | Self::HeadersTooLarge(_)
             | Self::TooSlow
             | Self::NoRoom
             | Self::MediaType(_)
@@ -145,6 +147,7 @@ impl Reject {
             | Self::RequestState(_)
             | Self::Meta(_)
             | Self::BodyTooLarge(_)
+            | Self::HeadersTooLarge(_)
             | Self::TooSlow
             | Self::NoRoom
             | Self::MediaType(_)
