@@ -134,7 +134,8 @@ impl Reject {
     /// One word for logs and metrics.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
-            Self::Envelope(EnvelopeError::NotJson | EnvelopeError::TooDeep(_)) => "parse_error",
+            Self::Envelope(EnvelopeError::NotJson) => "parse_error",
+            Self::Envelope(EnvelopeError::TooDeep(_)) => "too_deep",
             Self::Envelope(
                 EnvelopeError::Batch
                 | EnvelopeError::NotAnObject

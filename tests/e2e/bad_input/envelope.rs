@@ -1,6 +1,6 @@
 //! What is wrong with the message itself.
 
-use crate::e2e::harness::check::{answered, refused};
+use crate::e2e::harness::check::{answered, counted, refused};
 use crate::e2e::harness::client::Request;
 use crate::e2e::harness::shared::on_both_wirings;
 
@@ -32,6 +32,9 @@ on_both_wirings! {
         for (what, body) in bodies {
             let response = Request::post(body).send(shared.gateway.address).await;
             refused(what, &response, 400, -32700, "null");
+        }
+        for reason in ["parse_error", "too_deep"] {
+            counted(&shared.gateway, reason).await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Too many sessions, streams; shutting down.
 
-use crate::e2e::harness::check::{answered, refused};
+use crate::e2e::harness::check::{answered, counted, refused};
 use crate::e2e::harness::client::{initialize, rpc};
 use crate::e2e::harness::gateway::Setup;
 use crate::e2e::harness::puppet::{Act, Puppet};
@@ -18,6 +18,7 @@ async fn more_sessions_than_are_remembered_are_refused() {
     let _second = gateway.client().await;
     let response = initialize("2025-11-25", &json!({})).send(gateway.address).await;
     refused("the third", &response, 503, -31014, "0");
+    counted(&gateway, "sessions_full").await;
     assert!(response.header("retry-after").is_some(), "{response:?}");
     assert!((200..300).contains(&first.delete().await));
     answered(
@@ -54,5 +55,6 @@ async fn more_streams_than_allowed_are_refused() {
         .send(gateway.address)
         .await;
     refused("the second", &response, 503, -31014, "null");
+    counted(&gateway, "streams_full").await;
     hanging.abort();
 }

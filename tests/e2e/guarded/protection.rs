@@ -1,6 +1,6 @@
 //! How much goes on at once, and upstreams that are spared: on real Envoy.
 
-use crate::e2e::harness::check::{answered, refused};
+use crate::e2e::harness::check::{answered, counted, refused};
 use crate::e2e::harness::client::{Client, Request, modern, rpc};
 use crate::e2e::harness::eventually;
 use crate::e2e::harness::gateway::{Gateway, Setup};
@@ -76,11 +76,7 @@ async fn a_session_has_so_many_calls_under_way_and_no_more() {
         call(&ann, "p_quick").send(gateway.address).await.status == 200
     })
     .await;
-    let metrics = gateway.ask("/metrics").await.text();
-    assert!(
-        metrics.contains("mcp_manifold_rejects_total{reason=\"calls_per_session\"} "),
-        "{metrics}"
-    );
+    counted(&gateway, "calls_per_session").await;
 }
 
 #[tokio::test]
@@ -153,6 +149,9 @@ async fn a_principal_has_so_many_calls_and_streams_in_all_sessions_together() {
         Stream::open(gateway.address, &listen(6)).await.status == 200
     })
     .await;
+    for reason in ["calls_per_principal", "streams_per_principal"] {
+        counted(&gateway, reason).await;
+    }
     gate.send(true).expect("the puppet waits");
     answered("it ran", &running.await.expect("no panic").expect("a response"), "1");
 }

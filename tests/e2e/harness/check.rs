@@ -1,5 +1,6 @@
-//! What every refusal must look like.
+//! What every refusal must look like, and that it is counted.
 
+use super::gateway::Gateway;
 use super::http::Response;
 use serde_json::Value;
 
@@ -31,4 +32,11 @@ pub(crate) fn answered(what: &str, response: &Response, id: &str) -> Value {
         "{what}: the id is {id}: {text}"
     );
     message
+}
+
+/// The gateway counts refusals for this reason.
+pub(crate) async fn counted(gateway: &Gateway, reason: &str) {
+    let metrics = gateway.ask("/metrics").await.text();
+    let line = format!("mcp_manifold_rejects_total{{reason=\"{reason}\"}}");
+    assert!(metrics.contains(&line), "{line} in {metrics}");
 }
