@@ -112,7 +112,8 @@ fn access_log(make: &Make<'_>, remarks: &mut Remarks) -> Value {
         ("request_id", "%REQ(X-REQUEST-ID)%"),
         ("client", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
         ("verb", "%REQ(:METHOD)%"),
-        ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
+        // Without its query, which may hold a token.
+        ("path", "%PATH(NQ:ORIG_OR_PATH)%"),
         ("route", "%ROUTE_NAME%"),
         ("code", "%RESPONSE_CODE%"),
         ("details", "%RESPONSE_CODE_DETAILS%"),

@@ -94,6 +94,30 @@ async fn a_page_of_a_known_origin_may_call_and_read_every_answer() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_known_origin_can_read_that_there_is_nothing() {
+    let puppet = Puppet::start(&["echo"]).await;
+    let setup = Setup::new().with(&format!("cors: {{ origins: [{PAGE}] }}"));
+    let gateway = setup.puppet("a", &puppet).up().await;
+    for path in ["/.well-known/oauth-authorization-server", "/nowhere?a=b", "/"] {
+        let asked = preflight(PAGE, "GET", "mcp-protocol-version").path(path);
+        let allowed = asked.send(gateway.address).await;
+        assert_eq!(allowed.status, 200, "{path}: {allowed:?}");
+        assert_eq!(allowed.header("access-control-allow-origin"), Some(PAGE), "{path}");
+        let get = Request::bare("GET")
+            .path(path)
+            .with("mcp-protocol-version", "2025-11-25");
+        let nothing = get.clone().with("origin", PAGE).send(gateway.address).await;
+        assert_eq!((nothing.status, &*nothing.text()), (404, "not found\n"), "{path}");
+        assert_readable(path, &nothing);
+        for other in [get.clone().with("origin", "https://evil.example.com"), get] {
+            let nothing = other.send(gateway.address).await;
+            assert_eq!((nothing.status, &*nothing.text()), (404, "not found\n"), "{path}");
+            assert_eq!(nothing.header("access-control-allow-origin"), None, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_may_neither_ask_nor_read() {
     let puppet = Puppet::start(&["echo"]).await;
     let setup = Setup::new().with(&format!("cors: {{ origins: [{PAGE}], credentials: true }}"));
