@@ -43,7 +43,7 @@ use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::{AuditLog, Exporter, Metrics, Telemetry, otlp};
 use crate::edge::throttle::{Places, Throttle};
 use crate::edge::upstream::{Binder, Notices, Shelf};
-use crate::edge::{admin, secrets};
+use crate::edge::{admin, envoy, secrets};
 use crate::engine::config::{Confidential, Config};
 use crate::engine::policy::{Explained, Question};
 use crate::engine::session::SessionStore;
@@ -151,7 +151,8 @@ impl Gateway {
         let (telemetry, exporter) = match &config.telemetry {
             None => (Telemetry::new(audit, metrics), None),
             Some(wanted) => {
-                let (spans, exporter) = otlp::open(wanted).context("telemetry.otlp")?;
+                let roots = envoy::system_roots();
+                let (spans, exporter) = otlp::open(wanted, roots.as_deref()).context("telemetry.otlp")?;
                 (Telemetry::new(audit, metrics).tracing(spans), Some(exporter))
             }
         };

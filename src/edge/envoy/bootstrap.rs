@@ -120,7 +120,9 @@ pub fn render(config: &Config, options: &RenderOptions) -> Result<String, Render
         .inline("processor_address", processor(&options.processor)?)
         .block(
             "clusters",
-            tokens::clusters(config, options.roots.as_deref())? + &tracing::cluster(config) + &inline,
+            tokens::clusters(config, options.roots.as_deref())?
+                + &tracing::cluster(config, options.roots.as_deref())?
+                + &inline,
         )
         .fill(include_str!("template/bootstrap.yaml")))
 }

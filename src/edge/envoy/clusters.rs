@@ -140,9 +140,18 @@ impl<'a> Peer<'a> {
 
     /// TLS that trusts these roots.
     pub(super) fn tls(&self, roots: &Path) -> String {
+        self.tls_for(HTTP1, roots)
+    }
+
+    /// The same for who speaks HTTP/2, as gRPC does.
+    pub(super) fn tls_http2(&self, roots: &Path) -> String {
+        self.tls_for("h2", roots)
+    }
+
+    fn tls_for(&self, protocol: &str, roots: &Path) -> String {
         let fragment = match self.host {
-            Host::Domain(_) => named(),
-            Host::Ipv4(_) | Host::Ipv6(_) => unnamed(),
+            Host::Domain(_) => named(protocol),
+            Host::Ipv4(_) | Host::Ipv6(_) => unnamed(protocol),
         };
         Fill::default()
             .value("host", self.address.trim_end_matches('.'))
@@ -182,8 +191,8 @@ impl Shapes {
 
     fn new(kind: &str, form: impl Fn(String) -> String) -> Self {
         Self {
-            name: [shape(kind, DNS, ""), shape(kind, DNS, &named())].map(&form),
-            address: [shape(kind, FIXED, ""), shape(kind, FIXED, &unnamed())].map(&form),
+            name: [shape(kind, DNS, ""), shape(kind, DNS, &named(HTTP1))].map(&form),
+            address: [shape(kind, FIXED, ""), shape(kind, FIXED, &unnamed(HTTP1))].map(&form),
         }
     }
 
@@ -216,19 +225,23 @@ fn shape(kind: &str, discovery: &str, transport_socket: &str) -> String {
 const DNS: &str = include_str!("template/cluster_dns.yaml");
 const FIXED: &str = "type: STATIC";
 
-fn named() -> String {
-    tls("sni: ${host}", "DNS")
+/// What upstreams speak (ALPN).
+const HTTP1: &str = "http/1.1";
+
+fn named(protocol: &str) -> String {
+    tls("sni: ${host}", "DNS", protocol)
 }
 
 /// An address is no server name (RFC 6066), and stands in another field of the certificate.
-fn unnamed() -> String {
-    tls("", "IP_ADDRESS")
+fn unnamed(protocol: &str) -> String {
+    tls("", "IP_ADDRESS", protocol)
 }
 
-fn tls(server_name: &str, san_type: &str) -> String {
+fn tls(server_name: &str, san_type: &str, protocol: &str) -> String {
     Fill::default()
         .block("server_name", server_name)
         .inline("san_type", san_type.to_owned())
+        .inline("alpn", protocol.to_owned())
         .fill(include_str!("template/cluster_tls.yaml"))
 }
 

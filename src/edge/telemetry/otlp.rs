@@ -19,6 +19,7 @@ use crate::engine::exchange::Record;
 use crate::engine::mcp::trace::Ratio;
 use collector::Collector;
 pub use collector::NoCollector;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
@@ -65,16 +66,17 @@ pub struct Exporter {
     interval: Option<Duration>,
 }
 
-/// The two ends of the queue to the collector that `telemetry` names. Needs a runtime, which holds the connection.
+/// The two ends of the queue to the collector that `telemetry` names; `roots`: whom TLS trusts where that does not say.
+/// Needs a runtime, which holds the connection.
 ///
 /// # Errors
-/// The address is none.
-pub fn open(telemetry: &Telemetry) -> Result<(Spans, Exporter), NoCollector> {
+/// See [`NoCollector`].
+pub fn open(telemetry: &Telemetry, roots: Option<&Path>) -> Result<(Spans, Exporter), NoCollector> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let counts = Arc::new(Counts::default());
     let exporter = Exporter {
         queue: receiver,
-        collector: Collector::new(&telemetry.otlp)?,
+        collector: Collector::new(&telemetry.otlp, telemetry.ca.as_ref(), roots)?,
         counts: Arc::clone(&counts),
         interval: telemetry.metrics.then_some(telemetry.interval),
     };

@@ -118,7 +118,13 @@ pub(super) const FILE: Shape = Keys(&[
     ("securityHeaders", Leaf),
     (
         "telemetry",
-        Keys(&[("otlp", Leaf), ("traces", Leaf), ("metrics", Leaf), ("interval", Leaf)]),
+        Keys(&[
+            ("otlp", Leaf),
+            ("ca", FILE_ONLY),
+            ("traces", Leaf),
+            ("metrics", Leaf),
+            ("interval", Leaf),
+        ]),
     ),
 ]);
 

@@ -2,6 +2,7 @@
 
 use super::file::{Findings, Sections};
 use super::scalar::Span;
+use super::{Authority, raw};
 use crate::engine::mcp::trace::Ratio;
 use serde::Deserialize;
 use std::time::Duration;
@@ -12,8 +13,10 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// What a collector gets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Telemetry {
-    /// `http://host:port`: OTLP over gRPC, without TLS.
+    /// `http://host:port`, or `https`: OTLP over gRPC.
     pub otlp: Url,
+    /// Whom TLS trusts; default: the system's roots.
+    pub ca: Option<Authority>,
     /// How many of the traces that begin here are kept; 0: none. Whoever calls decides for its own.
     pub traces: Ratio,
     /// Metrics are sent.
@@ -27,6 +30,7 @@ pub struct Telemetry {
 #[serde(deny_unknown_fields, expecting = "a mapping with otlp")]
 struct RawTelemetry {
     otlp: String,
+    ca: Option<raw::File>,
     traces: Option<f64>,
     metrics: Option<bool>,
     interval: Option<Span>,
@@ -42,9 +46,15 @@ pub(super) fn read(sections: &mut Sections, findings: &mut Findings) -> Option<T
     let interval = raw.interval.map_or(INTERVAL, |Span(interval)| {
         findings.above_zero("telemetry.interval", interval)
     });
+    let ca = raw.ca.map(|ca| findings.file("telemetry.ca", &ca));
     match address(&raw.otlp) {
+        Ok(otlp) if ca.is_some() && otlp.scheme() == "http" => {
+            findings.add("telemetry.ca", "is for https, otlp says http");
+            None
+        }
         Ok(otlp) => Some(Telemetry {
             otlp,
+            ca: ca.map(Authority::File),
             traces,
             metrics: raw.metrics.unwrap_or(true),
             interval,
@@ -57,12 +67,10 @@ pub(super) fn read(sections: &mut Sections, findings: &mut Findings) -> Option<T
 }
 
 fn address(text: &str) -> Result<Url, &'static str> {
-    const FORM: &str = "must be http://host:port";
+    const FORM: &str = "must be http://host:port or https://host:port";
     let url = Url::parse(text).map_err(|_| FORM)?;
-    match url.scheme() {
-        "http" => {}
-        "https" => return Err("not supported yet: https; a collector beside the gateway takes it further"),
-        _ => return Err(FORM),
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(FORM);
     }
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let anonymous = url.username().is_empty() && url.password().is_none();
@@ -92,23 +100,33 @@ mod tests {
         let telemetry = mk_config(&format!("{text}{ONE}")).telemetry.expect("given");
         assert_eq!((telemetry.traces.is_none(), telemetry.metrics), (true, false));
         assert_eq!(telemetry.interval, Duration::from_secs(5));
+        let text = "telemetry: { otlp: 'https://otel:4317', ca: { file: ca.pem } }";
+        let telemetry = mk_config(&format!("{text}{ONE}")).telemetry.expect("given");
+        assert!(
+            telemetry
+                .ca
+                .is_some_and(|ca| ca.file().is_some_and(|file| file.ends_with("ca.pem")))
+        );
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
         for (keys, problem) in [
-            ("otlp: 'otel:4317'", "telemetry.otlp: must be http://host:port"),
+            (
+                "otlp: 'otel:4317'",
+                "telemetry.otlp: must be http://host:port or https://host:port",
+            ),
             (
                 "otlp: 'http://otel:4317/v1/traces'",
-                "telemetry.otlp: must be http://host:port",
+                "telemetry.otlp: must be http://host:port or https://host:port",
             ),
             (
                 "otlp: 'http://me:secret@otel:4317'",
-                "telemetry.otlp: must be http://host:port",
+                "telemetry.otlp: must be http://host:port or https://host:port",
             ),
             (
-                "otlp: 'https://otel:4317'",
-                "telemetry.otlp: not supported yet: https; a collector beside the gateway takes it further",
+                "otlp: 'http://otel:4317', ca: { file: ca.pem }",
+                "telemetry.ca: is for https, otlp says http",
             ),
             (
                 "otlp: 'http://otel:4317', traces: 1.5",

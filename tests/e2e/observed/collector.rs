@@ -3,6 +3,7 @@
 use crate::e2e::harness::eventually;
 use crate::e2e::harness::gateway::Setup;
 use crate::e2e::harness::program::Program;
+use crate::e2e::harness::terminator::certificate;
 use crate::e2e::process::free_port;
 use crate::e2e::tools;
 use serde_json::Value;
@@ -30,6 +31,17 @@ pub(super) struct Span {
 impl Collector {
     /// `None`: it cannot be built here, without Go.
     pub(super) async fn start() -> Option<Self> {
+        Self::start_with("").await
+    }
+
+    /// The same behind TLS; its certificate is for `localhost`.
+    pub(super) async fn start_secure() -> Option<Self> {
+        let (cert, key) = (certificate("server.pem"), certificate("server.key"));
+        let (cert, key) = (cert.display(), key.display());
+        Self::start_with(&format!(", tls: {{ cert_file: '{cert}', key_file: '{key}' }}")).await
+    }
+
+    async fn start_with(more: &str) -> Option<Self> {
         if Command::new("go").arg("version").output().is_err() {
             eprintln!("left out: the OpenTelemetry collector is built with Go, and there is none");
             return None;
@@ -38,7 +50,7 @@ impl Collector {
         let port = free_port();
         let place = folder.path().display();
         let text = format!(
-            "receivers: {{ otlp: {{ protocols: {{ grpc: {{ endpoint: '127.0.0.1:{port}' }} }} }} }}\n\
+            "receivers: {{ otlp: {{ protocols: {{ grpc: {{ endpoint: '127.0.0.1:{port}'{more} }} }} }} }}\n\
              exporters: {{ file: {{ path: {place}/seen.jsonl, flush_interval: 100ms }} }}\n\
              service:\n  telemetry: {{ metrics: {{ level: none }} }}\n  pipelines:\n    \
              traces: {{ receivers: [otlp], exporters: [file] }}\n    \

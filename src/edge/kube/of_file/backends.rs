@@ -34,11 +34,12 @@ pub(super) fn all(make: &Make<'_>, remarks: &mut Remarks) -> Vec<Value> {
         let peer = Peer {
             key: "telemetry.otlp".to_owned(),
             url: &telemetry.otlp,
-            ca: None,
+            ca: telemetry.ca.as_ref(),
         };
         let mut collector = peer.objects(make, &of_collector(make), remarks);
         // OTLP over gRPC.
-        let specs = collector.iter_mut().map(|body| &mut body["spec"]);
+        let backends = collector.iter_mut().filter(|body| body["kind"] == BACKEND.kind);
+        let specs = backends.map(|body| &mut body["spec"]);
         specs.for_each(|spec| spec["appProtocols"] = json!(["gateway.envoyproxy.io/h2c"]));
         all.extend(collector);
     }

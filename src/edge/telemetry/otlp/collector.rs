@@ -5,12 +5,14 @@ use super::proto::{
     ScopeSpans, Span, TraceRequest, TraceResponse,
 };
 use super::span::text;
+use crate::engine::config::Authority;
 use prost::Message;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use tracing::{info, warn};
@@ -23,10 +25,24 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Pauses between attempts: spans outlive a collector that is being replaced.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// There is no such address.
+/// Why there is no collector to connect to.
 #[derive(Debug, thiserror::Error)]
-#[error("not an address")]
-pub struct NoCollector(#[from] tonic::transport::Error);
+pub enum NoCollector {
+    /// There is no such address, or it cannot be trusted.
+    #[error("not an address, or no certificate in what is to be trusted")]
+    Address(#[from] tonic::transport::Error),
+    /// The certificate authority's file is of no use.
+    #[error("ca: {}: {cause}", .file.display())]
+    Authority {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// It could not be verified.
+    #[error("is https, and no system certificates were found: set telemetry.ca, or SSL_CERT_FILE")]
+    NoRoots,
+}
 
 /// The client of one collector.
 pub(super) struct Collector {
@@ -39,8 +55,17 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Connects when there is something to send.
-    pub(super) fn new(address: &url::Url) -> Result<Self, NoCollector> {
-        let endpoint = Endpoint::from_shared(address.to_string())?
+    pub(super) fn new(address: &url::Url, ca: Option<&Authority>, roots: Option<&Path>) -> Result<Self, NoCollector> {
+        let endpoint = Endpoint::from_shared(address.to_string())?;
+        let endpoint = match (address.scheme(), address.host_str()) {
+            ("https", Some(host)) => endpoint.tls_config(
+                ClientTlsConfig::new()
+                    .domain_name(host.trim_start_matches('[').trim_end_matches(']'))
+                    .ca_certificate(Certificate::from_pem(authority(ca, roots)?)),
+            )?,
+            (_, _) => endpoint,
+        };
+        let endpoint = endpoint
             .connect_timeout(TIMEOUT)
             .http2_keep_alive_interval(TIMEOUT)
             .keep_alive_timeout(TIMEOUT);
@@ -135,6 +160,19 @@ impl Collector {
             ),
         }
     }
+}
+
+/// PEM text of whom to trust.
+fn authority(ca: Option<&Authority>, roots: Option<&Path>) -> Result<Vec<u8>, NoCollector> {
+    let file = match ca {
+        Some(Authority::File(file)) => file,
+        Some(Authority::Pem(text) | Authority::Added(text)) => return Ok(text.as_bytes().to_vec()),
+        None => roots.ok_or(NoCollector::NoRoots)?,
+    };
+    std::fs::read(file).map_err(|cause| NoCollector::Authority {
+        file: file.to_owned(),
+        cause,
+    })
 }
 
 /// Whether the same request may be taken later (OTLP, Failures).

@@ -42,7 +42,7 @@ async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
         .local_addr()
         .unwrap()
         .port();
-    let (spans, exporter) = open(&mk_telemetry(port)).expect("an address");
+    let (spans, exporter) = open(&mk_telemetry(port), None).expect("an address");
     let counts = Arc::clone(&spans.counts);
     leave(&spans, QUEUE + 100);
     assert_eq!(counts.dropped.load(Relaxed), 100, "the queue is full");
@@ -62,7 +62,7 @@ async fn the_end_does_not_wait_for_a_collector_that_says_nothing() {
     // Takes connections and never says a word.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
-    let (spans, exporter) = open(&mk_telemetry(port)).expect("an address");
+    let (spans, exporter) = open(&mk_telemetry(port), None).expect("an address");
     leave(&spans, 3);
     let stop = CancellationToken::new();
     let running = tokio::spawn(exporter.run(String::new, stop.clone()));
