@@ -276,26 +276,32 @@ impl Backroom for Desk {
                     span::opened_for(trace, binder.one_shot(upstream, version, delegation)).await
                 }))
             }
-            Question::Borrow(borrower) => {
+            Question::Borrow { borrower, trace } => {
                 if let Some(finding) = self.binder.lend(&borrower) {
                     return Asked::Now(finding);
                 }
                 let binder = Arc::clone(&self.binder);
-                Asked::Later(Box::pin(async move { binder.borrow(borrower).await }))
+                Asked::Later(Box::pin(async move {
+                    span::opened_for(trace, binder.borrow(borrower)).await
+                }))
             }
-            Question::Renew { borrower, stale } => {
+            Question::Renew { borrower, stale, trace } => {
                 let binder = Arc::clone(&self.binder);
-                Asked::Later(Box::pin(async move { binder.renew(borrower, stale).await }))
+                Asked::Later(Box::pin(async move {
+                    span::opened_for(trace, binder.renew(borrower, stale)).await
+                }))
             }
             Question::Recover {
                 session,
                 upstream,
                 stale,
+                trace,
             } => {
                 let binder = Arc::clone(&self.binder);
                 let hub = self.hub.clone();
                 Asked::Later(Box::pin(async move {
-                    let found = binder.recover(session, Arc::clone(&upstream), stale).await;
+                    let recovering = binder.recover(session, Arc::clone(&upstream), stale);
+                    let found = span::opened_for(trace, recovering).await;
                     match session {
                         Some(session) => joined(&hub, session.key, &upstream, found).await,
                         None => found,

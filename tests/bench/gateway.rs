@@ -232,7 +232,9 @@ impl Gateway {
             Question::Hold(_) => Finding::Held,
             Question::Recall(_) | Question::Start { .. } | Question::SetLevel { .. } => Finding::Live,
             Question::Introduce(_) => Finding::Introduced(Arc::default(), None),
-            Question::Bind { .. } | Question::OneShot { .. } | Question::Borrow(_) => Finding::Bound(self.tie.clone()),
+            Question::Bind { .. } | Question::OneShot { .. } | Question::Borrow { .. } => {
+                Finding::Bound(self.tie.clone())
+            }
             Question::Recover { .. } | Question::Renew { .. } => Finding::StillThere,
             Question::End(_) => Finding::EndWritten(true),
             Question::Tell { .. } => Finding::Told(true),

@@ -222,7 +222,7 @@ impl Binder {
     async fn open_for(&self, borrower: Arc<Borrower>) -> Result<Binding, UpstreamFailure> {
         let (reply, outcome) = oneshot::channel();
         let inner = Arc::clone(&self.inner);
-        self.inner.runtime.spawn(async move {
+        self.inner.runtime.spawn(span::inherited(async move {
             let Borrower {
                 upstream,
                 version,
@@ -236,7 +236,7 @@ impl Binder {
             if let Err(Ok(binding)) = reply.send(outcome) {
                 inner.notify(Notice::Return { borrower, binding });
             }
-        });
+        }));
         outcome.await.unwrap_or(Err(UpstreamFailure::Unreachable))
     }
 

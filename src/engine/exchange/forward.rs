@@ -250,6 +250,7 @@ impl Exchange {
                     upstream: Arc::clone(&forward.call.upstream.name),
                     stale: forward.binding.clone(),
                 };
+                    trace: self.span_of_call(),
                 let suspicion = Suspicion {
                     forward: *forward,
                     head,

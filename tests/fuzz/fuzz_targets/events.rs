@@ -99,10 +99,12 @@ fn mk_finding(question: &Question, choice: u8) -> Finding {
         Question::Introduce(_) if often => Finding::Introduced(Arc::new(Client::default()), None),
         Question::End(_) => Finding::EndWritten(often),
         Question::Tell { .. } => Finding::Told(often),
-        Question::Bind { .. } | Question::OneShot { .. } | Question::Borrow(_) if often => Finding::Bound(mk_binding()),
+        Question::Bind { .. } | Question::OneShot { .. } | Question::Borrow { .. } if often => {
+            Finding::Bound(mk_binding())
+        }
         Question::Recover { .. } | Question::Renew { .. } if often => Finding::Reopened(mk_binding()),
         Question::Recover { .. } | Question::Renew { .. } if choice.is_multiple_of(2) => Finding::StillThere,
-        Question::OneShot { .. } | Question::Borrow(_) | Question::Recover { .. } | Question::Renew { .. } => {
+        Question::OneShot { .. } | Question::Borrow { .. } | Question::Recover { .. } | Question::Renew { .. } => {
             Finding::Unbindable(UpstreamFailure::TimedOut)
         }
         Question::Recall(_) | Question::SetLevel { .. } | Question::Introduce(_) | Question::Bind { .. } => {

@@ -140,7 +140,10 @@ impl Exchange {
         }
         match &waiting.borrower {
             Some(borrower) => {
-                let question = Command::Ask(Question::Borrow(Arc::clone(borrower)));
+                let question = Command::Ask(Question::Borrow {
+                    borrower: Arc::clone(borrower),
+                    trace: self.span_of_call(),
+                });
                 self.down_await(Down::Borrowing(waiting), question)
             }
             None => {

@@ -50,6 +50,7 @@ impl Exchange {
             session: relay.request.sender.session,
             upstream: Arc::clone(&relay.call.upstream.name),
             stale: relay.binding.clone(),
+            trace: self.span_of_call(),
         });
         relay.inspector = relay.new_inspector();
         relay.stage = Stage::Collect(Box::new(Collected {

@@ -72,10 +72,17 @@ pub enum Question {
         upstream: Arc<str>,
         /// The tie that was used.
         stale: Binding,
+        /// The span that it is opened for, if that is kept.
+        trace: Option<TraceContext>,
     },
     /// A session at a legacy upstream for one call, out of the pool or opened. Nobody else uses it until it is given back
     /// by [`Notice::Return`] or closed. -> Bound, Unbindable
-    Borrow(Arc<Borrower>),
+    Borrow {
+        /// For whom.
+        borrower: Arc<Borrower>,
+        /// The span that it is opened for, if that is kept.
+        trace: Option<TraceContext>,
+    },
     /// The upstream said 400 or 404 to this borrowed session: is it lost? Then open another one. -> StillThere, Reopened,
     /// Unbindable
     Renew {
@@ -83,6 +90,8 @@ pub enum Question {
         borrower: Arc<Borrower>,
         /// The session that was used.
         stale: Binding,
+        /// The span that another one is opened for, if that is kept.
+        trace: Option<TraceContext>,
     },
     /// End the session, durably. -> EndWritten, Ended
     End(SessionRef),

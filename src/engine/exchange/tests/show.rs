@@ -216,7 +216,7 @@ pub(super) fn show_question(question: &Question) -> String {
         Question::SetLevel { session, level } => format!("set-level {} {}", session.key.0, level.as_str()),
         Question::Bind { session, upstream, .. } => format!("bind {} {upstream}", session.key.0),
         Question::OneShot { upstream, version, .. } => format!("one-shot {upstream} {}", version.as_str()),
-        Question::Borrow(borrower) => {
+        Question::Borrow { borrower, .. } => {
             let level = borrower.level.map_or("-", crate::engine::session::Level::as_str);
             let (version, client) = (borrower.version.as_str(), &borrower.client);
             format!(
@@ -224,13 +224,14 @@ pub(super) fn show_question(question: &Question) -> String {
                 borrower.upstream, client.capabilities, client.info
             )
         }
-        Question::Renew { borrower, stale } => {
+        Question::Renew { borrower, stale, .. } => {
             format!("renew {} {}", borrower.upstream, stale.id.as_deref().unwrap_or("-"))
         }
         Question::Recover {
             session,
             upstream,
             stale,
+            ..
         } => {
             let session = session.map_or("-".to_owned(), |session| session.key.0.to_string());
             format!("recover {session} {upstream} {}", stale.id.as_deref().unwrap_or("-"))

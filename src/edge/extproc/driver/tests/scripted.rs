@@ -169,7 +169,7 @@ impl Backroom for Scripted {
             Question::Start { .. } => "start",
             Question::SetLevel { .. } => "level",
             Question::Bind { .. } | Question::OneShot { .. } => "bind",
-            Question::Borrow(_) => "borrow",
+            Question::Borrow { .. } => "borrow",
             Question::Recover { .. } | Question::Renew { .. } => "recover",
             Question::End(_) => "end",
             Question::Tell { .. } => "tell",

@@ -67,6 +67,7 @@ impl Exchange {
             step.commands.push(Command::Ask(Question::Renew {
                 borrower: Arc::clone(borrower),
                 stale: open.binding.clone(),
+                trace: self.span_of_call(),
             }));
         }
         open.reading = match media {

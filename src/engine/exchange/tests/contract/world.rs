@@ -252,13 +252,13 @@ impl World {
             (Question::Bind { .. } | Question::OneShot { .. }, 1) => failed,
             (Question::Bind { .. }, 2) => Finding::Bound(tied(None)),
             (Question::Bind { .. }, _) => Finding::Bound(tied(Some("theirs"))),
-            (Question::Borrow(_), 1) | (Question::Renew { .. }, 1) => failed,
+            (Question::Borrow { .. }, 1) | (Question::Renew { .. }, 1) => failed,
             (Question::Renew { .. }, 2..=4) => Finding::StillThere,
             (Question::Renew { .. }, _) => {
                 self.one_shots = vec!["lent-2".to_owned()];
                 Finding::Reopened(tied(Some("lent-2")))
             }
-            (Question::OneShot { .. } | Question::Borrow(_), _) => {
+            (Question::OneShot { .. } | Question::Borrow { .. }, _) => {
                 let id = format!("once-{}", self.made + self.one_shots.len() * 100);
                 let binding = tied(Some(&id));
                 self.one_shots.push(id);
