@@ -73,6 +73,7 @@ use intake::Intake;
 use plan::{Plan, Sender};
 use reject::Reject;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One ext_proc stream.
 #[derive(Debug)]
@@ -91,6 +92,8 @@ pub struct Exchange {
     watch: Option<Box<observe::Watch>>,
     /// Until it is known whether this belongs to a trace.
     tracing: Option<Box<Tracing>>,
+    /// From the beginning to the event that is being handled, as far as anybody has said; for the times of spans.
+    elapsed: Duration,
 }
 
 /// Where an exchange stands. Each phase owns what it needs and nothing else.
@@ -206,6 +209,7 @@ impl Exchange {
             watching: false,
             watch: None,
             tracing: None,
+            elapsed: Duration::ZERO,
         }
     }
 

@@ -12,7 +12,6 @@ use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Envelope, Shape, Splice};
 use crate::engine::mcp::Method;
 use crate::engine::mcp::trace::{self, Ratio, TRACEPARENT, TRACESTATE, TraceContext};
-use crate::engine::session::Timestamp;
 use bytes::Bytes;
 use memchr::memmem;
 use std::time::Duration;
@@ -56,8 +55,6 @@ pub struct Traced {
     pub call: u64,
     /// When that began, after the exchange had.
     pub called: Option<Duration>,
-    /// When the exchange began, in milliseconds since the epoch.
-    pub began: u64,
 }
 
 impl Carried {
@@ -104,7 +101,7 @@ impl Exchange {
         let Some(tracing) = self.tracing.take() else {
             return body;
         };
-        let Some((traced, spliced)) = tracing.decide(arrival, &body, self.now) else {
+        let Some((traced, spliced)) = tracing.decide(arrival, &body) else {
             return body;
         };
         self.record.trace = Some(Box::new(traced));
@@ -114,9 +111,19 @@ impl Exchange {
     /// The upstream is turned to.
     pub(super) fn note_call(&mut self) {
         if let Some(traced) = &mut self.record.trace {
-            let since = self.now.0.saturating_sub(traced.began);
-            traced.called = Some(Duration::from_millis(since));
+            traced.called = Some(self.elapsed);
         }
+    }
+
+    /// Somebody may want to know when the upstream was turned to.
+    #[must_use]
+    pub const fn may_be_traced(&self) -> bool {
+        self.tracing.is_some() || self.record.trace.is_some()
+    }
+
+    /// So long after its beginning the next event comes.
+    pub const fn set_elapsed(&mut self, elapsed: Duration) {
+        self.elapsed = elapsed;
     }
 
     /// What upstreams are told.
@@ -149,7 +156,7 @@ fn tell(call: &mut Call, traced: &Traced) {
 
 impl Tracing {
     /// `None`: it is not kept. The body is there if it changes.
-    fn decide(self, arrival: &Arrival, body: &Bytes, now: Timestamp) -> Option<(Traced, Option<Bytes>)> {
+    fn decide(self, arrival: &Arrival, body: &Bytes) -> Option<(Traced, Option<Bytes>)> {
         let ambient = self
             .ambient
             .map(|ambient| *ambient)
@@ -183,7 +190,6 @@ impl Tracing {
             id: id.0.into(),
             call: self.spans[1],
             called: None,
-            began: now.0,
         };
         let goes_on = arrival.endpoint.transparent.is_none() && Method::parse(method).is_some_and(reaches_upstreams);
         let spliced = goes_on.then(|| splice(&envelope, &traced).apply(body));

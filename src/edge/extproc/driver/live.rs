@@ -127,6 +127,10 @@ impl<B: Backroom> Live<B> {
     /// One event, and all findings that are at hand.
     pub(super) fn turn(&mut self, event: Event) {
         let now = self.backroom.now();
+        // A span is timed more finely than anything else.
+        if self.exchange.may_be_traced() {
+            self.exchange.set_elapsed(self.began.elapsed());
+        }
         let mut next = Some(event);
         let mut crowded = false;
         while let Some(event) = next.take() {

@@ -3,6 +3,7 @@ use crate::engine::exchange::event::{Event, Message, RequestHead};
 use crate::engine::exchange::step::Reply;
 use crate::engine::exchange::{BodyMode, BodyModes, Record};
 use crate::engine::jsonrpc::Object;
+use crate::engine::session::Timestamp;
 use crate::engine::snapshot::testing;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -49,6 +50,7 @@ fn play(tracing: Option<Tracing>, headers: &[(&str, &str)], body: &str) -> (Reco
     };
     exchange.handle(Event::Envoy(Message::RequestHeaders(head)), Timestamp(1));
     let chunk = Bytes::copy_from_slice(body.as_bytes());
+    exchange.set_elapsed(Duration::from_micros(7));
     let step = exchange.handle(Event::Envoy(Message::RequestBody { chunk, end: true }), Timestamp(3));
     (exchange.finish(), step)
 }
@@ -107,7 +109,10 @@ fn envoys_span_is_the_parent_and_the_call_is_told_in_meta() {
         "00-0af7651916cd43dd8448eb211c80319c-0000000000000a0a-01"
     );
     assert_eq!((traced.parent, traced.link), (Some(0x00f0_67aa_0ba9_02b7), None));
-    assert_eq!((&*traced.id, traced.called), ("\"my id\"", Some(Duration::ZERO)));
+    assert_eq!(
+        (&*traced.id, traced.called),
+        ("\"my id\"", Some(Duration::from_micros(7)))
+    );
     let told = format!(
         r#""name":"search","_meta":{{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-{TOLD}-01"}},"arguments": {{}} }}"#
     );

@@ -23,7 +23,6 @@ fn mk_record() -> Record {
             id: "\"my id\"".into(),
             call: 2,
             called: Some(Duration::from_millis(2)),
-            ..Traced::default()
         })),
         ..Record::default()
     }
