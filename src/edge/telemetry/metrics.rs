@@ -6,6 +6,7 @@
 
 mod issuers;
 pub(super) mod labels;
+mod tools;
 
 use super::otlp::Counts;
 use crate::engine::exchange::Record;
@@ -25,6 +26,7 @@ use prometheus_client::registry::{Registry, Unit};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tools::ToolNames;
 
 /// Seconds, as the conventions ask for.
 const BUCKETS: [f64; 14] = [
@@ -41,6 +43,7 @@ pub struct Metrics {
     /// The members of `durations` without an error, by method; made when first used.
     good: [OnceLock<Histogram>; MethodLabel::COUNT],
     calls: Family<Call, Histogram>,
+    tool_names: ToolNames,
     exchanges: [[Counter; ERAS]; WAYS],
     rejects: Family<Reject, Counter>,
     rate_limited: Family<LimitLabel, Counter>,
@@ -77,6 +80,7 @@ impl Metrics {
             registry: Registry::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             calls: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            tool_names: ToolNames::default(),
             good: std::array::from_fn(|_| OnceLock::new()),
             exchanges: WAY_ORDER
                 .map(|way| ERA_ORDER.map(|era| exchanges.get_or_create_owned(&Exchanges::new(way, era)))),
@@ -202,11 +206,11 @@ impl Metrics {
         if let Some(call) = Call::of(record) {
             self.calls.get_or_create(&call).observe(seconds);
         }
-        match ErrorType::of(record) {
-            ErrorType::None => self.good(method).observe(seconds),
-            error @ (ErrorType::Code(_) | ErrorType::Status) => self
+        match (ErrorType::of(record), self.tool_names.of(record)) {
+            (ErrorType::None, None) => self.good(method).observe(seconds),
+            (error, tool) => self
                 .durations
-                .get_or_create(&Operation::new(method, error))
+                .get_or_create(&Operation::new(method, error, tool))
                 .observe(seconds),
         }
     }
@@ -254,7 +258,7 @@ impl Metrics {
     fn good(&self, method: MethodLabel) -> &Histogram {
         let make = || {
             self.durations
-                .get_or_create_owned(&Operation::new(method, ErrorType::None))
+                .get_or_create_owned(&Operation::new(method, ErrorType::None, None))
         };
         self.good[method.index()].get_or_init(make)
     }

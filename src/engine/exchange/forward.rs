@@ -55,6 +55,7 @@ pub(super) struct Suspicion {
 impl Exchange {
     /// A request was routed: find its tie to the upstream, then make the call.
     pub(super) fn begin_call(&mut self, request: Box<Request>, routed: Routed) -> Step {
+        self.record.listed = routed.name.is_some();
         self.record.tool = routed.name;
         let calls = if routed.gather {
             Calls::gathering(routed.calls)
@@ -249,8 +250,8 @@ impl Exchange {
                     session: forward.request.sender.session,
                     upstream: Arc::clone(&forward.call.upstream.name),
                     stale: forward.binding.clone(),
-                };
                     trace: self.span_of_call(),
+                };
                 let suspicion = Suspicion {
                     forward: *forward,
                     head,

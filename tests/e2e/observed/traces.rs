@@ -2,11 +2,12 @@
 
 use super::collector::{Collector, Span, attribute, each, mk_setup};
 use crate::e2e::harness::check::answered;
-use crate::e2e::harness::client::{Client, rpc};
+use crate::e2e::harness::client::{Client, Request, modern, rpc};
 use crate::e2e::harness::eventually;
-use crate::e2e::harness::gateway::Gateway;
+use crate::e2e::harness::gateway::{Gateway, Setup};
 use crate::e2e::harness::http::Response;
 use crate::e2e::harness::puppet::{Act, Puppet, Seen};
+use crate::e2e::harness::terminator::certificate;
 use crate::e2e::process::free_port;
 use mcp_manifold::engine::mcp::trace::TraceContext;
 use serde_json::{Value, json};
@@ -252,6 +253,7 @@ async fn metrics_arrive_under_the_names_of_the_conventions() {
     eventually("the call is counted", async || of_calls().is_some()).await;
     let point = of_calls().expect("it was just there");
     assert_eq!(point["count"], "1");
+    assert_eq!(attribute(&point, "gen_ai.tool.name"), "puppet_echo");
     assert_eq!(point["explicitBounds"].as_array().map(Vec::len), Some(14));
     for name in [
         "mcp.client.operation.duration",
@@ -261,6 +263,124 @@ async fn metrics_arrive_under_the_names_of_the_conventions() {
         assert!(collector.metric(name).is_some(), "{name}");
     }
     assert!(collector.spans().is_empty(), "nobody asked for spans");
+}
+
+#[tokio::test]
+async fn a_collector_behind_tls_is_trusted_if_its_authority_is() {
+    let Some(collector) = Collector::start_secure().await else {
+        return;
+    };
+    let puppet = Puppet::start(&["echo"]).await;
+    let setup = |authority: &str| {
+        let (port, ca) = (collector.port, certificate(authority));
+        Setup::new().puppet("puppet", &puppet).with(&format!(
+            "telemetry: {{ otlp: 'https://localhost:{port}', ca: {{ file: '{}' }}, interval: 1s }}",
+            ca.display()
+        ))
+    };
+    let gateway = setup("other-ca.pem").up().await;
+    let client = gateway.client().await;
+    call(&gateway, &client, None, &Value::Null).await;
+    eventually("the log tells", async || {
+        gateway.programs[0]
+            .err()
+            .contains("The collector does not take spans and metrics")
+    })
+    .await;
+    assert!(collector.spans().is_empty(), "{:?}", collector.spans());
+    drop(gateway);
+    let gateway = setup("ca.pem").up().await;
+    let client = gateway.client().await;
+    call(&gateway, &client, None, &Value::Null).await;
+    of_processor(&collector, 2).await;
+    let of_envoy = |span: &Span| span.service == "mcp-manifold-envoy";
+    collector.span("Envoy's span arrives", of_envoy).await;
+    eventually("metrics arrive", async || {
+        collector.metric("mcp.server.operation.duration").is_some()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_query_is_written_down_nowhere() {
+    let Some(collector) = Collector::start().await else {
+        return;
+    };
+    let puppet = Puppet::start(&["echo"]).await;
+    let setup = collector.setup("").with("envoy: { accessLog: access.log }");
+    let gateway = setup.puppet("puppet", &puppet).up().await;
+    for path in ["/mcp?access_token=s3cret", "/nowhere?access_token=s3cret"] {
+        let requests = [
+            Request::post(rpc(1, "ping", &json!({}))),
+            Request::bare("GET"),
+            Request::bare("DELETE"),
+        ];
+        for request in requests {
+            request.path(path).send(gateway.address).await;
+        }
+    }
+    let client = gateway.client().await;
+    let asked = client.request(rpc(
+        "my-id",
+        "tools/call",
+        &json!({"name": "puppet_echo", "arguments": {}}),
+    ));
+    answered(
+        "the call",
+        &asked.path("/mcp?access_token=s3cret").send(gateway.address).await,
+        "\"my-id\"",
+    );
+    of_processor(&collector, 2).await;
+    let of_envoy = |span: &Span| span.service == "mcp-manifold-envoy" && span.said("http.url").ends_with("/nowhere");
+    collector.span("Envoy's span says where", of_envoy).await;
+    let folder = gateway.setup.folder.path();
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    eventually("everything is in the logs", async || {
+        read("access.log").contains("\"path\":\"/nowhere\"") && read("audit.jsonl").contains("puppet_echo")
+    })
+    .await;
+    let said = [read("access.log"), read("audit.jsonl"), gateway.programs[0].output()];
+    let spans = format!("{:?}", collector.spans());
+    let seen = format!("{:?}", puppet.seen());
+    for text in said.iter().chain([&spans, &seen]) {
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}
+
+/// What an upstream session is opened with says for whom: a borrowed one, and one that is opened again.
+#[tokio::test]
+async fn a_session_that_is_opened_for_a_call_belongs_to_its_trace() {
+    let Some(collector) = Collector::start().await else {
+        return;
+    };
+    let puppet = Puppet::start(&["echo"]).await;
+    let gateway = collector.setup("").puppet("puppet", &puppet).up().await;
+    let of_trace = |method: &str| {
+        let seen = puppet.posted(method);
+        seen.iter()
+            .filter(|seen| seen.header("traceparent").is_some_and(|parent| parent.contains(TRACE)))
+            .count()
+    };
+    let borrowed = modern("my-id", "tools/call", &json!({"name": "puppet_echo", "arguments": {}}));
+    let borrowed = borrowed.with("traceparent", &mk_context("01"));
+    answered("a modern client", &borrowed.send(gateway.address).await, "\"my-id\"");
+    assert_eq!(of_trace("initialize"), 1, "{:?}", puppet.posted("initialize"));
+    puppet.forget_requests();
+    puppet.lose_sessions(404);
+    answered("renewed", &borrowed.send(gateway.address).await, "\"my-id\"");
+    assert_eq!(of_trace("initialize"), 1, "{:?}", puppet.posted("initialize"));
+
+    let client = gateway.client().await;
+    call(&gateway, &client, None, &Value::Null).await;
+    puppet.forget_requests();
+    puppet.lose_sessions(404);
+    call(&gateway, &client, Some(&mk_context("01")), &Value::Null).await;
+    assert_eq!(
+        of_trace("initialize"),
+        1,
+        "recovered: {:?}",
+        puppet.posted("initialize")
+    );
 }
 
 #[tokio::test]

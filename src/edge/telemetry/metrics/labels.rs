@@ -4,20 +4,39 @@ use crate::engine::exchange::Record;
 use crate::engine::exchange::record::Way;
 use crate::engine::jsonrpc::code::Code;
 use crate::engine::mcp::{Era, Method};
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
+use std::sync::Arc;
 
 /// Labels of `mcp_server_operation_duration_seconds`. An empty value counts as no label.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub(super) struct Operation {
     mcp_method_name: &'static str,
     error_type: &'static str,
+    gen_ai_tool_name: Option<Arc<str>>,
 }
 
 impl Operation {
-    pub(super) const fn new(method: MethodLabel, error: ErrorType) -> Self {
+    pub(super) const fn new(method: MethodLabel, error: ErrorType, tool: Option<Arc<str>>) -> Self {
         Self {
             mcp_method_name: method.as_str(),
             error_type: error.as_str(),
+            gen_ai_tool_name: tool,
+        }
+    }
+}
+
+impl EncodeLabelSet for Operation {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
+        let Self {
+            mcp_method_name,
+            error_type,
+            gen_ai_tool_name,
+        } = self;
+        ("mcp_method_name", *mcp_method_name).encode(encoder.encode_label())?;
+        ("error_type", *error_type).encode(encoder.encode_label())?;
+        match gen_ai_tool_name.as_deref() {
+            Some(name) => ("gen_ai_tool_name", name).encode(encoder.encode_label()),
+            None => Ok(()),
         }
     }
 }
@@ -85,12 +104,15 @@ pub(in crate::edge::telemetry) enum ErrorType {
     Code(&'static str),
     /// An HTTP status of the upstream.
     Status,
+    /// The tool says that it has failed.
+    Tool,
 }
 
 impl ErrorType {
     pub(in crate::edge::telemetry) fn of(record: &Record) -> Self {
         match record.code.map(Code) {
             None if record.status >= 500 => Self::Status,
+            None if record.is_error == Some(true) => Self::Tool,
             None
             | Some(
                 Code::PARSE
@@ -116,6 +138,7 @@ impl ErrorType {
             Self::None => "",
             Self::Code(code) => code,
             Self::Status => "5xx",
+            Self::Tool => "tool_error",
         }
     }
 }

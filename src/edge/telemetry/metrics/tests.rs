@@ -117,6 +117,39 @@ fn errors_have_a_type_unless_the_caller_is_at_fault() {
 }
 
 #[test]
+fn a_call_bears_the_name_of_a_tool_that_is_listed_and_whether_it_failed() {
+    let metrics = Metrics::new();
+    let call = Record {
+        tool: Some("github_search".into()),
+        listed: true,
+        ..mk_call()
+    };
+    metrics.record(&call, Duration::ZERO);
+    let failed = Record {
+        is_error: Some(true),
+        ..call.clone()
+    };
+    metrics.record(&failed, Duration::ZERO);
+    let made_up = Record {
+        tool: Some("made up".into()),
+        ..mk_call()
+    };
+    metrics.record(&made_up, Duration::ZERO);
+    let text = metrics.encode();
+    for labels in [
+        r#"mcp_method_name="tools/call",error_type="",gen_ai_tool_name="github_search""#,
+        r#"mcp_method_name="tools/call",error_type="tool_error",gen_ai_tool_name="github_search""#,
+        r#"mcp_method_name="tools/call",error_type="""#,
+    ] {
+        assert_has(
+            &text,
+            &format!("mcp_server_operation_duration_seconds_count{{{labels}}} 1"),
+        );
+    }
+    assert!(!text.contains("made up"), "a name that nobody lists is no label");
+}
+
+#[test]
 fn an_undecided_exchange_has_no_duration() {
     let metrics = Metrics::new();
     metrics.record(&Record::default(), Duration::ZERO);

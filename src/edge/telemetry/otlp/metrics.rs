@@ -93,6 +93,7 @@ fn attributes<'a>(labels: &'a [(&str, String)]) -> impl Iterator<Item = KeyValue
     said.map(|(key, value)| match *key {
         "mcp_method_name" => text("mcp.method.name", value),
         "error_type" => text("error.type", value),
+        "gen_ai_tool_name" => text("gen_ai.tool.name", value),
         other => text(other, value),
     })
 }

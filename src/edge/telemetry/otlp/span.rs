@@ -143,8 +143,8 @@ fn common(record: &Record, traced: &Traced, error: Option<&str>) -> Vec<KeyValue
 
 fn error_type(record: &Record) -> Option<&'static str> {
     match ErrorType::of(record) {
-        ErrorType::None => record.is_error.filter(|failed| *failed).map(|_| "tool_error"),
-        error @ (ErrorType::Code(_) | ErrorType::Status) => Some(error.as_str()),
+        ErrorType::None => None,
+        error @ (ErrorType::Code(_) | ErrorType::Status | ErrorType::Tool) => Some(error.as_str()),
     }
 }
 
