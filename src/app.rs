@@ -300,7 +300,8 @@ fn runtimes(concurrency: u32) -> NonZeroUsize {
         .unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Requests to end: TERM, or Ctrl-C. Listened to from the beginning, so that none is lost between two waits.
+/// Requests to end: TERM, or Ctrl-C. Listened to from the beginning, so that none is lost between two waits. A hangup is
+/// none: unheard it would end the process where it stands.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -309,10 +310,17 @@ struct Signals {
 impl Signals {
     fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen to signals");
+        // Once listened to, it never ends the process, whether or not there is a file to be read again.
+        let _outlived = Self::hangups()?;
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
         })
+    }
+
+    /// Requests to read the configuration again: HUP.
+    fn hangups() -> anyhow::Result<Signal> {
+        signal(SignalKind::hangup()).context("cannot listen to signals")
     }
 
     /// Resolves when somebody asks this process to end, once for each time.

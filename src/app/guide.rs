@@ -15,6 +15,7 @@ use crate::engine::session::Keys;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +36,8 @@ pub(super) enum Guide {
         files: Box<Files>,
         /// How the keys of issuers are.
         keysets: Keysets,
+        /// Requests to load it although nothing seems to have changed.
+        hangups: Signal,
         /// `up` only: the Envoy whose clusters follow.
         clusters: Option<Arc<Clusters>>,
     },
@@ -67,6 +70,7 @@ impl Guide {
                 route_key,
                 files,
                 keysets,
+                hangups,
                 clusters,
             } => {
                 let issuers = keysets.known();
@@ -88,6 +92,7 @@ impl Guide {
                     route_key,
                     files: *files,
                     issuers,
+                    hangups,
                     clusters,
                     retiring: TaskTracker::new(),
                 };

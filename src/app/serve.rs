@@ -81,6 +81,7 @@ fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, Guide)> {
         route_key,
         files: Box::new(files),
         keysets,
+        hangups: Signals::hangups()?,
         clusters: None,
     };
     Ok((gateway, guide))

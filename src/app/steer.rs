@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +32,8 @@ pub(super) struct Steer {
     pub(super) files: Files,
     /// How the keys of issuers are.
     pub(super) issuers: watch::Receiver<Vec<IssuerKeys>>,
+    /// Requests to read everything again.
+    pub(super) hangups: Signal,
     /// `up` only: the Envoy whose clusters follow.
     pub(super) clusters: Option<Arc<Clusters>>,
     /// Clusters waiting to be removed.
@@ -52,6 +55,11 @@ impl Steer {
                     Changed::File => self.reload().await,
                     Changed::Secret => self.reread(),
                 },
+                Some(()) = self.hangups.recv() => {
+                    info!("Asked to read the configuration and its secrets again.");
+                    self.reload().await;
+                    self.reread();
+                }
             }
         }
         self.course.roster.ended().await;

@@ -52,6 +52,7 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
         route_key: key,
         files: Box::new(files),
         keysets,
+        hangups: Signals::hangups()?,
         clusters: Some(clusters),
     };
     gateway.start(&mut tasks, vec![listener], admin, guide)?;

@@ -72,7 +72,7 @@ impl LogArguments {
 pub(super) enum Command {
     /// Run the whole gateway on this machine: the processor, and Envoy as its child
     ///
-    /// Prints one line when it is ready. Reloads FILE when it changes; Ctrl-C or TERM drains and ends it.
+    /// Prints one line when it is ready. Reloads FILE when it changes, or on HUP; Ctrl-C or TERM drains and ends it.
     #[command(override_usage = "mcp-manifold up -f FILE [--upstream NAME=URL]... [--envoy PATH]
        mcp-manifold up --upstream NAME=URL... [--envoy PATH]")]
     #[command(after_help = "Examples:

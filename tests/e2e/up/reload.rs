@@ -79,6 +79,37 @@ async fn an_upstream_that_is_added_appears_while_a_call_runs() {
     drop(two);
 }
 
+/// Tools that rotate logs, and terminals that are closed, send it unasked.
+async fn outlives_a_hangup(one: Puppet, mut gateway: Gateway) {
+    let client = gateway.client().await;
+    let slow = Slow::begin(&client, &one, "one_a").await;
+    gateway.program().signal("HUP");
+    let program = &gateway.programs[0];
+    eventually("it says that it reads again", async || {
+        program.output().contains("Asked to read the configuration")
+    })
+    .await;
+    slow.ends_well("hangup").await;
+    until_tools(&client, &["one_a"]).await;
+    gateway.program().signal("TERM");
+    let status = gateway.program().ends().await;
+    assert_eq!(status.code(), Some(0), "{}", gateway.program().output());
+}
+
+#[tokio::test]
+async fn a_hangup_ends_no_call() {
+    let one = Puppet::start(&["a"]).await;
+    let gateway = Setup::new().puppet("one", &one).up().await;
+    outlives_a_hangup(one, gateway).await;
+}
+
+#[tokio::test]
+async fn a_hangup_ends_no_call_of_a_processor_beside_its_envoy() {
+    let one = Puppet::start(&["a"]).await;
+    let gateway = Setup::new().puppet("one", &one).serve_beside(&[], &[]).await;
+    outlives_a_hangup(one, gateway).await;
+}
+
 #[tokio::test]
 async fn an_upstream_that_is_removed_disappears_while_its_call_runs_to_the_end() {
     let (one, two, mut gateway) = two().await;
