@@ -68,7 +68,7 @@ pub(super) fn request_headers(
     set.extend_from_slice(call.delegation.headers());
     let never = |name: &[u8]| {
         let ours = name.starts_with(b"x-mcp-") || is_key_header(endpoint, name) || speaks_for_caller(call, name);
-        TO_UPSTREAM_NEVER.contains(&name) || ours
+        TO_UPSTREAM_NEVER.contains(&name) || ours || is_unchecked(era, name)
     };
     for (name, _) in client.select(never) {
         if !set.iter().any(|(kept, _)| kept == name) && !remove.iter().any(|gone| gone == name) {
@@ -81,6 +81,12 @@ pub(super) fn request_headers(
         clear_route: true,
         metadata: None,
     }
+}
+
+/// What says again what the body says. In a legacy request nobody has compared the two, and the names are ours.
+fn is_unchecked(era: Era, name: &[u8]) -> bool {
+    let repeats = name == headers::METHOD.as_bytes() || name == headers::NAME.as_bytes();
+    matches!(era, Era::Legacy) && (repeats || name.starts_with(b"mcp-param-"))
 }
 
 /// The callers' keys stay here.
@@ -227,10 +233,12 @@ pub(super) fn own_headers(call: &Outgoing, era: Era, binding: &Binding) -> Vec<(
     own
 }
 
-/// The client's headers that go on with a call of the processor, as they would with a forward; `own`: those it has already.
+/// The client's headers that go on with a call of the processor, as they would with a forward to an upstream of this era;
+/// `own`: those it has already.
 pub(super) fn client_headers(
     endpoint: &Endpoint,
     call: &Outgoing,
+    era: Era,
     own: &[(HeaderName, Bytes)],
     client: &Headers,
 ) -> Headers {
@@ -242,6 +250,7 @@ pub(super) fn client_headers(
             || name.starts_with(b"x-mcp-")
             || is_key_header(endpoint, name)
             || speaks_for_caller(call, name)
+            || is_unchecked(era, name)
             || name == headers::SESSION_ID.as_bytes();
         let taken = |set: &[(HeaderName, Bytes)]| set.iter().any(|(other, _)| other.as_bytes() == name);
         !never && !taken(own) && !taken(&call.upstream.headers)

@@ -157,7 +157,13 @@ impl Relay {
         let own = heading::own_headers(&self.call, self.request.era(), &self.binding);
         Command::Call(Call {
             upstream: Arc::clone(&self.call.upstream.name),
-            passed: heading::client_headers(&self.request.endpoint, &self.call, &own, &self.request.headers),
+            passed: heading::client_headers(
+                &self.request.endpoint,
+                &self.call,
+                self.request.era(),
+                &own,
+                &self.request.headers,
+            ),
             headers: own,
             body: self.call.body.clone(),
             timeout: self.call.deadline().unwrap_or(LONG),

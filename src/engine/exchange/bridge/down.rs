@@ -335,7 +335,13 @@ impl Exchange {
 fn call_of(under: &Under) -> Call {
     let open = &under.open;
     let headers = heading::own_headers(&open.call, Era::Legacy, &open.binding);
-    let passed = heading::client_headers(&under.request.endpoint, &open.call, &headers, &under.request.headers);
+    let passed = heading::client_headers(
+        &under.request.endpoint,
+        &open.call,
+        Era::Legacy,
+        &headers,
+        &under.request.headers,
+    );
     Call {
         upstream: Arc::clone(&open.call.upstream.name),
         // Mcp-Method, Mcp-Name, Mcp-Param-*: what they mirror is not what the upstream gets.

@@ -119,7 +119,13 @@ impl Up {
         let mut headers = vec![("accept".into(), Bytes::from_static(heading::BOTH_TYPES))];
         headers.extend_from_slice(self.call.delegation.headers());
         headers.extend(modern::headers::of(&body, self.method, self.version, &self.call.params));
-        let passed = heading::client_headers(&self.request.endpoint, &self.call, &headers, &self.request.headers);
+        let passed = heading::client_headers(
+            &self.request.endpoint,
+            &self.call,
+            Era::Modern,
+            &headers,
+            &self.request.headers,
+        );
         Some(Command::Call(Call {
             upstream: self.upstream(),
             // What a legacy client says in the headers of the modern era is not checked, so it does not count.

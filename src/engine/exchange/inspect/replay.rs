@@ -68,7 +68,7 @@ impl Exchange {
         let own = heading::own_headers(&call, request.era(), &binding);
         let command = Command::Call(Call {
             upstream: Arc::clone(&call.upstream.name),
-            passed: heading::client_headers(&request.endpoint, &call, &own, &request.headers),
+            passed: heading::client_headers(&request.endpoint, &call, request.era(), &own, &request.headers),
             headers: own,
             body: call.body.clone(),
             timeout: call.upstream.call_timeout,
