@@ -182,6 +182,7 @@ impl<'e> Walk<'e> {
         if !OPERATORS.contains(&name) && !FUNCTIONS.contains(&name) {
             return Err(found(node, unknown("function", name, FUNCTIONS)));
         }
+        self.header(name, &call.args)?;
         if name == operators::INDEX
             && let [of, index] = call.args.as_slice()
             && let (Expr::Ident(root), Some(member)) = (&of.expr, text(index))
@@ -195,6 +196,22 @@ impl<'e> Walk<'e> {
             self.visit(target)?;
         }
         call.args.iter().try_for_each(|argument| self.visit(argument))
+    }
+
+    /// `headers['X-Team']` and `'X-Team' in headers` would never find what they name.
+    fn header(&self, operator: &str, arguments: &[IdedExpr]) -> Result<(), Found> {
+        let (of, name) = match (operator, arguments) {
+            (operators::INDEX, [of, name]) | (operators::IN, [name, of]) => (of, name),
+            _ => return Ok(()),
+        };
+        let headers = matches!(&of.expr, Expr::Ident(root) if root == "headers" && !self.is_local(root));
+        match text(name).filter(|text| headers && text.contains(char::is_uppercase)) {
+            Some(text) => Err(found(
+                name,
+                format!("names of headers are in lower case: {:?}", text.to_lowercase()),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn comprehension(&mut self, comprehension: &'e ComprehensionExpr) -> Result<(), Found> {

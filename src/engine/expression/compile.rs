@@ -72,6 +72,36 @@ fn syntax(text: &str, errors: &cel::ParseErrors) -> Fault {
     Fault {
         line: usize::try_from(line).unwrap_or(1).max(1),
         column: usize::try_from(column).unwrap_or(1).max(1),
-        message: message.trim_start_matches("Syntax error: ").to_owned(),
+        message: plain(message.trim_start_matches("Syntax error: ")),
+    }
+}
+
+/// What the parser says, in the words of those who write rules: it names its tokens, and all that it would have taken.
+fn plain(message: &str) -> String {
+    if let Some(rest) = message.strip_prefix("token recognition error at: '") {
+        let rest = rest.strip_suffix('\'').unwrap_or(rest);
+        return match rest.chars().next() {
+            Some('\'' | '"') => format!("a text that does not end: {rest}"),
+            Some('=') => "= is no operator: == compares".to_owned(),
+            Some('&' | '|') => "one of && and || is meant: there are no single ones".to_owned(),
+            Some(_) | None => format!("{:?} means nothing here", rest.trim_end()),
+        };
+    }
+    if message.contains("'<EOF>'") && !message.contains("expecting {<EOF>") || message.starts_with("Incomplete") {
+        return match message.strip_prefix("missing ") {
+            Some(rest) => format!("it ends too early: {} is missing", rest.trim_end_matches(" at '<EOF>'")),
+            None => "it ends too early".to_owned(),
+        };
+    }
+    let (told, _) = message.split_once(" expecting ").unwrap_or((message, ""));
+    match told
+        .trim_start_matches("mismatched input ")
+        .trim_start_matches("extraneous input ")
+    {
+        "'and'" => "'and' is not understood: && is".to_owned(),
+        "'or'" => "'or' is not understood: || is".to_owned(),
+        "'not'" => "'not' is not understood: ! is".to_owned(),
+        word if word != told => format!("{word} cannot stand here"),
+        other => other.to_owned(),
     }
 }

@@ -164,7 +164,36 @@ fn faults_tell_where_they_are() {
     assert_eq!(fault("tool.name"), "line 1, column 5: is a text, not true or false");
     assert!(fault("roles").contains("is a list"));
     assert!(fault("'a' + 'b'").contains("is a value"));
-    assert!(fault("").starts_with("line 1, column 1: "));
+    assert_eq!(fault(""), "line 1, column 1: it ends too early");
+}
+
+#[test]
+fn what_is_no_expression_is_told_in_plain_words() {
+    for (text, expected) in [
+        ("tool.name == ", "line 1, column 14: it ends too early"),
+        ("(tool.name == 'a'", "it ends too early: ')' is missing"),
+        ("tool.name == 'a", "column 14: a text that does not end: 'a"),
+        ("tool.name = 'a'", "column 11: = is no operator: == compares"),
+        ("method == 'a' and true", "'and' is not understood: && is"),
+        (
+            "method == 'a' & true",
+            "one of && and || is meant: there are no single ones",
+        ),
+        ("method == 'a' method", "'method' cannot stand here"),
+        ("true ? true", "it ends too early"),
+    ] {
+        let told = fault(text);
+        assert!(told.ends_with(expected), "{text}: {told}");
+    }
+}
+
+#[test]
+fn a_header_is_named_in_lower_case_or_never_found() {
+    let expected = "line 1, column 9: names of headers are in lower case: \"x-team\"";
+    assert_eq!(fault("headers['X-Team'] == 'red'"), expected);
+    let expected = "line 1, column 1: names of headers are in lower case: \"x-team\"";
+    assert_eq!(fault("'X-Team' in headers"), expected);
+    assert!(Expression::compile("'x-team' in headers && 'X' in roles && claims['X'] == 'y'").is_ok());
 }
 
 #[test]
