@@ -141,10 +141,23 @@ fn not_yaml(error: &serde_saphyr::Error) -> Problem {
     };
     // The place is the path already.
     let message = error.without_snippet().to_string().replace(&format!(" at {path}"), "");
+    let line = message.lines().next().unwrap_or("not YAML");
     Problem {
         path,
-        message: message.lines().next().unwrap_or("not YAML").to_owned(),
+        message: plain(line),
     }
+}
+
+/// Without what the parser says to programmers.
+fn plain(line: &str) -> String {
+    if let Some(key) = line.strip_prefix("duplicate mapping key: ") {
+        let key = key.split(',').next().unwrap_or(key);
+        return format!("duplicate key {key:?}: it stands further up already");
+    }
+    if line.starts_with("multiple YAML documents") {
+        return "a second document begins here: only one is read".to_owned();
+    }
+    line.to_owned()
 }
 
 fn upstreams(sections: &mut Sections, more: &[(String, String)], findings: &mut Findings) -> Vec<super::Upstream> {

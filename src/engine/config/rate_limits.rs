@@ -6,6 +6,7 @@
 use super::file::{Findings, Sections};
 use super::glob::Glob;
 use super::scalar::Count;
+use crate::engine::mcp::Method;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use std::collections::{BTreeMap, HashSet};
@@ -178,6 +179,7 @@ fn limit(at: &str, raw: RawLimit, findings: &mut Findings) -> Option<RateLimit> 
         .and_then(|Count(burst)| not_zero(&format!("{at}.burst"), burst, findings));
     let tools = globs(&format!("{at}.tools"), &raw.tools, findings);
     let methods = globs(&format!("{at}.methods"), &raw.methods, findings);
+    known(&format!("{at}.methods"), &methods, findings);
     let mut cost = Vec::new();
     for (pattern, Count(number)) in raw.cost {
         let number = not_zero(&format!("{at}.cost.{pattern}"), number, findings);
@@ -208,6 +210,25 @@ fn limit(at: &str, raw: RawLimit, findings: &mut Findings) -> Option<RateLimit> 
         methods,
         cost,
     })
+}
+
+/// A limit on a method that nobody can call would limit nothing, and nobody would notice.
+fn known(at: &str, methods: &[Glob], findings: &mut Findings) {
+    for method in methods.iter().map(Glob::as_str) {
+        if method.contains('*') || method.starts_with("notifications/") || Method::parse(method).is_some() {
+            continue;
+        }
+        let distance = |known: &Method| strsim::damerau_levenshtein(method, known.as_str());
+        let near = Method::ALL.into_iter().min_by_key(distance);
+        let near = near.filter(|near| distance(near) <= 3).map(Method::as_str);
+        findings.add(
+            at,
+            match near {
+                Some(near) => format!("{method:?} is no method; did you mean {near:?}?"),
+                None => format!("{method:?} is no method of MCP"),
+            },
+        );
+    }
 }
 
 fn name(at: &str, text: Option<&str>, findings: &mut Findings) -> Option<Arc<str>> {
@@ -386,6 +407,10 @@ mod tests {
             (
                 "{name: a, limit: 1/s, burst: 0}",
                 "rateLimits[0].burst: must be above 0",
+            ),
+            (
+                "{name: a, limit: 1/s, methods: tool/call}",
+                "rateLimits[0].methods: \"tool/call\" is no method; did you mean \"tools/call\"?",
             ),
             (
                 "{name: a, limit: 5/s, cost: {x_big: 6}}",
