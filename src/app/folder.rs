@@ -34,7 +34,7 @@ pub(super) fn session_keys(config: &Config) -> anyhow::Result<Keys> {
         vec![kept(&config.state_dir, "session.key")?.into_bytes()]
     } else {
         let read = |(at, secret): (usize, &Secret)| {
-            secrets::resolve_bytes(secret).with_context(|| format!("session.keys[{at}]"))
+            secrets::resolve_key(secret).with_context(|| format!("session.keys[{at}]"))
         };
         config
             .session

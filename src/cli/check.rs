@@ -63,7 +63,13 @@ fn wrong_files(reading: &Reading) -> Vec<Problem> {
 /// Every secret and file that the configuration names and that is not there.
 fn missing(reading: &Reading) -> Vec<Problem> {
     let secrets = reading.secrets.iter().filter_map(|(path, secret)| {
-        let message = secrets::resolve_bytes(secret).err()?.to_string();
+        let signs = path.starts_with("session.keys[");
+        let read = if signs {
+            secrets::resolve_key
+        } else {
+            secrets::resolve_bytes
+        };
+        let message = read(secret).err()?.to_string();
         let path = path.clone();
         Some(Problem { path, message })
     });

@@ -8,6 +8,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+/// A shorter signing key could be found by trying.
+const MIN_KEY: usize = 16;
 /// A longer file is no secret but a mistake.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -34,6 +36,9 @@ pub enum SecretError {
     /// Not UTF-8 where text is needed.
     #[error("{0} is not text")]
     NotText(String),
+    /// A signing key that could be guessed.
+    #[error("{0} is shorter than {MIN_KEY} bytes: make a key with `openssl rand -hex 32`")]
+    Short(String),
 }
 
 /// What tells two states of a secret apart without reading it. Environment variables never change.
@@ -68,6 +73,18 @@ pub fn resolve_bytes(secret: &Secret) -> Result<Vec<u8>, SecretError> {
     } else {
         Ok(bytes)
     }
+}
+
+/// Reads a secret that signs: what clients hold must not be enough to find it.
+///
+/// # Errors
+/// As of [`resolve_bytes`], and shorter than 16 bytes.
+pub fn resolve_key(secret: &Secret) -> Result<Vec<u8>, SecretError> {
+    let bytes = resolve_bytes(secret)?;
+    if bytes.len() < MIN_KEY {
+        return Err(SecretError::Short(place(secret)));
+    }
+    Ok(bytes)
 }
 
 /// What the secret looks like from outside now. A file that is not there has the default one.
@@ -112,6 +129,15 @@ mod tests {
         let file = folder.path().join("secret");
         std::fs::write(&file, content).expect("written");
         (folder, Secret::File(file))
+    }
+
+    #[test]
+    fn a_key_that_could_be_guessed_is_refused() {
+        let (_folder, short) = mk_file(b"fifteen bytes..");
+        let error = resolve_key(&short).expect_err("short").to_string();
+        assert!(error.contains("openssl rand"), "{error}");
+        let (_folder, long) = mk_file(b"sixteen bytes...\n");
+        assert_eq!(resolve_key(&long).expect("long enough").len(), 16);
     }
 
     #[test]
