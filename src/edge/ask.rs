@@ -41,6 +41,14 @@ pub enum AskError {
     /// 401.
     #[error("{0} wants a token: give -f FILE with its adminToken, or set MCP_MANIFOLD_ADMIN_TOKEN")]
     Unauthorized(String),
+    /// 400: it does not know what the question is about.
+    #[error("{address} cannot say: {message}")]
+    Unanswerable {
+        /// host:port
+        address: String,
+        /// Why, in its words.
+        message: String,
+    },
     /// Any other status but 200.
     #[error("{address} answered {status} to {path} ({message}): is it the admin port of a gateway?")]
     Status {
@@ -126,6 +134,10 @@ impl AdminClient {
         match status {
             StatusCode::OK => String::from_utf8(body).map_err(|error| self.broken(&error)),
             StatusCode::UNAUTHORIZED => Err(AskError::Unauthorized(address)),
+            StatusCode::BAD_REQUEST => Err(AskError::Unanswerable {
+                address,
+                message: reason(status, &body),
+            }),
             status => Err(AskError::Status {
                 address,
                 path: path.to_owned(),
@@ -194,6 +206,13 @@ mod tests {
         let (outcome, _) = ask("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n").await;
         let error = outcome.expect_err("refused").to_string();
         assert!(error.contains("MCP_MANIFOLD_ADMIN_TOKEN"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_question_about_nothing_known_is_answered_in_the_gateways_words() {
+        let (outcome, _) = ask("HTTP/1.1 400 Bad Request\r\ncontent-length: 12\r\n\r\nno tool is x").await;
+        let error = outcome.expect_err("400").to_string();
+        assert!(error.ends_with("cannot say: no tool is x"), "{error}");
     }
 
     #[tokio::test]
