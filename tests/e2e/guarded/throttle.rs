@@ -6,6 +6,7 @@ use crate::e2e::harness::gateway::{Gateway, Setup};
 use crate::e2e::harness::http::{self, Response};
 use crate::e2e::harness::puppet::Puppet;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -210,6 +211,45 @@ async fn ten_thousand_addresses_cost_bounded_memory() {
         LIMITED,
         "1",
     );
+}
+
+/// Whoever makes up keys and session ids is nobody, and has no bucket of anybody's.
+#[tokio::test]
+async fn ten_thousand_random_keys_and_sessions_make_no_bucket() {
+    let puppet = Puppet::start(&["echo"]).await;
+    let setup = Setup::new().puppet("puppet", &puppet).with(
+        "authentication: { apiKeys: { file: keys.yaml } }\n\
+         rateLimits:\n\
+         - { name: who, per: [principal], limit: 100000/h }\n\
+         - { name: where, per: [session], limit: 100000/h }",
+    );
+    let digest: String = Sha256::digest(b"a good one")
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let keys = setup.folder.path().join("keys.yaml");
+    std::fs::write(keys, format!("- {{ name: ann, sha256: {digest} }}\n")).expect("written");
+    let gateway = setup.up().await;
+    let to = gateway.address;
+    let before = resident(gateway.programs[0].id());
+    let some = |from: u32| async move {
+        for number in from..from + 1250 {
+            let ping = Request::post(rpc(1, "ping", &json!({})));
+            let made_up = format!("{number:08x}{}", number.wrapping_mul(2_654_435_761));
+            let stranger = ping.clone().with("x-api-key", &made_up).send(to).await;
+            assert_eq!(stranger.status, 401, "{stranger:?}");
+            let known = ping.with("x-api-key", "a good one");
+            let lost = known.session(&format!("mp1.{made_up}")).send(to).await;
+            assert_eq!(lost.status, 404, "{lost:?}");
+        }
+    };
+    futures_util::future::join_all((0..8).map(|part| some(part * 1250))).await;
+    let after = resident(gateway.programs[0].id());
+    assert!(after < before + (24 << 20), "{before} -> {after} bytes");
+    for limit in ["who", "where"] {
+        let name = format!("mcp_manifold_rate_limit_buckets{{limit=\"{limit}\"}}");
+        assert!(metric(&gateway, &name).await <= 2.0, "{limit}");
+    }
 }
 
 #[tokio::test]
