@@ -1,6 +1,6 @@
 use super::*;
 use crate::engine::mcp::Method;
-use crate::engine::status::{Reason, UpstreamStatus};
+use crate::engine::status::{IssuerStatus, Reason, UpstreamStatus};
 
 fn mk_call() -> Record {
     Record {
@@ -253,8 +253,23 @@ fn alerts_and_dashboard_name_metrics_that_exist() {
         ..mk_call()
     };
     metrics.record(&record, Duration::ZERO);
-    metrics.observe(&mk_status(vec![mk_upstream("a", true, 1)]), 0);
+    let status = GatewayStatus {
+        issuers: vec![IssuerStatus {
+            issuer: "https://idp".into(),
+            usable: true,
+            keys: 1,
+            last_fetched: Some("2026-11-20T10:00:00Z".into()),
+            failures: 0,
+            last_error: None,
+        }],
+        ..mk_status(vec![mk_upstream("a", true, 1)])
+    };
+    metrics.observe(&status, 0);
     let text = metrics.encode();
+    assert_has(
+        &text,
+        r#"mcp_manifold_jwks_last_fetched_timestamp_seconds{issuer="https://idp"} 1795168800.0"#,
+    );
     let names = metric_names(include_str!("../../../../deploy/observability/alerts.yaml")).chain(metric_names(
         include_str!("../../../../deploy/observability/dashboard.json"),
     ));
