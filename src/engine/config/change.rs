@@ -90,14 +90,6 @@ fn issuers(config: &Config) -> &[Issuer] {
         .map_or(&[], |authentication| &authentication.jwt)
 }
 
-/// Envoy takes tokens off requests unless its bootstrap says that they are needed.
-fn wants_tokens(config: &Config) -> bool {
-    config
-        .upstreams
-        .iter()
-        .any(|upstream| upstream.delegated.wants_tokens())
-}
-
 /// Whoever stops asking for tokens needs no Envoy that knows it.
 fn other_issuers(old: &Config, new: &Config) -> bool {
     new.authentication.is_some() && issuers(old) != issuers(new)
@@ -159,10 +151,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("limits.headers", old.limits.headers != new.limits.headers),
         ("rateLimits (by ip alone)", by_address(old) != by_address(new)),
         ("transparent", old.transparent != new.transparent),
-        (
-            "upstreams credential (the first of forward, exchange)",
-            !wants_tokens(old) && wants_tokens(new),
-        ),
     ];
     differs
         .into_iter()
@@ -278,6 +266,14 @@ mod tests {
             between(&old, &mk_config(ONE)).needs_restart.is_empty(),
             "nobody is asked any more"
         );
+    }
+
+    #[test]
+    fn the_first_upstream_that_wants_tokens_needs_no_restart() {
+        let jwt = "authentication: { jwt: [{ issuer: i, audiences: [a], jwks: { file: j } }] }";
+        let with = |keys: &str| mk_config(&format!("{jwt}\nupstreams: [{{name: a, url: 'http://a/'{keys}}}]"));
+        let change = between(&with(""), &with(", credential: {forward: true}"));
+        assert_eq!((change.changed, change.needs_restart), (vec!["a".to_owned()], vec![]));
     }
 
     #[test]

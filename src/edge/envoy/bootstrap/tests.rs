@@ -264,8 +264,9 @@ fn tokens_are_verified_for_whoever_asks_and_refused_by_nobody_but_the_processor(
         (
             &json!("https://idp"),
             &json!(["https://mcp.example.com/mcp"]),
-            &json!(false)
-        )
+            &json!(true)
+        ),
+        "the processor takes tokens off: an upstream may want them after a reload"
     );
     assert_eq!(first["remote_jwks"]["cache_duration"], "60s");
     let second = &filter["providers"]["mcp_manifold_issuer_1"];

@@ -28,17 +28,8 @@ fn provider(name: &str, issuer: &Issuer, config: &Config) -> String {
         .value("name", name)
         .value("issuer", &issuer.issuer)
         .value("audiences", issuer.audiences_or(&config.public_url))
-        .value("forward", is_wanted(config))
         .block("jwks", jwks(name, &issuer.jwks))
         .fill(include_str!("../template/jwt_provider.yaml"))
-}
-
-/// The processor needs tokens themselves, not only what they say.
-fn is_wanted(config: &Config) -> bool {
-    config
-        .upstreams
-        .iter()
-        .any(|upstream| upstream.delegated.wants_tokens())
 }
 
 fn jwks(cluster: &str, jwks: &Jwks) -> String {
