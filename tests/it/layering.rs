@@ -20,12 +20,13 @@ const ENGINE: &[(&str, &[&str])] = &[
     ("expression", &[]),
     ("config", &["mcp", "expression"]),
     ("catalog", &["jsonrpc", "mcp", "config"]),
-    ("session", &["mcp"]),
     (
         "policy",
         &["jsonrpc", "mcp", "expression", "config", "catalog", "route"],
     ),
     ("route", &["jsonrpc", "mcp", "config", "catalog"]),
+    // A session remembers how what speaks for its caller is had anew.
+    ("session", &["mcp", "config", "policy"]),
     ("status", &["mcp", "config"]),
     ("assignment", &["config", "status"]),
     ("era", &["jsonrpc", "sse", "mcp", "call", "catalog"]),
@@ -61,7 +62,7 @@ const WAITING: &[(&str, &str)] = &[];
 
 /// Which other edge rooms an edge room may use; those without a line none. All of them may use the engine.
 const EDGE: &[(&str, &[&str])] = &[
-    ("delegation", &["http"]),
+    ("delegation", &["backoff", "http"]),
     ("identity", &["backoff", "http"]),
     ("registry", &["backoff"]),
     ("relay", &["http"]),
