@@ -238,6 +238,7 @@ impl Gateway {
                 self.shelf.clone(),
                 self.desk.hub.hearsay(),
                 guide.pulse(),
+                Arc::new(self.desk.delegations.clone()),
                 &self.config,
             ),
             board: self.board,

@@ -2,6 +2,7 @@
 
 use crate::edge::delegation::{Delegations, Look as Sought};
 use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, HubStream, Mail};
+use crate::edge::http::Voices;
 use crate::edge::identity::Passwords;
 use crate::edge::identity::passwords::Look;
 use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
@@ -374,6 +375,17 @@ impl Backroom for Desk {
         } = notice
         {
             return self.store.delegate(session.key, session.expires, &upstream, delegation);
+        }
+        if let Notice::Refreshed {
+            session,
+            upstream,
+            delegation,
+        } = notice
+        {
+            return self.store.refresh(session.key, &upstream, delegation);
+        }
+        if let Notice::Spent(delegation) = &notice {
+            return self.delegations.spent(delegation);
         }
         if let Notice::Close { upstream, binding } = &notice
             && let Some(session) = &binding.id

@@ -1,7 +1,7 @@
 //! Who is discovered and how upstreams are reached: follows the configuration, one task per enabled upstream.
 
 use super::status::Board;
-use crate::edge::http::{Target, Targets};
+use crate::edge::http::{Target, Targets, Voices};
 use crate::edge::secrets;
 use crate::edge::upstream::{Discovery, Hearsay, Report, Settings, Shelf};
 use crate::engine::config::{self, Config};
@@ -28,6 +28,8 @@ pub(super) struct Roster {
     hearsay: Hearsay,
     pulse: Option<Duration>,
     settings: watch::Sender<Settings>,
+    /// Who has the credentials of callers.
+    voices: Arc<dyn Voices>,
 }
 
 /// One upstream as it is served now.
@@ -50,6 +52,7 @@ impl Roster {
         shelf: Shelf,
         hearsay: Hearsay,
         pulse: Option<Duration>,
+        voices: Arc<dyn Voices>,
         config: &Config,
     ) -> Self {
         let settings = watch::channel(settings(config, pulse)).0;
@@ -64,6 +67,7 @@ impl Roster {
             hearsay,
             pulse,
             settings,
+            voices,
         }
     }
 
@@ -124,7 +128,7 @@ impl Roster {
         }
         let credential = input.credential.as_ref().and_then(|value| value.as_deref().ok());
         match Target::new(upstream, credential) {
-            Ok(target) => Some(Arc::new(target)),
+            Ok(target) => Some(Arc::new(target.spoken_to_by(Arc::clone(&self.voices)))),
             Err(problem) => {
                 error!(upstream = %upstream.name, error = %problem, "Upstream cannot be called with this configuration.");
                 self.board

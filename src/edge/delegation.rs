@@ -6,11 +6,14 @@
 mod exchange;
 mod files;
 
+use crate::edge::http::Voices;
 use crate::engine::config::delegated::Source;
 use crate::engine::config::{Confidential, Secret};
 use crate::engine::policy::delegate::{Errand, Lack};
+use crate::engine::session::Delegation;
 use exchange::Exchange;
 use files::Files;
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -28,7 +31,7 @@ pub enum Look {
     /// It is known.
     Now(Outcome),
     /// It has to be read, or asked for.
-    Later(futures_util::future::BoxFuture<'static, Outcome>),
+    Later(BoxFuture<'static, Outcome>),
 }
 
 /// See the module.
@@ -56,6 +59,26 @@ impl Delegations {
             Source::Exchange(_) => self.exchange.find(errand),
             // Worked out by whoever asks.
             Source::Template(_) | Source::Forward => Look::Now(Err(Lack::Unavailable)),
+        }
+    }
+}
+
+impl Voices for Delegations {
+    fn find(&self, errand: Errand) -> BoxFuture<'static, Outcome> {
+        match Self::find(self, errand) {
+            Look::Now(outcome) => Box::pin(std::future::ready(outcome)),
+            Look::Later(later) => later,
+        }
+    }
+
+    /// What is kept of it is not used again; something else that took its place meanwhile is.
+    fn spent(&self, delegation: &Delegation) {
+        let Some(errand) = delegation.errand() else { return };
+        let refused = |kept: &Confidential| delegation.bears(kept);
+        match &errand.from.source {
+            Source::PerPrincipal(kept) => self.files.forget(errand, kept, refused),
+            Source::Exchange(_) => self.exchange.forget(errand, refused),
+            Source::Template(_) | Source::Forward => {}
         }
     }
 }

@@ -12,8 +12,10 @@ mod lasting;
 mod response;
 mod sse;
 mod target;
+mod voice;
 mod wire;
 
 pub use error::HttpError;
 pub use response::{Media, Response};
 pub use target::{Target, TargetError, Targets, Underway};
+pub use voice::Voices;

@@ -63,6 +63,17 @@ impl Files {
     }
 }
 
+impl Files {
+    /// The file is looked at anew for whoever comes next.
+    pub(super) fn forget(&self, errand: &Errand, kept: &PerPrincipal, refused: impl Fn(&Confidential) -> bool) {
+        let file = kept.dir.join(name(&errand.principal));
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.get(&file).is_some_and(|(_, credential)| refused(credential)) {
+            read.remove(&file);
+        }
+    }
+}
+
 fn remember(known: &mut HashMap<PathBuf, (Instant, Confidential)>, file: PathBuf, outcome: &Outcome) {
     known.remove(&file);
     let Ok(credential) = outcome else { return };
@@ -105,8 +116,8 @@ mod tests {
     use super::*;
     use crate::engine::config::delegated::{OfCaller, Source};
 
-    async fn find(files: &Files, kept: &PerPrincipal, principal: &str) -> Outcome {
-        let errand = Errand {
+    fn mk_errand(kept: &PerPrincipal, principal: &str) -> Errand {
+        Errand {
             upstream: "a".into(),
             from: Arc::new(OfCaller {
                 header: "authorization".to_owned(),
@@ -114,8 +125,11 @@ mod tests {
             }),
             principal: principal.into(),
             token: None,
-        };
-        match files.find(&errand, kept) {
+        }
+    }
+
+    async fn find(files: &Files, kept: &PerPrincipal, principal: &str) -> Outcome {
+        match files.find(&mk_errand(kept, principal), kept) {
             Look::Now(outcome) => outcome,
             Look::Later(later) => later.await,
         }
@@ -155,6 +169,54 @@ mod tests {
         std::fs::remove_file(&file).expect("removed");
         tokio::time::advance(FRESH).await;
         assert_eq!(find(&files, &kept, "alice").await, Err(Lack::NotKept));
+    }
+
+    #[tokio::test]
+    async fn a_file_whose_credential_is_refused_is_looked_at_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = PerPrincipal {
+            dir: folder.path().to_owned(),
+            scheme: None,
+        };
+        let files = Files::new(Handle::current());
+        let file = folder.path().join(name("alice"));
+        std::fs::write(&file, "first").expect("written");
+        assert_eq!(find(&files, &kept, "alice").await, Ok(Confidential("first".into())));
+        std::fs::write(&file, "second").expect("written");
+        let errand = mk_errand(&kept, "alice");
+        files.forget(&errand, &kept, |credential| &*credential.0 == "an older one");
+        assert_eq!(find(&files, &kept, "alice").await, Ok(Confidential("first".into())));
+        files.forget(&errand, &kept, |credential| &*credential.0 == "first");
+        assert_eq!(find(&files, &kept, "alice").await, Ok(Confidential("second".into())));
+    }
+
+    #[tokio::test]
+    async fn names_of_principals_lead_nowhere_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = PerPrincipal {
+            dir: folder.path().join("keys"),
+            scheme: None,
+        };
+        std::fs::create_dir(&kept.dir).expect("made");
+        std::fs::write(folder.path().join("secret"), "of another").expect("written");
+        let files = Files::new(Handle::current());
+        let long = "x".repeat(100_000);
+        for principal in [
+            "../secret",
+            "..",
+            "/etc/hostname",
+            "a/../../secret",
+            "\0",
+            "",
+            "a\r\nb",
+            &long,
+        ] {
+            assert_eq!(
+                find(&files, &kept, principal).await,
+                Err(Lack::NotKept),
+                "{principal:?}"
+            );
+        }
     }
 
     #[tokio::test]

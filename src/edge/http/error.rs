@@ -1,6 +1,7 @@
 //! Why an HTTP exchange with an upstream failed, in words for people.
 
 use crate::engine::exchange::event::UpstreamFailure;
+use crate::engine::policy::delegate::Lack;
 use crate::engine::status::Reason;
 use std::error::Error;
 use std::io::ErrorKind;
@@ -30,6 +31,9 @@ pub enum HttpError {
     /// Nothing was sent: the credential's value is not at this place.
     #[error("its credential is missing: {0}")]
     SecretMissing(String),
+    /// Nothing was sent: nothing speaks for the caller.
+    #[error("nothing speaks for its caller: {}", .0.reason())]
+    Unspoken(Lack),
 }
 
 impl HttpError {
@@ -40,7 +44,7 @@ impl HttpError {
             Self::Unreachable(_) | Self::BrokenOff(_) => UpstreamFailure::Unreachable,
             Self::ConnectTimedOut(_) | Self::TimedOut(_) => UpstreamFailure::TimedOut,
             Self::TooLarge(_) | Self::NotSse(_) => UpstreamFailure::Garbage,
-            Self::SecretMissing(_) => UpstreamFailure::Unauthorized,
+            Self::SecretMissing(_) | Self::Unspoken(_) => UpstreamFailure::Unauthorized,
         }
     }
 
@@ -51,7 +55,7 @@ impl HttpError {
             Self::Unreachable(_) | Self::BrokenOff(_) => Reason::Unreachable,
             Self::ConnectTimedOut(_) | Self::TimedOut(_) => Reason::Timeout,
             Self::TooLarge(_) | Self::NotSse(_) => Reason::ProtocolError,
-            Self::SecretMissing(_) => Reason::SecretMissing,
+            Self::SecretMissing(_) | Self::Unspoken(_) => Reason::SecretMissing,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::connect::{self, Trust};
 use super::sse::Sessions;
+use super::voice::Voice;
 use super::wire::Wire;
 use super::{HttpError, Response};
 use crate::engine::config;
@@ -40,6 +41,8 @@ pub struct Target {
     doubted: Notify,
     /// What speaks for the gateway itself, where callers have credentials of their own.
     own: Delegation,
+    /// Who has those.
+    pub(super) voice: Voice,
 }
 
 /// A call under way; over when dropped.
@@ -116,6 +119,7 @@ impl Target {
                 .map_or(usize::MAX, |most| most as usize),
             doubted: Notify::new(),
             own: own(upstream, credential),
+            voice: Voice::default(),
         })
     }
 

@@ -117,7 +117,13 @@ impl Drop for Both {
 /// Carries out `attended`. Nothing happens until the stream is polled.
 pub(super) fn attend(target: Arc<Target>, attended: Attended, resting: Resting) -> CallStream {
     let begin = async move {
-        let headers = headers(&attended.call);
+        let mut headers = headers(&attended.call);
+        // A call that is read on may have been made long ago.
+        let spoken = match attended.resume {
+            Some(_) => target.speaking(attended.delegation.clone()).await.ok(),
+            None => None,
+        };
+        dress(&mut headers, spoken.as_ref());
         let session = headers.get(names::SESSION_ID).map(HeaderValue::as_bytes);
         let whose = (
             Arc::clone(target.name()),
@@ -231,6 +237,16 @@ async fn resume_at(
         headers.insert("last-event-id", last);
     }
     target.get(headers, limit).await
+}
+
+/// What speaks for the caller now takes the place of what did.
+fn dress(headers: &mut HeaderMap, spoken: Option<&Delegation>) {
+    for (name, value) in spoken.iter().flat_map(|spoken| spoken.headers()) {
+        let name = http::HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value.clone())) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 /// The headers of a GET in the session of a call.

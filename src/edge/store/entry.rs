@@ -155,6 +155,14 @@ impl Live {
         known.map_or(&Delegation::NONE, |(_, delegation)| delegation)
     }
 
+    /// Anything is sent to `upstream` for this session besides calls.
+    pub(super) fn knows(&self, upstream: &str) -> bool {
+        let tied = self.ties.iter().any(|tie| *tie.upstream == *upstream);
+        let subscribed = || self.subscriptions.iter().any(|one| *one.upstream == *upstream);
+        let spoken = || self.delegations.iter().any(|(name, _)| **name == *upstream);
+        tied || subscribed() || spoken()
+    }
+
     /// The same from now on.
     pub(super) fn delegate(&mut self, upstream: Arc<str>, delegation: Delegation) {
         if let Some((_, known)) = self.delegations.iter_mut().find(|(name, _)| *name == upstream) {

@@ -259,6 +259,15 @@ impl SessionStore for MemoryStore {
         }
     }
 
+    fn refresh(&self, key: SessionKey, upstream: &str, delegation: Delegation) {
+        if let Some(Entry::Live(live)) = self.sessions.get_mut(&key.into()).as_deref_mut()
+            && live.knows(upstream)
+            && *live.delegation(upstream) != delegation
+        {
+            live.delegate(self.names.intern(upstream), delegation);
+        }
+    }
+
     fn delegation(&self, key: SessionKey, upstream: &str) -> Delegation {
         match self.sessions.get(&key.into()).as_deref() {
             Some(Entry::Live(live)) => live.delegation(upstream).clone(),

@@ -108,6 +108,7 @@ impl Failure {
             Self::Http(HttpError::NotSse(_)) => {
                 "is url its event stream? A Streamable HTTP server needs no protocol: sse"
             }
+            Self::Http(HttpError::Unspoken(_)) => "its caller has nothing to show there",
             Self::Http(HttpError::SecretMissing(_)) => "it is read again by itself once it is there",
             Self::Unauthorized(_) => "check its credential",
             Self::Refused { status: 405, .. } => "is url the MCP endpoint? An HTTP+SSE server needs protocol: sse",

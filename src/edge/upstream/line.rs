@@ -40,9 +40,10 @@ pub(super) struct Line {
 /// For whom a line speaks.
 #[derive(Clone)]
 pub(super) enum Speaker {
-    /// For a caller as it was known when the line was made, or for nobody.
+    /// For a caller as it was known when the line was made, or for nobody. What somebody else has of it is asked for when
+    /// something is sent.
     Caller(Delegation),
-    /// For a caller as it is known when something is sent.
+    /// For a caller as its session knows it when something is sent.
     Latest(Arc<dyn Fn() -> Delegation + Send + Sync>),
 }
 
@@ -124,9 +125,25 @@ impl Line {
     }
 
     async fn ask(&self, method: &'static str, members: &str, limit: usize, time: Duration) -> Result<Reply, Failure> {
-        let body = self.body(method, members);
-        let response = self.target.post(self.headers(method), body, time).await?;
+        let response = self.post(method, self.body(method, members), time).await?;
         answer::read(method, response, limit, time).await
+    }
+
+    async fn post(&self, method: &'static str, body: Bytes, time: Duration) -> Result<Response, HttpError> {
+        let spoken = self.spoken().await?;
+        let headers = self.headers(method, &spoken);
+        let response = self.target.post(headers, body, time).await?;
+        self.target.heard(&spoken, response.status());
+        Ok(response)
+    }
+
+    /// What speaks for whom this line speaks, now.
+    async fn spoken(&self) -> Result<Delegation, HttpError> {
+        let delegation = match &self.speaker {
+            Speaker::Caller(delegation) => delegation.clone(),
+            Speaker::Latest(delegation) => delegation(),
+        };
+        self.target.speaking(delegation).await
     }
 
     /// Sends a request whose answer is a stream that lasts, and returns when response headers are here, whatever they
@@ -135,8 +152,11 @@ impl Line {
     /// # Errors
     /// [`Failure::Http`].
     pub(super) async fn open(&self, method: &'static str, members: &str, time: Duration) -> Result<Response, Failure> {
-        let body = self.body(method, members);
-        Ok(self.target.hold(self.headers(method), body, time).await?)
+        let spoken = self.spoken().await?;
+        let (headers, body) = (self.headers(method, &spoken), self.body(method, members));
+        let response = self.target.hold(headers, body, time).await?;
+        self.target.heard(&spoken, response.status());
+        Ok(response)
     }
 
     fn body(&self, method: &'static str, members: &str) -> Bytes {
@@ -152,7 +172,7 @@ impl Line {
     pub(super) async fn notify(&self, method: &'static str, members: &str, time: Duration) -> Result<(), Failure> {
         let params = self.params(members);
         let body = format!(r#"{{"jsonrpc":"2.0","method":"{method}"{params}}}"#);
-        let response = self.target.post(self.headers(method), body.into(), time).await?;
+        let response = self.post(method, body.into(), time).await?;
         if response.is_success() {
             return Ok(());
         }
@@ -161,7 +181,7 @@ impl Line {
 
     /// Sends any JSON-RPC message that has no answer. True if the upstream took it: any 2xx.
     pub(super) async fn say(&self, body: impl Into<Bytes>, time: Duration) -> bool {
-        let response = self.target.post(self.headers(""), body.into(), time).await;
+        let response = self.post("", body.into(), time).await;
         response.is_ok_and(|response| response.is_success())
     }
 
@@ -170,31 +190,32 @@ impl Line {
     /// # Errors
     /// [`Failure::Http`].
     pub(super) async fn listen(&self, last: Option<&str>, time: Duration) -> Result<Response, Failure> {
-        let mut headers = self.headers("");
+        let spoken = self.spoken().await?;
+        let mut headers = self.headers("", &spoken);
         headers.remove("content-type");
         headers.insert("accept", HeaderValue::from_static("text/event-stream"));
         if let Some(last) = last.and_then(|last| HeaderValue::from_bytes(last.as_bytes()).ok()) {
             headers.insert("last-event-id", last);
         }
-        Ok(self.target.get(headers, time).await?)
+        let response = self.target.get(headers, time).await?;
+        self.target.heard(&spoken, response.status());
+        Ok(response)
     }
 
     /// Ends the session (DELETE). Best effort: many servers answer 405.
     pub(super) async fn delete(&self, time: Duration) {
-        if self.has_session() {
-            let mut headers = self.headers("");
+        if self.has_session()
+            && let Ok(spoken) = self.spoken().await
+        {
+            let mut headers = self.headers("", &spoken);
             headers.remove("content-type");
             let _ = self.target.delete(headers, time).await;
         }
     }
 
-    fn headers(&self, method: &'static str) -> HeaderMap {
+    fn headers(&self, method: &'static str, spoken: &Delegation) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let delegation = match &self.speaker {
-            Speaker::Caller(delegation) => delegation.clone(),
-            Speaker::Latest(delegation) => delegation(),
-        };
-        for (name, value) in delegation.headers() {
+        for (name, value) in spoken.headers() {
             let name = HeaderName::from_bytes(name.as_bytes());
             if let (Ok(name), Ok(mut value)) = (name, HeaderValue::from_maybe_shared(value.clone())) {
                 value.set_sensitive(true);

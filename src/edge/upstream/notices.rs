@@ -103,11 +103,15 @@ async fn attempt(target: Arc<Target>, notice: Notice) {
         | Notice::Tell { binding, .. } => binding,
         Notice::Relist { .. } => return target.doubt(),
         // Hearsay, and what the session map remembers: not passed on here.
-        Notice::Changed { .. } | Notice::Delegated { .. } => return,
+        Notice::Changed { .. } | Notice::Delegated { .. } | Notice::Refreshed { .. } | Notice::Spent(_) => return,
     };
     let line = Line::new(target, Tie::Session(binding.clone()));
     match &notice {
-        Notice::Relist { .. } | Notice::Changed { .. } | Notice::Delegated { .. } => {}
+        Notice::Relist { .. }
+        | Notice::Changed { .. }
+        | Notice::Delegated { .. }
+        | Notice::Refreshed { .. }
+        | Notice::Spent(_) => {}
         // One that is given back comes here only if there is no room for it.
         Notice::Close { .. } | Notice::Return { .. } => line.delete(TIME).await,
         Notice::Level { level, .. } => {

@@ -61,7 +61,7 @@ impl Exchange {
             Intent::Begin(plan) => self.begin(request, plan, now),
             Intent::Ask(question, then) => {
                 // GET and DELETE.
-                let refreshed = Self::refreshed(&request);
+                let refreshed = Self::refreshed(&request, None);
                 let mut step = self.ask(request, question, *then);
                 step.commands.splice(0..0, refreshed);
                 step

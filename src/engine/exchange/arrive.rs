@@ -199,7 +199,11 @@ impl Exchange {
             }
             (Plan::Listen(filter), _) => self.speak_listen(request, filter, Vec::new()),
             (Plan::SetLevel(level), Some(session)) => {
-                self.ask(request, Question::SetLevel { session, level }, Then::Do(Plan::Empty))
+                // All that the session is tied to hear it.
+                let refreshed = Self::refreshed(&request, None);
+                let mut step = self.ask(request, Question::SetLevel { session, level }, Then::Do(Plan::Empty));
+                step.commands.splice(0..0, refreshed);
+                step
             }
             (Plan::Tell(errand), Some(session)) => self.tell(request, session, errand),
             (plan, Some(session)) => self.ask(request, Question::Recall(session), Then::Do(plan)),
@@ -209,12 +213,22 @@ impl Exchange {
 
     /// Passes a message on; its sender hears 202 whatever becomes of it.
     fn tell(&mut self, request: Box<Request>, session: SessionRef, errand: Errand) -> Step {
-        if let Addressee::Upstream(name) | Addressee::Stateless(name, _) = &errand.to {
-            self.record.upstream = Some(Arc::clone(name));
+        let addressed = match &errand.to {
+            Addressee::Upstream(name) | Addressee::Stateless(name, _) => Some(Arc::clone(name)),
+            Addressee::Only | Addressee::Exchange(_) | Addressee::Owner(_) | Addressee::All => None,
+        };
+        if addressed
+            .as_deref()
+            .is_some_and(|name| !delegate::may_speak_to(&request, name))
+        {
+            return self.ask(request, Question::Recall(session), Then::Do(Plan::Absorb));
+        }
+        if addressed.is_some() {
+            self.record.upstream.clone_from(&addressed);
         }
         let Errand { to, message } = errand;
         let then = Then::Told(message.clone());
-        let refreshed = Self::refreshed(&request);
+        let refreshed = Self::refreshed(&request, addressed.as_ref());
         let mut step = self.ask(request, Question::Tell { session, to, message }, then);
         step.commands.splice(0..0, refreshed);
         step

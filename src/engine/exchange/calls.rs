@@ -19,6 +19,8 @@ pub(super) struct Calls {
     gathered: Option<Box<Gathered>>,
     /// The tie is for this exchange alone.
     pub(super) one_shot: bool,
+    /// What spoke for the caller of the current one was refused, and is made anew: once.
+    pub(super) renewed: bool,
 }
 
 impl Calls {
@@ -29,6 +31,7 @@ impl Calls {
             next: calls.into(),
             gathered: None,
             one_shot: false,
+            renewed: false,
         }
     }
 
@@ -58,6 +61,7 @@ impl Calls {
     /// Goes to the next one.
     pub(super) fn advance(&mut self) -> Option<&Outgoing> {
         self.current = self.next.pop_front();
+        self.renewed = false;
         self.current.as_ref()
     }
 

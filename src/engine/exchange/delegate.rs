@@ -34,13 +34,18 @@ impl Request {
         voice(delegate.say(&self.identity, authorization(&self.headers)))
     }
 
+    /// What is to be completed by a credential that was asked for, or will be.
+    fn half_voice(&self, delegate: &Delegate, errand: Errand) -> Delegation {
+        Delegation::had_by(delegate.beside(&self.identity), errand)
+    }
+
     /// With the credential that was asked for.
     fn found_voice(&self, delegate: &Delegate, found: Result<Confidential, Lack>) -> Result<Delegation, Lack> {
-        match found.map(|credential| voice(delegate.complete(&self.identity, &credential))) {
-            Ok(Voice::Known(delegation)) => Ok(delegation),
-            Ok(Voice::Wanted(_)) => Err(Lack::Unavailable),
-            Ok(Voice::None(lack)) | Err(lack) => Err(lack),
-        }
+        let Voice::Wanted(errand) = self.voice(delegate) else {
+            return Err(Lack::Unavailable);
+        };
+        let whole = self.half_voice(delegate, errand).renewed(&found?);
+        whole.ok_or(Lack::Unreadable)
     }
 }
 
@@ -56,6 +61,15 @@ fn voice(said: Said) -> Voice {
 fn authorization(headers: &Headers) -> Option<&[u8]> {
     let mut all = headers.all("authorization");
     all.next().filter(|_| all.next().is_none())
+}
+
+/// Whether anything may be said to the upstream of this name for its caller: not where that needs a credential, and there
+/// is none.
+pub(super) fn may_speak_to(request: &Request, upstream: &str) -> bool {
+    let mut upstreams = request.endpoint.upstreams.iter();
+    let delegate = upstreams.find(|one| *one.name == *upstream);
+    let delegate = delegate.and_then(|upstream| upstream.delegate.as_deref());
+    delegate.is_none_or(|delegate| !matches!(request.voice(delegate), Voice::None(_)))
 }
 
 impl Exchange {
@@ -78,10 +92,29 @@ impl Exchange {
         let Some(delegate) = delegate else {
             return self.reject_missing(&request);
         };
+        let refused = calls.current().filter(|_| calls.renewed);
+        let refused = refused.map(|call| call.delegation.clone());
         match request.found_voice(&delegate, found) {
+            // Nobody has anything else than what was refused.
+            Ok(delegation) if refused.as_ref() == Some(&delegation) => {
+                self.try_next(request, calls, Trouble::CallerRefused)
+            }
             Ok(delegation) => self.spoken(request, calls, delegation),
             Err(lack) => self.try_next(request, calls, Trouble::Caller(lack)),
         }
+    }
+
+    /// The upstream has refused what spoke for the caller of the call in turn, and did nothing else: the call is made once
+    /// more with what its caller has now, if that is something else. Where nobody makes it anew, this is the trouble.
+    pub(super) fn speak_anew(&mut self, request: Box<Request>, mut calls: Calls, trouble: Trouble) -> Step {
+        let call = calls.current().filter(|_| !calls.renewed);
+        let Some(errand) = call.and_then(|call| call.delegation.errand().cloned()) else {
+            return self.try_next(request, calls, trouble);
+        };
+        calls.renewed = true;
+        let mut step = self.ask(request, Question::Delegate(errand), Then::Speak(calls));
+        step.commands.insert(0, Command::Disarm);
+        step
     }
 
     fn spoken(&mut self, request: Box<Request>, mut calls: Calls, delegation: Delegation) -> Step {
@@ -167,15 +200,49 @@ impl Exchange {
         self.speak_listen(request, filter, voices)
     }
 
-    /// What of the session's caller is known without asking is remembered anew, for what goes to its upstreams besides
-    /// calls: tokens that were remembered grow old.
-    pub(super) fn refreshed(request: &Request) -> Vec<Command> {
+    /// What speaks for the session's caller is remembered anew, for what goes to its upstreams besides calls: tokens that
+    /// were remembered grow old. `addressed` hears something of it now, whatever the session had to do with it before.
+    pub(super) fn refreshed(request: &Request, addressed: Option<&Arc<str>>) -> Vec<Command> {
+        let Some(session) = request.sender.session else {
+            return Vec::new();
+        };
         let upstreams = request.endpoint.upstreams.iter();
-        let known = upstreams.filter_map(|upstream| match request.voice(upstream.delegate.as_ref()?) {
-            Voice::Known(delegation) => remember(request, upstream, delegation),
-            Voice::Wanted(_) | Voice::None(_) => None,
+        let refreshed = upstreams.filter_map(|upstream| {
+            let delegate = upstream.delegate.as_ref()?;
+            let delegation = match request.voice(delegate) {
+                Voice::Known(delegation) => delegation,
+                // Asked for once something is sent.
+                Voice::Wanted(errand) => request.half_voice(delegate, errand),
+                Voice::None(_) => return None,
+            };
+            if addressed == Some(&upstream.name) {
+                return remember(request, upstream, delegation);
+            }
+            let upstream = Arc::clone(&upstream.name);
+            Some(Command::Notify(Notice::Refreshed {
+                session,
+                upstream,
+                delegation,
+            }))
         });
-        known.collect()
+        refreshed.collect()
+    }
+}
+
+/// An upstream has answered so to what spoke for a caller: what is not to be used again, if anybody keeps it.
+pub(super) fn spent(delegation: &Delegation, status: u16) -> Option<Command> {
+    // 403: the credential is good, for something else.
+    let refused = status == 401 && delegation.errand().is_some();
+    refused.then(|| Command::Notify(Notice::Spent(delegation.clone())))
+}
+
+/// What speaks for a caller instead of what was refused.
+pub(super) fn instead(refused: &Delegation, found: Result<Confidential, Lack>) -> Result<Delegation, Trouble> {
+    let found = found.and_then(|credential| refused.renewed(&credential).ok_or(Lack::Unreadable));
+    match found {
+        Ok(delegation) if delegation == *refused => Err(Trouble::CallerRefused),
+        Ok(delegation) => Ok(delegation),
+        Err(lack) => Err(Trouble::Caller(lack)),
     }
 }
 
@@ -193,7 +260,7 @@ fn next_unheard(request: &Request, filter: &Filter, voices: &Voices) -> Option<(
     Some((Arc::clone(&next.name), Arc::clone(next.delegate.as_ref()?)))
 }
 
-fn remember(request: &Request, upstream: &Upstream, delegation: Delegation) -> Option<Command> {
+pub(super) fn remember(request: &Request, upstream: &Upstream, delegation: Delegation) -> Option<Command> {
     let session = request.sender.session?;
     Some(Command::Notify(Notice::Delegated {
         session,

@@ -8,7 +8,7 @@ use super::reject::{Reject, Trouble};
 use super::relay::Turn;
 use super::step::{Command, End, HeaderWork, Notice, Question, Reply, Step};
 use super::verdict::{self, Settled, Verdict};
-use super::{Accepts, BodyMode, Exchange, Phase, Request, Then, heading, subscribe};
+use super::{Accepts, BodyMode, Exchange, Phase, Request, Then, delegate, heading, subscribe};
 use crate::engine::config::Via;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::session::{Binding, Delegation};
@@ -32,6 +32,13 @@ pub(super) struct Forward {
 impl Forward {
     pub(super) fn held(&self) -> usize {
         self.call.body.len()
+    }
+
+    /// The same with something else that speaks for its caller.
+    fn spoken_for_by(mut self, delegation: Delegation) -> Self {
+        self.binding.delegation = delegation.clone();
+        self.call.delegation = delegation;
+        self
     }
 
     pub(super) fn drop_replay(&mut self) {
@@ -148,7 +155,7 @@ impl Exchange {
                 let binding = stateless(&calls, version);
                 self.go(request, calls, binding)
             }
-            Finding::Unbindable(failure) => self.try_next(request, calls, Trouble::Failed(failure)),
+            Finding::Unbindable(failure) => self.unbindable(request, calls, failure),
             Finding::Compared(_)
             | Finding::Ended
             | Finding::SessionsFull
@@ -165,6 +172,17 @@ impl Exchange {
             | Finding::Delegated(_)
             | Finding::NotParked
             | Finding::Told(_) => self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage)),
+        }
+    }
+
+    /// No tie could be made. Where that is because of what speaks for the caller, whoever keeps it has heard so.
+    pub(super) fn unbindable(&mut self, request: Box<Request>, calls: Calls, failure: UpstreamFailure) -> Step {
+        let trouble = Trouble::Failed(failure);
+        match failure {
+            UpstreamFailure::Unauthorized => self.speak_anew(request, calls, trouble),
+            UpstreamFailure::Unreachable | UpstreamFailure::TimedOut | UpstreamFailure::Garbage => {
+                self.try_next(request, calls, trouble)
+            }
         }
     }
 
@@ -244,7 +262,7 @@ impl Exchange {
                     None => self.pass_response(&head),
                 }
             }
-            Verdict::Replace(trouble) => self.replace(&forward, trouble),
+            Verdict::Replace(trouble) => self.refused(*forward, head, trouble),
             Verdict::Suspect { otherwise } => {
                 let question = Question::Recover {
                     session: forward.request.sender.session,
@@ -252,18 +270,7 @@ impl Exchange {
                     stale: forward.binding.clone(),
                     trace: self.span_of_call(),
                 };
-                let suspicion = Suspicion {
-                    forward: *forward,
-                    head,
-                    otherwise,
-                    rest: Vec::new(),
-                    len: 0,
-                };
-                self.phase = Phase::Recovering(Box::new(suspicion));
-                Step {
-                    commands: vec![Command::Ask(question)],
-                    ..Step::default()
-                }
+                self.doubt(*forward, head, otherwise, question)
             }
             Verdict::NotRouted if forward.replayable => {
                 let Forward {
@@ -272,6 +279,34 @@ impl Exchange {
                 self.replay(request, call, binding, Turn::First)
             }
             Verdict::NotRouted => self.replace(&forward, Trouble::Failed(UpstreamFailure::Unreachable)),
+        }
+    }
+
+    /// The upstream's answer is of no use. One that refused what spoke for the caller has done nothing else: the call is made
+    /// once more if its caller has something else by now.
+    fn refused(&mut self, forward: Forward, head: ResponseHead, trouble: Trouble) -> Step {
+        let spent = delegate::spent(&forward.call.delegation, verdict::status(&head));
+        let errand = forward.call.delegation.errand().cloned();
+        let mut step = match errand.filter(|_| spent.is_some() && forward.replayable) {
+            Some(errand) => self.doubt(forward, head, Settled::Replace(trouble), Question::Delegate(errand)),
+            None => self.replace(&forward, trouble),
+        };
+        step.commands.splice(0..0, spent);
+        step
+    }
+
+    fn doubt(&mut self, forward: Forward, head: ResponseHead, otherwise: Settled, question: Question) -> Step {
+        let suspicion = Suspicion {
+            forward,
+            head,
+            otherwise,
+            rest: Vec::new(),
+            len: 0,
+        };
+        self.phase = Phase::Recovering(Box::new(suspicion));
+        Step {
+            commands: vec![Command::Ask(question)],
+            ..Step::default()
         }
     }
 
@@ -315,15 +350,11 @@ impl Exchange {
                 }
                 Settled::Replace(trouble) => self.replace(&forward, trouble),
             },
-            Finding::Reopened(binding) if forward.replayable => {
-                self.record.replayed = true;
-                let Forward { request, call, .. } = forward;
-                if request.is_inspected() && self.modes.response == BodyMode::FullDuplex && !head.end {
-                    self.replay_in_body(request, call, binding, head)
-                } else {
-                    self.replay(request, call, binding, Turn::Second)
-                }
-            }
+            Finding::Reopened(binding) if forward.replayable => self.once_more(Forward { binding, ..forward }, head),
+            Finding::Delegated(found) => match delegate::instead(&forward.call.delegation, found) {
+                Ok(delegation) => self.once_more(forward.spoken_for_by(delegation), head),
+                Err(trouble) => self.replace(&forward, trouble),
+            },
             Finding::Reopened(_) => self.replace(&forward, Trouble::Status(verdict::status(&head))),
             Finding::Unbindable(failure) => self.replace(&forward, Trouble::Failed(failure)),
             Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), forward.request.id()),
@@ -340,9 +371,25 @@ impl Exchange {
             | Finding::Introduced(..)
             | Finding::Told(_)
             | Finding::Resumed(_)
-            | Finding::Delegated(_)
             | Finding::NotParked => self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage)),
         }
+    }
+
+    /// Makes the call again, in place of what was answered to it.
+    fn once_more(&mut self, forward: Forward, head: ResponseHead) -> Step {
+        self.record.replayed = true;
+        let Forward {
+            request, call, binding, ..
+        } = forward;
+        let remembered = delegate::remember(&request, &call.upstream, call.delegation.clone());
+        let remembered = remembered.filter(|_| call.delegation.errand().is_some());
+        let mut step = if request.is_inspected() && self.modes.response == BodyMode::FullDuplex && !head.end {
+            self.replay_in_body(request, call, binding, head)
+        } else {
+            self.replay(request, call, binding, Turn::Second)
+        };
+        step.commands.splice(0..0, remembered);
+        step
     }
 
     /// The upstream did not answer in time: the client hears so, a legacy upstream too.
@@ -381,8 +428,9 @@ impl Exchange {
     }
 
     fn replace(&mut self, forward: &Forward, trouble: Trouble) -> Step {
-        let upstream = Arc::clone(&forward.call.upstream.name);
-        self.reject(&Reject::Upstream(trouble, upstream), forward.request.id())
+        let upstream = &forward.call.upstream;
+        let reject = Reject::Upstream(trouble.at(upstream), Arc::clone(&upstream.name));
+        self.reject(&reject, forward.request.id())
     }
 
     /// Nobody is left to ask.

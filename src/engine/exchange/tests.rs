@@ -132,6 +132,27 @@ static GUARDED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
     let inputs = testing::mk_inputs(&[upstream]);
     testing::mk_alone(Folder::default().fold(&settings, &inputs).0)
 });
+/// What `github` and `direct` are called with is exchanged for the token of their caller; `key` is kept for each.
+static DELEGATED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let exchange = "exchange: {tokenUrl: 'https://idp.test/token', clientId: g, clientSecret: {env: X}}";
+    let text = format!(
+        "authentication: {{jwt: [{{issuer: i, audiences: [a], jwks: {{file: k}}}}]}}\nupstreams:\n\
+         - {{name: github, url: 'http://a/', headers: {{x-user: '{{claims.sub}}'}}, credential: {{{exchange}}}}}\n\
+         - {{name: key, url: 'http://a/', credential: {{perPrincipal: {{dir: keys}}}}}}"
+    );
+    let folder = std::path::Path::new("/");
+    let config = crate::engine::config::file::parse(&text, folder, folder).expect("valid");
+    let mut settings = testing::mk_settings();
+    let authentication = config.authentication.as_ref().expect("given");
+    let callers = crate::engine::policy::Callers::new(authentication, "http://gateway/mcp", &Default::default());
+    settings.callers = Some(Arc::new(callers));
+    let mk = |name: &str, like: usize| {
+        let upstream = testing::mk_upstream(name).legacy(testing::mk_listing(&["search"]));
+        upstream.config(|own| own.delegated = config.upstreams[like].delegated.clone())
+    };
+    let upstreams = [mk("github", 0), mk("direct", 0).direct(), mk("key", 1)];
+    testing::mk_alone(Folder::default().fold(&settings, &testing::mk_inputs(&upstreams)).0)
+});
 /// `/mcp` leads to `github`, which nobody lists.
 fn transparent(opaque: bool) -> Arc<Snapshot> {
     let mut settings = testing::mk_settings();
@@ -243,6 +264,8 @@ struct Stage {
     now: Timestamp,
     entropy: u128,
     exchange: Option<Exchange>,
+    /// Whose `$SESSION` is.
+    principal: u64,
     /// What an exchange before has parked, and the state that its client got.
     parked: Option<Box<Parked>>,
     state: String,
@@ -259,6 +282,7 @@ impl Stage {
             now: NOW,
             entropy: 7,
             exchange: None,
+            principal: 0,
             parked: None,
             state: String::new(),
         }
@@ -294,6 +318,14 @@ impl Stage {
             }
             "rate limits" => self.snapshot = Arc::clone(&LIMITED),
             "policies" => self.snapshot = Arc::clone(&GUARDED),
+            "credentials of callers, and a session of i|alice" => {
+                self.snapshot = Arc::clone(&DELEGATED);
+                let alice = crate::engine::policy::Identity {
+                    principal: Some("i|alice".into()),
+                    ..crate::engine::policy::Identity::default()
+                };
+                self.principal = alice.hash();
+            }
             "a transparent path" => self.snapshot = transparent(false),
             "an opaque path" => self.snapshot = transparent(true),
             "a direct upstream" => self.snapshot = Arc::clone(&DIRECT),
@@ -320,7 +352,7 @@ impl Stage {
             endpoint: endpoint.hash,
             key: SessionKey(42),
             expires: NOW.after(std::time::Duration::from_secs(60)),
-            principal: 0,
+            principal: self.principal,
         })
     }
 

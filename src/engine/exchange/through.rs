@@ -12,7 +12,7 @@ use super::plan::{Plan, Sender};
 use super::record::Way;
 use super::reject::{Reject, Trouble};
 use super::step::{Command, End, HeaderWork, Reply, Step};
-use super::{BodyMode, Exchange, Phase, Request, caller, verdict};
+use super::{BodyMode, Exchange, Phase, Request, caller, delegate, verdict};
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
 use crate::engine::mcp::{Method, headers};
 use crate::engine::policy::Identity;
@@ -28,6 +28,8 @@ pub(super) struct Passage {
     upstream: Arc<Upstream>,
     /// The caller's raw id; `None`: nobody reads a JSON-RPC answer.
     id: Option<Bytes>,
+    /// What speaks for the caller.
+    delegation: Delegation,
 }
 
 impl Exchange {
@@ -100,7 +102,12 @@ impl Exchange {
         let replies = self.onward(work, &call.body, request.trailers);
         self.record.way = Way::Forward;
         let deadline = call.deadline().map(Command::Arm);
-        self.phase = Phase::PassedOn(Box::new(Passage { upstream, id }));
+        let delegation = call.delegation;
+        self.phase = Phase::PassedOn(Box::new(Passage {
+            upstream,
+            id,
+            delegation,
+        }));
         Step {
             replies,
             commands: deadline.into_iter().collect(),
@@ -134,7 +141,13 @@ impl Exchange {
         self.record.status = verdict::status(head);
         match verdict::failure_of_envoy(head) {
             Some(failure) => self.not_reached(passage, failure),
-            None => self.let_pass(heading::transparent_response(&head.headers), head.end),
+            None => {
+                // The client hears the server's own words; its next request speaks with something else.
+                let spent = delegate::spent(&passage.delegation, self.record.status);
+                let mut step = self.let_pass(heading::transparent_response(&head.headers), head.end);
+                step.commands.extend(spent);
+                step
+            }
         }
     }
 

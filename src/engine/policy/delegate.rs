@@ -67,6 +67,20 @@ pub enum Lack {
 }
 
 impl Lack {
+    /// One word for logs and metrics.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Anonymous => "caller_anonymous",
+            Self::Claim => "caller_claim_missing",
+            Self::Token => "caller_token_missing",
+            Self::NotKept => "caller_credential_missing",
+            Self::Unreadable => "caller_credential_unreadable",
+            Self::Refused => "token_exchange_refused",
+            Self::Unavailable => "token_exchange_unavailable",
+        }
+    }
+
     /// The caller is not allowed; else it is the gateway that fails.
     #[must_use]
     pub const fn is_of_caller(self) -> bool {
@@ -138,15 +152,22 @@ impl Delegate {
     /// The same with the credential that was had for it.
     #[must_use]
     pub fn complete(&self, identity: &Identity, credential: &Confidential) -> Said {
-        let scheme = self.credential.as_deref().and_then(|credential| credential.scheme());
-        let value = match scheme {
-            Some(scheme) => format!("{scheme} {}", credential.0),
-            None => credential.0.to_string(),
-        };
-        match self.credential.is_some() && is_value(&value) {
-            true => self.whole(identity, &value.into()),
-            false => Said::Lacking(Lack::Unreadable),
+        match self.credential.as_ref().and_then(|own| own.value(credential)) {
+            Some(value) => self.whole(identity, &value),
+            None => Said::Lacking(Lack::Unreadable),
         }
+    }
+
+    /// What is said for this caller besides a credential.
+    #[must_use]
+    pub fn beside(&self, identity: &Identity) -> Vec<Header> {
+        self.headers(identity)
+    }
+
+    /// The upstream knows its callers by credentials of their own.
+    #[must_use]
+    pub const fn has_credential(&self) -> bool {
+        self.credential.is_some()
     }
 
     fn whole(&self, identity: &Identity, credential: &Bytes) -> Said {
@@ -166,6 +187,16 @@ impl Delegate {
 }
 
 impl OfCaller {
+    /// How this credential stands in its header; `None`: it can stand in none.
+    #[must_use]
+    pub fn value(&self, credential: &Confidential) -> Option<Bytes> {
+        let value = match self.scheme() {
+            Some(scheme) => format!("{scheme} {}", credential.0),
+            None => credential.0.to_string(),
+        };
+        is_value(&value).then(|| value.into())
+    }
+
     fn scheme(&self) -> Option<&str> {
         match &self.source {
             Source::PerPrincipal(PerPrincipal { scheme, .. }) => scheme.as_deref(),

@@ -183,6 +183,8 @@ pub trait SessionStore: Send + Sync + 'static {
     fn bind(&self, key: SessionKey, expires: Timestamp, upstream: &str, binding: Binding, now: Timestamp) -> bool;
     /// Remembers what speaks for the session's caller at `upstream` from now on, in memory alone.
     fn delegate(&self, key: SessionKey, expires: Timestamp, upstream: &str, delegation: Delegation);
+    /// The same where the session has to do with `upstream` already: a tie, a subscription, or something that spoke there.
+    fn refresh(&self, key: SessionKey, upstream: &str, delegation: Delegation);
     /// What speaks for the session's caller at `upstream`, if that is known.
     fn delegation(&self, key: SessionKey, upstream: &str) -> Delegation;
     /// Forgets the tie, if it is still the one with upstream session id `stale`.

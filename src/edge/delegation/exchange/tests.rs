@@ -1,7 +1,10 @@
 //! A token endpoint that says what it is told to, and what comes of it.
 
+use super::question::{SHORTEST, UNSAID, good_for};
 use super::*;
 use crate::engine::config;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,7 +37,8 @@ async fn mk_endpoint(status: &'static str, body: &'static str) -> (String, Arc<A
                 "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nlocation: http://127.0.0.1:1/\r\n\
                  content-length: {len}\r\nconnection: close\r\n\r\n{body}"
             );
-            stream.write_all(answer.as_bytes()).await.expect("written");
+            // Who has heard enough leaves.
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
     (url, asked)
@@ -164,9 +168,10 @@ async fn tokens_of_many_callers_are_bounded() {
         let made = Made {
             by: Arc::clone(&by),
             token: Confidential("t".into()),
+            since: Instant::now(),
             until,
         };
-        table.remember(("a".into(), digest), made);
+        insert(&mut table.tokens, ("a".into(), digest), made, Instant::now());
     }
     assert_eq!(table.tokens.len(), MOST);
 }
@@ -179,6 +184,85 @@ fn a_token_is_given_up_before_it_expires() {
     assert!(seconds(Some(1e12)) <= 3600.0);
     assert_eq!(
         (good_for(Some(-1.0)), good_for(Some(f64::NAN)), good_for(None)),
-        (Duration::ZERO, Duration::ZERO, UNSAID)
+        (SHORTEST, SHORTEST, UNSAID),
+        "one call goes out with one token"
     );
+}
+
+#[tokio::test]
+async fn who_was_refused_is_not_asked_for_again_at_once() {
+    let (url, asked) = mk_endpoint("400 Bad Request", r#"{"error":"invalid_request"}"#).await;
+    let exchange = mk_exchange();
+    for _ in 0..100 {
+        assert_eq!(find(&exchange, mk_errand(&url, "t1")).await, Err(Lack::Refused));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "however often the caller comes");
+    assert_eq!(find(&exchange, mk_errand(&url, "t2")).await, Err(Lack::Refused));
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "of another caller nothing is known");
+    tokio::time::pause();
+    tokio::time::advance(REFUSED).await;
+    tokio::time::resume();
+    assert_eq!(find(&exchange, mk_errand(&url, "t1")).await, Err(Lack::Refused));
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "it may have changed its mind");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_down_is_left_alone_for_everybody() {
+    let (url, asked) = mk_endpoint("503 Service Unavailable", "").await;
+    let exchange = mk_exchange();
+    for caller in 0..50 {
+        let found = find(&exchange, mk_errand(&url, &format!("t{caller}"))).await;
+        assert_eq!(found, Err(Lack::Unavailable));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "then nobody asks for a while");
+    let (other, others) = mk_endpoint("200 OK", r#"{"access_token":"t2","token_type":"Bearer"}"#).await;
+    assert!(find(&exchange, mk_errand(&other, "t1")).await.is_ok());
+    assert_eq!(others.load(Ordering::Relaxed), 1, "another endpoint is another one");
+}
+
+#[tokio::test]
+async fn one_caller_cannot_make_an_endpoint_look_down() {
+    let (url, asked) = mk_endpoint("500 Internal Server Error", "").await;
+    let exchange = mk_exchange();
+    for caller in 0..20 {
+        let found = find(&exchange, mk_errand(&url, &format!("t{caller}"))).await;
+        assert_eq!(found, Err(Lack::Unavailable));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 20, "the tokens may be what it fails at");
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_made_again_but_not_at_once_and_not_in_place_of_a_newer_one() {
+    let (url, asked) = mk_endpoint(
+        "200 OK",
+        r#"{"access_token":"t2","token_type":"Bearer","expires_in":300}"#,
+    )
+    .await;
+    let exchange = mk_exchange();
+    let errand = || mk_errand(&url, "t1");
+    assert!(find(&exchange, errand()).await.is_ok());
+    exchange.forget(&errand(), |_| true);
+    assert!(matches!(exchange.find(errand()), Look::Now(Ok(_))), "it was just made");
+    tokio::time::pause();
+    tokio::time::advance(YOUNG).await;
+    tokio::time::resume();
+    exchange.forget(&errand(), |made| &*made.0 == "t1");
+    assert!(
+        matches!(exchange.find(errand()), Look::Now(Ok(_))),
+        "another one was refused"
+    );
+    exchange.forget(&mk_errand(&url, "of another"), |_| true);
+    assert!(matches!(exchange.find(errand()), Look::Now(Ok(_))), "of another caller");
+    exchange.forget(&errand(), |made| &*made.0 == "t2");
+    assert!(find(&exchange, errand()).await.is_ok());
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn an_answer_of_ten_megabytes_is_not_read() {
+    let body: &'static str = Box::leak(format!("{{\"access_token\":\"{}\"", "a".repeat(10 << 20)).into_boxed_str());
+    let (url, _) = mk_endpoint("200 OK", body).await;
+    let exchange = mk_exchange();
+    assert_eq!(find(&exchange, mk_errand(&url, "t1")).await, Err(Lack::Unavailable));
+    assert!(lock(&exchange.table).tokens.is_empty());
 }

@@ -22,7 +22,7 @@ impl Inner {
                 return;
             }
             // For the hub and the session map, which the desk tells.
-            Notice::Changed { .. } | Notice::Delegated { .. } => return,
+            Notice::Changed { .. } | Notice::Delegated { .. } | Notice::Refreshed { .. } | Notice::Spent(_) => return,
             Notice::Return { borrower, .. } => &borrower.upstream,
             Notice::Close { upstream, .. }
             | Notice::Level { upstream, .. }
@@ -40,6 +40,8 @@ impl Inner {
             | Notice::Relist { .. }
             | Notice::Changed { .. }
             | Notice::Delegated { .. }
+            | Notice::Refreshed { .. }
+            | Notice::Spent(_)
             | Notice::Level { .. }
             | Notice::Cancelled { .. }) => notice,
         };
@@ -57,6 +59,8 @@ impl Inner {
             | Notice::Relist { .. }
             | Notice::Changed { .. }
             | Notice::Delegated { .. }
+            | Notice::Refreshed { .. }
+            | Notice::Spent(_)
             | Notice::Level { .. }
             | Notice::Cancelled { .. } => 0,
         };

@@ -194,7 +194,8 @@ impl Exchange {
         match (down, finding) {
             (Down::Borrowing(waiting), Finding::Bound(binding)) => self.down_begin(*waiting, binding),
             (Down::Borrowing(waiting), Finding::Unbindable(failure)) => {
-                self.try_next(waiting.request, waiting.calls, Trouble::Failed(failure))
+                let Waiting { request, calls, .. } = *waiting;
+                self.unbindable(request, calls, failure)
             }
             (Down::Resuming(waiting), Finding::Resumed(parked)) => self.down_resume(*waiting, *parked),
             (Down::Resuming(waiting), Finding::NotParked) => {

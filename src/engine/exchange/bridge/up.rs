@@ -20,7 +20,7 @@ use super::super::event::{CallEvent, Event, Finding, UpstreamFailure};
 use super::super::record::Way;
 use super::super::reject::{Input, Reject, Trouble};
 use super::super::step::{Call, Command, Question, Step};
-use super::super::{Accepts, BodyMode, Exchange, Phase, Request, heading};
+use super::super::{Accepts, BodyMode, Exchange, Phase, Request, delegate, heading};
 use crate::engine::era::bridge::up::Asked;
 use crate::engine::era::modern::{self, Introduction, Retry};
 use crate::engine::jsonrpc::Object;
@@ -323,9 +323,25 @@ impl Exchange {
         }
     }
 
+    /// Its head says that the upstream does not take the call. One that refused what spoke for the caller has done nothing
+    /// else: the call is made once more if its caller has something else by now, and was asked nothing yet.
+    fn up_unwelcome(&mut self, up: Box<Up>, status: u16, trouble: Trouble) -> Step {
+        let spent = delegate::spent(&up.call.delegation, status);
+        let mut step = if spent.is_none() || up.out.is_open() || up.round > 0 {
+            self.up_trouble(up, trouble)
+        } else {
+            let Up { request, calls, .. } = *up;
+            let mut step = self.speak_anew(request, calls, trouble);
+            step.commands.insert(0, Command::CancelCall);
+            step
+        };
+        step.commands.splice(0..0, spent);
+        step
+    }
+
     fn up_trouble(&mut self, up: Box<Up>, trouble: Trouble) -> Step {
         if up.out.is_open() {
-            let reject = Reject::Upstream(trouble, up.upstream());
+            let reject = Reject::Upstream(trouble.at(&up.call.upstream), up.upstream());
             return self.up_reject(up, &reject);
         }
         let Up {

@@ -176,6 +176,7 @@ impl Exchange {
     }
 
     fn replay_refused(&mut self, replay: &Replay, trouble: Trouble) -> Step {
+        let trouble = trouble.at(&replay.call.upstream);
         self.reject(&Reject::Upstream(trouble, replay.name()), replay.request.id())
     }
 

@@ -3,6 +3,7 @@
 use crate::engine::exchange::event::UpstreamFailure;
 use crate::engine::jsonrpc::Code;
 use crate::engine::policy::delegate::Lack;
+use crate::engine::snapshot::Upstream;
 
 /// What is wrong with an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +22,24 @@ pub(in crate::engine::exchange) enum Trouble {
     Refused,
     /// Nothing speaks for the caller there.
     Caller(Lack),
+    /// It refused what spoke for the caller.
+    CallerRefused,
 }
 
 impl Trouble {
+    /// The same, where callers have credentials of their own at `upstream`: the gateway's was not seen there.
+    pub(in crate::engine::exchange) fn at(self, upstream: &Upstream) -> Self {
+        let of_caller = upstream
+            .delegate
+            .as_ref()
+            .is_some_and(|delegate| delegate.has_credential());
+        if of_caller && self == Self::Failed(UpstreamFailure::Unauthorized) {
+            Self::CallerRefused
+        } else {
+            self
+        }
+    }
+
     pub(super) const fn code(self) -> Code {
         match self {
             Self::Failed(UpstreamFailure::TimedOut) => Code::UPSTREAM_TIMEOUT,
@@ -32,7 +48,8 @@ impl Trouble {
             | Self::Disabled
             | Self::SecretMissing
             | Self::Status(_)
-            | Self::Refused => Code::UPSTREAM_UNAVAILABLE,
+            | Self::Refused
+            | Self::CallerRefused => Code::UPSTREAM_UNAVAILABLE,
             Self::Caller(lack) if lack.is_of_caller() => Code::DENIED,
             Self::Caller(_) => Code::UPSTREAM_UNAVAILABLE,
         }
@@ -50,6 +67,7 @@ impl Trouble {
             Self::Status(_) => "answered with an error",
             Self::Refused => "refused what the gateway made of the request",
             Self::Caller(lack) => said(lack),
+            Self::CallerRefused => "refused the credential of its caller",
         }
     }
 
@@ -64,13 +82,8 @@ impl Trouble {
             Self::SecretMissing => "upstream_secret_missing",
             Self::Status(_) => "upstream_status",
             Self::Refused => "upstream_refused",
-            Self::Caller(Lack::Anonymous) => "caller_anonymous",
-            Self::Caller(Lack::Claim) => "caller_claim_missing",
-            Self::Caller(Lack::Token) => "caller_token_missing",
-            Self::Caller(Lack::NotKept) => "caller_credential_missing",
-            Self::Caller(Lack::Unreadable) => "caller_credential_unreadable",
-            Self::Caller(Lack::Refused) => "token_exchange_refused",
-            Self::Caller(Lack::Unavailable) => "token_exchange_unavailable",
+            Self::Caller(lack) => lack.reason(),
+            Self::CallerRefused => "upstream_unauthorized_caller",
         }
     }
 }

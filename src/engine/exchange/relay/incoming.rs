@@ -40,7 +40,7 @@ impl Exchange {
                 };
                 (media, Some(otherwise))
             }
-            Verdict::Replace(trouble) => return self.relay_refused(*relay, trouble),
+            Verdict::Replace(trouble) => return self.relay_unwelcome(*relay, trouble),
             Verdict::NotRouted => {
                 return self.relay_refused(*relay, Trouble::Failed(UpstreamFailure::Unreachable));
             }

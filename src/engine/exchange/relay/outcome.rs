@@ -7,7 +7,7 @@ use crate::engine::exchange::event::UpstreamFailure;
 use crate::engine::exchange::reject::{Reject, Trouble};
 use crate::engine::exchange::step::{Answer, Command, End, Reply, Step};
 use crate::engine::exchange::verdict::Media;
-use crate::engine::exchange::{Accepts, Exchange, Phase, Request};
+use crate::engine::exchange::{Accepts, Exchange, Phase, Request, delegate};
 use crate::engine::sse;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -117,6 +117,24 @@ impl Exchange {
         }
     }
 
+    /// Its head says that the upstream does not take the call. One that refused what spoke for the caller has done nothing
+    /// else: the call is made once more if its caller has something else by now.
+    pub(super) fn relay_unwelcome(&mut self, relay: Relay, trouble: Trouble) -> Step {
+        let spent = delegate::spent(&relay.call.delegation, self.record.status);
+        // One that Envoy had made before has no calls: it must be answered as it stands.
+        if spent.is_none() || relay.calls.current().is_none() {
+            let mut step = self.relay_refused(relay, trouble);
+            step.commands.splice(0..0, spent);
+            return step;
+        }
+        let close = relay.close();
+        let mut step = self.speak_anew(relay.request, relay.calls, trouble);
+        step.commands
+            .splice(0..0, spent.into_iter().chain([Command::CancelCall]));
+        step.commands.extend(close);
+        step
+    }
+
     /// This upstream gives no answer: the next one, or the error.
     pub(super) fn relay_refused(&mut self, relay: Relay, trouble: Trouble) -> Step {
         let timed_out = trouble == Trouble::Failed(UpstreamFailure::TimedOut);
@@ -146,8 +164,10 @@ impl Exchange {
             return self.gather_on(request, calls, trouble);
         }
         if calls.is_last() {
-            let upstream = calls.current().map(|call| Arc::clone(&call.upstream.name));
+            let upstream = calls.current().map(|call| &call.upstream);
+            let trouble = upstream.map_or(trouble, |upstream| trouble.at(upstream));
             let upstream = upstream
+                .map(|upstream| Arc::clone(&upstream.name))
                 .or_else(|| self.record.upstream.clone())
                 .unwrap_or_else(|| "".into());
             return self.reject(&Reject::Upstream(trouble, upstream), request.id());

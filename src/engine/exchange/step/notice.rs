@@ -25,6 +25,17 @@ pub enum Notice {
         /// What.
         delegation: Delegation,
     },
+    /// What the session's client has shown now speaks for it, wherever the session has to do with that upstream already.
+    Refreshed {
+        /// Whose.
+        session: SessionRef,
+        /// At whom.
+        upstream: Arc<str>,
+        /// What.
+        delegation: Delegation,
+    },
+    /// An upstream has refused the credential in this: it may have been revoked, and is not used again.
+    Spent(Delegation),
     /// List this upstream anew: what is known of its tools does not hold any more.
     Relist {
         /// Which.

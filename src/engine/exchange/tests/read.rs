@@ -1,7 +1,9 @@
 //! Reads the `=>` blocks of a transcript.
 
+use crate::engine::config::Confidential;
 use crate::engine::exchange::event::{Finding, RequestHead, ResponseHead, UpstreamFailure};
 use crate::engine::mcp::Version;
+use crate::engine::policy::delegate::Lack;
 use crate::engine::policy::place::Kind;
 use crate::engine::policy::rate::{Exhausted, Quota};
 use crate::engine::session::{Binding, Client, Level};
@@ -45,6 +47,7 @@ pub(super) fn request_head(text: &str, end: bool) -> RequestHead {
         end,
         source: attribute(rest, "source.address"),
         route: attribute(rest, "xds.route_name"),
+        claims: attribute(rest, "claims").map(|claims| serde_json::from_str(&claims).expect("claims")),
         ..RequestHead::default()
     }
 }
@@ -74,6 +77,8 @@ pub(super) fn finding(words: &[&str]) -> Finding {
             quota: mk_quota(limit),
             retry_after: seconds.parse().expect("seconds"),
         })),
+        ["credential", text] => Finding::Delegated(Ok(Confidential((*text).into()))),
+        ["no-credential", "refused"] => Finding::Delegated(Err(Lack::Refused)),
         ["live"] => Finding::Live,
         ["ended"] => Finding::Ended,
         ["sessions-full"] => Finding::SessionsFull,

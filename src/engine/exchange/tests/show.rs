@@ -150,6 +150,12 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
         }) => {
             writeln!(out, "<= notify delegated {upstream} {delegation:?}")
         }
+        Command::Notify(Notice::Refreshed {
+            upstream, delegation, ..
+        }) => {
+            writeln!(out, "<= notify refreshed {upstream} {delegation:?}")
+        }
+        Command::Notify(Notice::Spent(delegation)) => writeln!(out, "<= notify spent {delegation:?}"),
         Command::Notify(Notice::Changed { upstream, kinds }) => writeln!(out, "<= notify changed {upstream} {kinds:?}"),
         Command::Notify(Notice::Return { borrower, binding }) => {
             let id = binding.id.as_deref().unwrap_or("-");

@@ -103,3 +103,56 @@ async fn a_file_that_changes_counts_without_a_restart() {
     .await;
     assert!(puppet.seen().iter().all(|seen| seen.header("x-admin").is_none()));
 }
+
+#[tokio::test]
+async fn files_are_replaced_while_calls_run_and_each_call_has_one_of_them() {
+    let (issuer, puppet) = (Issuer::start().await, Puppet::start(&["echo"]).await);
+    let setup = guarded(&issuer, "").upstream_with("a", &puppet.url(), "credential: { perPrincipal: { dir: keys } }");
+    let principal = format!("{}|alice", issuer.name());
+    keep(&setup, &principal, "key-0");
+    let gateway = started(setup, &issuer, &["a"]).await;
+    let alice = Visitor::new(&gateway, &issuer, "alice");
+    let session = alice.begin().await;
+    let calling = async {
+        for _ in 0..200 {
+            let answer = alice.call(&session, "a_echo").await;
+            assert_eq!(answer.message()["result"]["content"][0]["text"], "echo", "{answer:?}");
+        }
+    };
+    let replacing = async {
+        for at in 1..40 {
+            keep(&gateway.setup, &principal, &format!("key-{at}"));
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::join!(calling, replacing);
+    for call in puppet.posted("tools/call") {
+        let shown = call.header("authorization").unwrap_or_default();
+        let number = shown
+            .strip_prefix("Bearer key-")
+            .and_then(|number| number.parse::<u32>().ok());
+        assert!(number.is_some_and(|number| number < 40), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_is_read_again_at_once() {
+    let (issuer, puppet) = (Issuer::start().await, Puppet::start(&["echo"]).await);
+    let setup = guarded(&issuer, "").upstream_with("a", &puppet.url(), "credential: { perPrincipal: { dir: keys } }");
+    let principal = format!("{}|alice", issuer.name());
+    keep(&setup, &principal, "first");
+    let gateway = started(setup, &issuer, &["a"]).await;
+    let alice = Visitor::new(&gateway, &issuer, "alice");
+    let session = alice.begin().await;
+    assert!(alice.call(&session, "a_echo").await.text().contains("echo"));
+    puppet.play(|seen| {
+        let old = seen.header("authorization") == Some("Bearer first");
+        old.then(|| Act::text(401, "{}"))
+    });
+    keep(&gateway.setup, &principal, "second");
+    let answer = alice.call(&session, "a_echo").await;
+    assert_eq!(answer.message()["result"]["content"][0]["text"], "echo", "{answer:?}");
+    puppet.play(|seen| seen.header("authorization").is_some().then(|| Act::text(401, "{}")));
+    let error = alice.call(&session, "a_echo").await.message()["error"].clone();
+    assert_eq!(error["message"], "upstream a refused the credential of its caller");
+}

@@ -281,3 +281,24 @@ async fn the_sessions_own_stream_is_opened_as_its_caller_and_again_after_a_resta
         .until("what the stream's own client has shown is enough", opened)
         .await;
 }
+
+#[tokio::test]
+async fn the_first_upstream_that_wants_tokens_comes_with_a_reload() {
+    let (issuer, puppet) = (Issuer::start().await, Puppet::start(&["echo"]).await);
+    let setup = guarded(&issuer, "").puppet("a", &puppet);
+    let gateway = started(setup, &issuer, &["a"]).await;
+    let alice = Visitor::new(&gateway, &issuer, "alice");
+    let session = alice.begin().await;
+    assert!(alice.call(&session, "a_echo").await.text().contains("echo"));
+    let last = || puppet.posted("tools/call").pop().expect("called");
+    assert_eq!(last().header("authorization"), None, "the token stays at the gateway");
+    let setup = gateway.setup.clone().without_upstreams();
+    setup
+        .upstream_with("a", &puppet.url(), "credential: { forward: true }")
+        .write();
+    eventually("the token goes on", async || {
+        alice.call(&session, "a_echo").await;
+        last().header("authorization") == Some(&*alice.authorization())
+    })
+    .await;
+}

@@ -56,7 +56,7 @@ impl Exchange {
         let (media, doubt) = match verdict::judge(Era::Legacy, tied, head) {
             Verdict::Pass(media) => (media, None),
             Verdict::Suspect { otherwise } => (Media::Json, Some(otherwise)),
-            Verdict::Replace(trouble) => return self.down_refused(*under, Step::default(), trouble),
+            Verdict::Replace(trouble) => return self.down_unwelcome(*under, status, trouble),
             Verdict::NotRouted => {
                 let trouble = Trouble::Failed(UpstreamFailure::Unreachable);
                 return self.down_refused(*under, Step::default(), trouble);

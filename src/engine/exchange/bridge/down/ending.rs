@@ -7,7 +7,7 @@ use crate::engine::era::legacy;
 use crate::engine::exchange::event::UpstreamFailure;
 use crate::engine::exchange::reject::{Reject, Trouble};
 use crate::engine::exchange::step::{Answer, Command, End, ParkKey, Reply, Step};
-use crate::engine::exchange::{BodyMode, Exchange, Phase};
+use crate::engine::exchange::{BodyMode, Exchange, Phase, delegate};
 use crate::engine::jsonrpc::Code;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -148,6 +148,24 @@ impl Exchange {
         self.down_last(under, step, 200, reject.body(under.request.id()));
     }
 
+    /// Its head says that the upstream does not take the call. One that refused what spoke for the caller has done nothing
+    /// else: the call is made once more if its caller has something else by now, unless it is one that was parked.
+    pub(super) fn down_unwelcome(&mut self, under: Under, status: u16, trouble: Trouble) -> Step {
+        let spent = delegate::spent(&under.open.call.delegation, status);
+        let begun = under.streaming || under.open.repeated || under.open.digest.is_some();
+        let mut step = if spent.is_none() || begun {
+            self.down_refused(under, Step::default(), trouble)
+        } else {
+            let close = under.open.close();
+            let mut step = self.speak_anew(under.request, under.calls, trouble);
+            step.commands.insert(0, Command::CancelCall);
+            step.commands.extend(close.map(Command::Notify));
+            step
+        };
+        step.commands.splice(0..0, spent);
+        step
+    }
+
     /// The upstream gives no answer that the client could read.
     pub(super) fn down_refused(&mut self, under: Under, mut step: Step, trouble: Trouble) -> Step {
         let timed_out = trouble == Trouble::Failed(UpstreamFailure::TimedOut);
@@ -155,7 +173,8 @@ impl Exchange {
         let close = under.open.close();
         step.commands.push(Command::CancelCall);
         if under.streaming {
-            let reject = Reject::Upstream(trouble, Arc::clone(&under.open.call.upstream.name));
+            let upstream = &under.open.call.upstream;
+            let reject = Reject::Upstream(trouble.at(upstream), Arc::clone(&upstream.name));
             self.down_last_error(&under, &mut step, &reject);
         } else {
             let next = self.try_next(under.request, under.calls, trouble);

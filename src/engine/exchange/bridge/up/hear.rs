@@ -36,7 +36,7 @@ impl Exchange {
             Verdict::Replace(trouble)
             | Verdict::Suspect {
                 otherwise: Settled::Replace(trouble),
-            } => return self.up_trouble(up, trouble),
+            } => return self.up_unwelcome(up, verdict::status(head), trouble),
             Verdict::NotRouted => return self.up_failed(up, UpstreamFailure::Unreachable),
         };
         up.out.note(&head.headers);

@@ -200,7 +200,9 @@ impl World {
                 | Notice::Relist { .. }
                 | Notice::Tell { .. }
                 | Notice::Changed { .. }
-                | Notice::Delegated { .. },
+                | Notice::Delegated { .. }
+                | Notice::Refreshed { .. }
+                | Notice::Spent(_),
             )
             | Command::Subscribe { .. } => {}
             Command::Arm(_) => self.armed = true,
@@ -218,6 +220,7 @@ impl World {
         let failed = Finding::Unbindable(UpstreamFailure::Unreachable);
         Some(match (question, choice % 8) {
             (Question::Delegate(_), 0) => Finding::Delegated(Err(crate::engine::policy::delegate::Lack::NotKept)),
+            (Question::Delegate(_), 1) => Finding::Delegated(Ok(crate::engine::config::Confidential("another".into()))),
             (Question::Delegate(_), _) => Finding::Delegated(Ok(crate::engine::config::Confidential("k3y".into()))),
             (Question::Compare(_), 0) => Finding::Compared(crate::engine::exchange::event::Compared::Wrong),
             (Question::Compare(_), 1) => Finding::Compared(crate::engine::exchange::event::Compared::NotNow(
