@@ -128,7 +128,8 @@ impl Sessions {
     /// Connects and says initialize. The session is kept if the upstream agrees.
     async fn open(&self, headers: HeaderMap, body: Bytes, limit: Duration) -> Result<Response, HttpError> {
         let opening = async {
-            let stream = match stream::open(&self.wire, &self.url, limit).await? {
+            let spoken = speaking(&headers);
+            let stream = match stream::open(&self.wire, &self.url, spoken.clone(), limit).await? {
                 stream::Opened::Stream(stream) => stream,
                 stream::Opened::Refused(response) => return Ok(*response),
             };
@@ -137,7 +138,7 @@ impl Sessions {
                 table: Arc::downgrade(&self.live),
             };
             let id = entry.id.clone();
-            let connection = connection::start(Arc::clone(&self.wire), stream, entry);
+            let connection = connection::start(Arc::clone(&self.wire), stream, spoken, entry);
             let question = Question { headers, body, limit };
             match connection.greet(question).await {
                 Piece::Last(answer) => Ok(self.agreed(id, connection, answer)),
@@ -195,6 +196,12 @@ impl Drop for Entry {
 fn lock(table: &Table) -> MutexGuard<'_, HashMap<String, Connection>> {
     // Nothing panics while it is held; and if: the map is still a map.
     table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What of a request speaks for its caller: a connection is of one caller, and every request of it says so.
+fn speaking(headers: &HeaderMap) -> HeaderMap {
+    let own = headers.iter().filter(|(_, value)| value.is_sensitive());
+    own.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// What a Streamable HTTP server says of a session that it does not know.

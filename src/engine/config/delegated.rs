@@ -2,7 +2,7 @@
 
 use super::file::Findings;
 use super::template::{self, Template, Value};
-use super::{Authority, Config, Credential, Protocol, Secret, Upstream, headers, network, raw};
+use super::{Authority, Config, Credential, Secret, Upstream, headers, network, raw};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -235,9 +235,7 @@ pub(super) fn headers_of(
 pub(super) fn fits(config: &Config, findings: &mut Findings) {
     let authentication = config.authentication.as_ref();
     for (index, upstream) in config.upstreams.iter().enumerate() {
-        let Upstream {
-            delegated, protocol, ..
-        } = upstream;
+        let Upstream { delegated, .. } = upstream;
         if *delegated == Delegated::default() {
             continue;
         }
@@ -252,12 +250,6 @@ pub(super) fn fits(config: &Config, findings: &mut Findings) {
                 findings.add(&*at, "needs authentication.jwt: only a token that was verified is used");
             }
             (Some(_), _) => {}
-        }
-        if *protocol == Protocol::Sse {
-            findings.add(
-                at,
-                "does not go with protocol: sse, whose sessions live on one connection",
-            );
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod exchanged;
 mod kept;
+mod old;
 mod shown;
 
 use super::identity::issuer::Issuer;

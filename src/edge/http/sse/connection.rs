@@ -49,7 +49,7 @@ pub(super) struct Question {
 }
 
 /// Starts the task of a connection.
-pub(super) fn start(wire: Arc<Wire>, stream: Box<EventStream>, entry: Entry) -> Connection {
+pub(super) fn start(wire: Arc<Wire>, stream: Box<EventStream>, spoken: HeaderMap, entry: Entry) -> Connection {
     let (commands, queue) = mpsc::unbounded_channel();
     let connection = Connection {
         endpoint: stream.endpoint().clone(),
@@ -58,6 +58,7 @@ pub(super) fn start(wire: Arc<Wire>, stream: Box<EventStream>, entry: Entry) -> 
     let task = Task {
         wire,
         stream,
+        spoken,
         queue,
         board: Board::new(),
         posts: FuturesUnordered::new(),
@@ -144,6 +145,8 @@ fn id<'a>(message: &Message<'a>) -> Option<&'a str> {
 struct Task {
     wire: Arc<Wire>,
     stream: Box<EventStream>,
+    /// What speaks for the caller, as it was shown last.
+    spoken: HeaderMap,
     queue: mpsc::UnboundedReceiver<Command>,
     board: Board,
     posts: FuturesUnordered<BoxFuture<'static, Posted>>,
@@ -213,6 +216,11 @@ impl Task {
                 .push(Piece::Refused(Box::new(refusal(400, id, -32600, words))));
             return;
         }
+        for (name, value) in &mut self.spoken {
+            if let Some(newer) = headers.get(name) {
+                value.clone_from(newer);
+            }
+        }
         let post = post(Arc::clone(&self.wire), self.endpoint(), headers, body.clone(), limit);
         self.posts.push(Box::pin(async move {
             Posted {
@@ -225,8 +233,8 @@ impl Task {
 
     fn hear(&mut self, data: &Bytes) {
         let Some(answer) = self.board.hear(data) else { return };
-        let json = (http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let headers = HeaderMap::from_iter([json]);
+        let mut headers = self.spoken.clone();
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let post = post(Arc::clone(&self.wire), self.endpoint(), headers, answer, ANSWERING);
         self.posts.push(Box::pin(async move {
             Posted {

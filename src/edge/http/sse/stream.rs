@@ -27,20 +27,20 @@ pub(super) enum Opened {
     Refused(Box<Response>),
 }
 
-/// GETs `url` and waits for the endpoint: three quarters of `limit`, so that whoever waits that long hears what is
+/// GETs `url` with what speaks for a caller, and waits for the endpoint: three quarters of `limit`, so that whoever waits that long hears what is
 /// missing.
 ///
 /// # Errors
 /// See [`HttpError`]: [`HttpError::NotSse`] for anything but a stream that names an endpoint on its own origin.
-pub(super) async fn open(wire: &Wire, url: &Url, limit: Duration) -> Result<Opened, HttpError> {
+pub(super) async fn open(wire: &Wire, url: &Url, spoken: HeaderMap, limit: Duration) -> Result<Opened, HttpError> {
     let limit = limit * 3 / 4;
     let until = Instant::now() + limit;
     let uri: Uri = url
         .as_str()
         .parse()
         .map_err(|error| HttpError::NotSse(format!("url: {error}")))?;
-    let accept = (http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-    let headers = HeaderMap::from_iter([accept]);
+    let mut headers = spoken;
+    headers.insert(http::header::ACCEPT, HeaderValue::from_static("text/event-stream"));
     let response = wire
         .hold(Method::GET, uri.clone(), headers, Bytes::new(), limit)
         .await?;
