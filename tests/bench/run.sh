@@ -10,7 +10,7 @@ echo "building with optimisation (5 minutes the first time)" >&2
 cargo build --locked --quiet --release --bin mcp-manifold --example noop --example stub --example count --example sessions
 rm -rf "$target/bench/goals"
 if [ $# -eq 0 ]; then
-    cargo bench --locked --quiet --bench engine --bench fold --bench policy -- --noplot --warm-up-time 1 --measurement-time 2
+    cargo bench --locked --quiet --bench engine --bench fold --bench policy --bench delegation -- --noplot --warm-up-time 1 --measurement-time 2
     if command -v valgrind >/dev/null; then
         python3 -B tests/bench/instructions.py
     else
