@@ -15,12 +15,14 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Lines gather this long. What a hard kill can lose.
 const GATHER: Duration = Duration::from_millis(20);
 /// About 10,000 lines.
 const MAX_BUFFER: usize = 4 << 20;
+/// Between two lines of the log about lost lines.
+const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// A buffer that grew beyond this in a burst is not kept.
 const KEPT_BUFFER: usize = 256 << 10;
 
@@ -145,22 +147,56 @@ impl Shared {
 
 fn write_batches(shared: &Shared, mut target: impl Write) {
     let mut batch = Vec::new();
-    let mut reported = 0;
+    let mut losses = Losses::default();
     while let Some(lines) = shared.next(&mut batch) {
-        if let Err(error) = target.write_all(&batch) {
+        let told = losses.tell(shared.lost.load(Relaxed), &mut target);
+        let written = told.and_then(|()| target.write_all(&batch));
+        if written.is_err() {
             shared.lost.fetch_add(lines, Relaxed);
-            tracing::error!(%error, "Audit lines cannot be written.");
+            losses.torn = true;
         }
-        let lost = shared.lost.load(Relaxed);
-        if lost > reported {
-            let lines = lost - reported;
-            tracing::error!(lines, "Audit lines were lost.");
-            // Where even this fails, the number stands in the metrics.
-            let _ = writeln!(target, "{{\"lost\":{lines}}}");
-            reported = lost;
-        }
+        losses.log(shared.lost.load(Relaxed), written.err());
         batch.clear();
         batch.shrink_to(KEPT_BUFFER);
+    }
+    // Where even this fails, the number stands in the metrics.
+    let _ = losses.tell(shared.lost.load(Relaxed), &mut target);
+}
+
+/// What is known of lost lines, and where.
+#[derive(Default)]
+struct Losses {
+    /// So many stand in the file.
+    told: u64,
+    /// So many stand in the log.
+    logged: u64,
+    logged_at: Option<Instant>,
+    /// The file may end in the middle of a line.
+    torn: bool,
+}
+
+impl Losses {
+    /// Says in the file what is missing there, before what follows.
+    fn tell(&mut self, lost: u64, target: &mut impl Write) -> io::Result<()> {
+        if lost == self.told {
+            return Ok(());
+        }
+        let end = if self.torn { "\n" } else { "" };
+        target.write_all(format!("{end}{{\"lost\":{}}}\n", lost - self.told).as_bytes())?;
+        (self.told, self.torn) = (lost, false);
+        Ok(())
+    }
+
+    /// Says it in the log: at once, then now and then, however many batches fail.
+    fn log(&mut self, lost: u64, error: Option<io::Error>) {
+        let recently = self.logged_at.is_some_and(|at| at.elapsed() < LOG_PAUSE);
+        if lost == self.logged || recently {
+            return;
+        }
+        let lines = lost - self.logged;
+        let error = error.map(|error| error.to_string());
+        tracing::error!(lines, error, "Audit lines were lost.");
+        (self.logged, self.logged_at) = (lost, Some(Instant::now()));
     }
 }
 

@@ -118,6 +118,47 @@ fn lines_that_cannot_be_written_are_counted_as_lost() {
     assert_eq!(shared.lost.load(Relaxed), 2);
 }
 
+/// A disk that is full until somebody makes room; what fits of a line is written all the same.
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<(usize, Vec<u8>)>>);
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (room, written) = &mut *self.0.lock().unwrap();
+        let fitting = bytes.len().min(*room);
+        if fitting == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        *room -= fitting;
+        written.extend_from_slice(&bytes[..fitting]);
+        Ok(fitting)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn once_there_is_room_again_the_file_says_what_is_missing_and_every_other_line_is_whole() {
+    let disk = Disk::default();
+    disk.0.lock().unwrap().0 = 20;
+    let log = AuditLog::start_writing(disk.clone()).unwrap();
+    for number in [1, 2] {
+        log.record(&mk_record(number), Duration::ZERO, SystemTime::now());
+        while log.lost() < number as u64 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    disk.0.lock().unwrap().0 = 10_000;
+    log.record(&mk_record(3), Duration::ZERO, SystemTime::now());
+    drop(log);
+    let text = String::from_utf8(disk.0.lock().unwrap().1.clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let [torn, lost, whole] = lines.try_into().unwrap_or_else(|lines| panic!("{lines:?}"));
+    assert_eq!((torn.len(), lost), (20, "{\"lost\":2}"));
+    assert!(whole.contains("\"bytesIn\":3,") && whole.ends_with('}'), "{whole}");
+}
+
 #[test]
 fn off_is_off() {
     let log = AuditLog::start(&AuditTarget::Off).unwrap();
