@@ -3,7 +3,7 @@
 use super::arguments::CheckArguments;
 use crate::edge::config_file::ConfigSource;
 use crate::edge::identity::files::{self, FileError};
-use crate::edge::secrets;
+use crate::edge::secrets::{self, Material};
 use crate::engine::config::file::{Problem, Reading};
 
 /// What is wrong in the file, and what is missing around it; a line each.
@@ -60,7 +60,18 @@ fn wrong_files(reading: &Reading) -> Vec<Problem> {
     wrong.collect()
 }
 
-/// Every secret and file that the configuration names and that is not there.
+/// What the file that stands at this key is for.
+fn material(path: &str) -> Material {
+    match path {
+        "tls.cert.file" => Material::Certificates,
+        "tls.key.file" => Material::PrivateKey,
+        path if path.ends_with(".ca.file") => Material::Certificates,
+        path if path.ends_with(".jwks.file") => Material::KeySet,
+        _ => Material::Any,
+    }
+}
+
+/// Every secret and file that the configuration names and that is not there, or cannot be what it is for.
 fn missing(reading: &Reading) -> Vec<Problem> {
     let secrets = reading.secrets.iter().filter_map(|(path, secret)| {
         let signs = path.starts_with("session.keys[");
@@ -74,8 +85,7 @@ fn missing(reading: &Reading) -> Vec<Problem> {
         Some(Problem { path, message })
     });
     let files = reading.files.iter().filter_map(|(path, file)| {
-        let error = std::fs::File::open(file).err()?;
-        let message = format!("{} cannot be read: {error}", file.display());
+        let message = material(path).check(file).err()?;
         let path = path.clone();
         Some(Problem { path, message })
     });

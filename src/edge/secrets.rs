@@ -3,6 +3,10 @@
 //! Nothing is kept here; whoever holds a resolved secret asks for its `fingerprint` again to learn of a change.
 //! Errors name the place, never the value.
 
+mod material;
+
+pub use material::Material;
+
 use crate::engine::config::{Confidential, Secret};
 use std::io::Read;
 use std::path::{Path, PathBuf};
