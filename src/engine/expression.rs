@@ -27,6 +27,8 @@ pub struct Expression {
     tree: Arc<IdedExpr>,
     reads: Reads,
     literals: Literals,
+    /// What is left to evaluate once these literals are known to fit; `None`: nothing, it is true then.
+    rest: Option<Arc<IdedExpr>>,
 }
 
 impl Expression {

@@ -1,7 +1,7 @@
 //! From text to a checked expression; what is wrong with it is told with line and column.
 
 use super::check::check;
-use super::guard::Literals;
+use super::guard::{Literals, rest};
 use super::{Expression, evaluate};
 use cel::common::ast::SourceInfo;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ impl Expression {
         let reads = check(&tree).map_err(|found| Fault::of(text, &source, found.id, found.message))?;
         Ok(Self {
             literals: Literals::of(&tree),
+            rest: rest(&tree).map(Arc::new),
             text: text.into(),
             tree: Arc::new(tree),
             reads,

@@ -6,7 +6,7 @@ use super::tree::{Owned, Tree};
 use cel::common::types::{CelBool, CelMap, CelMapKey, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
-use cel::{Context, Env, Value};
+use cel::{Context, Env, IdedExpr, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -157,9 +157,21 @@ impl Expression {
     /// What it says of these facts.
     #[must_use]
     pub fn evaluate(&self, inquiry: &Inquiry<'_>) -> Outcome {
-        let memo = inquiry.memo;
+        inquiry.ask(&self.tree)
+    }
+
+    /// The same of facts that its [`Self::literals`] are known to fit.
+    #[must_use]
+    pub fn evaluate_rest(&self, inquiry: &Inquiry<'_>) -> Outcome {
+        self.rest.as_ref().map_or(Outcome::True, |rest| inquiry.ask(rest))
+    }
+}
+
+impl Inquiry<'_> {
+    fn ask(&self, tree: &IdedExpr) -> Outcome {
+        let memo = self.memo;
         memo.absent.store(false, Ordering::Relaxed);
-        let outcome = Value::resolve_val(&self.tree, &inquiry.context);
+        let outcome = Value::resolve_val(tree, &self.context);
         let is_true = outcome.as_ref().ok().and_then(|value| {
             let value: &dyn Val = value.as_ref();
             value.downcast_ref::<CelBool>().map(|value| *value.inner())

@@ -47,6 +47,29 @@ impl Literals {
     }
 }
 
+/// The expression without the literals that it demands: where all of these fit, it says the same. `None`: it is true then.
+pub(super) fn rest(node: &IdedExpr) -> Option<IdedExpr> {
+    let Expr::Call(call) = &node.expr else {
+        return Some(node.clone());
+    };
+    match (call.func_name.as_str(), call.args.as_slice()) {
+        (operators::LOGICAL_AND, [left, right]) => match (rest(left), rest(right)) {
+            (Some(left), Some(right)) => {
+                let args = vec![left, right];
+                let call = CallExpr { args, ..call.clone() };
+                let expr = Expr::Call(call);
+                Some(IdedExpr { id: node.id, expr })
+            }
+            (left, right) => left.or(right),
+        },
+        _ => {
+            let mut found = Vec::new();
+            gather(node, &mut found);
+            found.is_empty().then(|| node.clone())
+        }
+    }
+}
+
 fn gather(node: &IdedExpr, found: &mut Vec<(Subject, Arc<[Box<str>]>)>) {
     let Expr::Call(CallExpr { func_name, args, .. }) = &node.expr else {
         return;

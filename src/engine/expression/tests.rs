@@ -223,6 +223,31 @@ fn literals_that_are_demanded_are_known() {
     assert_eq!(literals("!(tool.name == 'a')"), Literals::default());
 }
 
+#[test]
+fn where_the_literals_fit_the_rest_says_the_same() {
+    let facts = Told(json!({"tool.name": "pay", "method": "tools/call", "arguments": {"n": 2}}));
+    let memo = Memo::new(&facts);
+    let inquiry = memo.inquiry();
+    for (text, outcome) in [
+        ("tool.name == 'pay'", Outcome::True),
+        ("'pay' == tool.name && method in ['tools/call', 'ping']", Outcome::True),
+        ("tool.name == 'pay' && arguments.n > 1", Outcome::True),
+        ("arguments.n > 2 && tool.name == 'pay'", Outcome::False),
+        (
+            "(tool.name == 'pay' && arguments.n > 1) && arguments.n < 2",
+            Outcome::False,
+        ),
+        ("tool.name == 'pay' && arguments.m > 1", Outcome::Failed),
+        ("tool.name == 'pay' && prompt != 'p'", Outcome::Absent),
+        ("tool.name == 'pay' || arguments.n > 5", Outcome::True),
+        ("!(tool.name == 'pay')", Outcome::False),
+    ] {
+        let expression = Expression::compile(text).expect("good");
+        assert_eq!(expression.evaluate(&inquiry), outcome, "{text}");
+        assert_eq!(expression.evaluate_rest(&inquiry), outcome, "{text}, the rest");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -132,7 +132,7 @@ fn word(rule: &Rule, scope: Scope, known: &Known<'_>, inquiry: &Inquiry<'_>) -> 
     if !fits(rule, known) {
         return ("does not match", false);
     }
-    match (rule.when.evaluate(inquiry), &rule.action) {
+    match (rule.when.evaluate_rest(inquiry), &rule.action) {
         (Outcome::False, _) => ("does not match", false),
         (Outcome::Absent, _) => ("is about something else", false),
         (Outcome::Failed, _) => ("cannot be evaluated: denies", true),

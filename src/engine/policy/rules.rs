@@ -180,7 +180,7 @@ impl Policy {
             if (scope == Scope::Lists && rule.when.reads().is_of_call()) || !fits(rule, known) {
                 continue;
             }
-            let outcome = rule.when.evaluate(&inquiry);
+            let outcome = rule.when.evaluate_rest(&inquiry);
             seen(place, outcome);
             let Some(decision) = course.hear(rule, outcome, known) else {
                 continue;
