@@ -21,8 +21,8 @@ import setups
 
 SESSIONS = 100_000
 BOUND = 20_000
-# KiB; 20 tools are 5 KiB as they were listed.
-PER_UPSTREAM = 64
+# KiB: 124 were measured when this was written, of which 5 are the 20 tools as they were listed.
+PER_UPSTREAM = 160
 
 
 def main():
