@@ -42,7 +42,7 @@ use crate::edge::relay::{Outliving, ParkingLot, Relay};
 use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::{AuditLog, Exporter, Metrics, Telemetry, otlp};
 use crate::edge::throttle::{Places, Throttle};
-use crate::edge::upstream::{Binder, Notices, Shelf};
+use crate::edge::upstream::{Allowance, Binder, Notices, Shelf};
 use crate::edge::{admin, envoy, secrets};
 use crate::engine::config::{Confidential, Config};
 use crate::engine::policy::{Explained, Question};
@@ -141,7 +141,7 @@ impl Gateway {
         let sessions: Arc<dyn SessionStore> = Arc::clone(&store) as _;
         let (binder, notices) = Binder::new(Arc::clone(&targets), sessions, Handle::current());
         let bodies = Arc::new(Budget::new(config.limits.bodies));
-        let hub = binder.hub(writer.cell(), Arc::clone(&bodies) as _);
+        let hub = binder.hub(writer.cell(), Arc::clone(&bodies) as _, Allowance::of(&config.lists));
         let throttle = Throttle::default();
         throttle
             .follow(&config.rate_limits, config.rate_limit_service.as_ref())
@@ -159,6 +159,7 @@ impl Gateway {
         let desk = Desk {
             cell: writer.cell(),
             store,
+            callers: hub.callers(),
             hub,
             binder: Arc::new(binder),
             relay: Relay::new(Arc::clone(&targets)),

@@ -9,11 +9,11 @@ use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::Telemetry;
 use crate::edge::throttle::{Counted, Places, Throttle, Verdict};
-use crate::edge::upstream::{Binder, Bodies, Hub, span};
-use crate::engine::config::Limits;
+use crate::edge::upstream::{Allowance, Binder, Bodies, Callers, Hub, Look as Sight, span};
+use crate::engine::config::{Limits, Lists};
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::step::{Addressee, Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
-use crate::engine::exchange::{Finding, Parked, Record};
+use crate::engine::exchange::{Finding, Parked, Record, UPSTREAM_UNAUTHORIZED};
 use crate::engine::mcp::trace::Ratio;
 use crate::engine::session::{Binding, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
@@ -28,6 +28,7 @@ pub(super) struct Desk {
     pub(super) store: Arc<MemoryStore>,
     pub(super) binder: Arc<Binder>,
     pub(super) hub: Hub,
+    pub(super) callers: Callers,
     pub(super) relay: Relay,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) outliving: Outliving,
@@ -64,7 +65,8 @@ impl Bodies for Budget {
 
 impl Desk {
     /// Limits of another configuration; what is under way stays.
-    pub(super) fn set_limits(&self, limits: &Limits, idle: Duration) {
+    pub(super) fn set_limits(&self, limits: &Limits, lists: &Lists, idle: Duration) {
+        self.callers.set_bounds(Allowance::of(lists));
         self.room.store(Arc::new(Room {
             sessions: limits.sessions_per_principal,
             idle,
@@ -84,6 +86,15 @@ impl Desk {
         let before = Timestamp(now().0.saturating_sub(idle));
         self.principals
             .begin(principal, session, room.sessions, before, &self.store)
+    }
+
+    /// Every caller sees what this upstream lists for that caller.
+    fn is_listed_for_callers(&self, upstream: &str) -> bool {
+        self.cell.load().endpoints.iter().any(|endpoint| {
+            let own = endpoint.listed_for_callers().iter();
+            own.filter_map(|index| endpoint.upstream(*index))
+                .any(|one| *one.name == *upstream)
+        })
     }
 
     /// Nobody has come back for this call.
@@ -196,6 +207,10 @@ impl Backroom for Desk {
             Question::Delegate(errand) => match self.delegations.find(errand) {
                 Sought::Now(found) => Asked::Now(Finding::Delegated(found)),
                 Sought::Later(later) => Asked::Later(Box::pin(async move { Finding::Delegated(later.await) })),
+            },
+            Question::View(viewer) => match self.callers.look(viewer) {
+                Sight::Now(endpoint) => Asked::Now(Finding::Viewed(endpoint)),
+                Sight::Later(later) => Asked::Later(Box::pin(async move { Finding::Viewed(later.await) })),
             },
             Question::Admit(charges) => match self.throttle.admit(charges) {
                 Counted::Now(verdict) => Asked::Now(counted(verdict)),
@@ -392,8 +407,18 @@ impl Backroom for Desk {
         {
             self.relay.forget(upstream, session);
         }
-        if let Notice::Changed { upstream, kinds } = &notice {
-            self.hub.hearsay().tell(upstream, *kinds);
+        if let Notice::Changed {
+            upstream,
+            principal,
+            kinds,
+        } = &notice
+        {
+            match principal {
+                Some(principal) if self.is_listed_for_callers(upstream) => {
+                    self.callers.changed(upstream, principal, *kinds);
+                }
+                Some(_) | None => self.hub.hearsay().tell(upstream, *kinds),
+            }
         }
         self.binder.notify(notice);
     }
@@ -406,6 +431,11 @@ impl Backroom for Desk {
     fn record(&self, record: &Record, elapsed: Duration) {
         if let Some((session, asked)) = record.tied {
             self.store.release(session, asked, now());
+        }
+        if let (Some(UPSTREAM_UNAUTHORIZED), Some(upstream), Some(principal)) =
+            (record.reason, &record.upstream, &record.principal)
+        {
+            self.callers.refused(upstream, principal);
         }
         self.telemetry.record(record, elapsed);
     }

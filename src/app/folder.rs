@@ -59,7 +59,10 @@ pub(super) fn callers(config: &Config, keysets: &Keysets) -> (Files, Option<Arc<
 /// The last good catalogs of these upstreams; those of others are forgotten.
 pub(super) fn catalogs(shelf: &Shelf, drafts: &[Draft]) -> HashMap<String, Kept> {
     let upstreams = drafts.iter().flat_map(|draft| &draft.upstreams);
-    let names: HashSet<&str> = upstreams.map(|upstream| upstream.name.as_str()).collect();
+    let names: HashSet<&str> = upstreams
+        .filter(|upstream| is_kept(upstream))
+        .map(|upstream| upstream.name.as_str())
+        .collect();
     shelf.prune(|name| names.contains(name));
     kept_catalogs(shelf, drafts)
 }
@@ -78,7 +81,18 @@ pub(super) fn kept_catalogs(shelf: &Shelf, drafts: &[Draft]) -> HashMap<String, 
             }
         }
     };
-    upstreams.filter_map(load).collect()
+    upstreams
+        .filter(|upstream| is_kept(upstream))
+        .filter_map(load)
+        .collect()
+}
+
+/// What is listed for one caller is kept for nobody.
+fn is_kept(upstream: &config::Upstream) -> bool {
+    match upstream.listing {
+        config::Listing::Shared => true,
+        config::Listing::PerPrincipal => false,
+    }
 }
 
 /// 32 random bytes in hex, generated once and kept in `name`, readable by the owner only.

@@ -3,7 +3,7 @@
 use super::status::Board;
 use crate::edge::http::{Target, Targets, Voices};
 use crate::edge::secrets;
-use crate::edge::upstream::{Discovery, Hearsay, Report, Settings, Shelf};
+use crate::edge::upstream::{Discovery, Hearsay, Reach, Report, Settings, Shelf};
 use crate::engine::config::{self, Config};
 use crate::engine::snapshot::fold::UpstreamInput;
 use crate::engine::status::Reason;
@@ -98,6 +98,20 @@ impl Roster {
         let target = self.target(input);
         let stop = self.stop.child_token();
         if let (Some(target), true) = (&target, upstream.enabled) {
+            if upstream.listing == config::Listing::PerPrincipal {
+                let reach = Reach {
+                    target: Arc::clone(target),
+                    settings: self.settings.subscribe(),
+                    reports: self.reports.clone(),
+                };
+                self.tasks.spawn(reach.run(stop.clone()));
+                return Member {
+                    config: Arc::clone(upstream),
+                    credential: input.credential.clone(),
+                    target: Some(Arc::clone(target)),
+                    stop,
+                };
+            }
             let discovery = Discovery {
                 target: Arc::clone(target),
                 settings: self.settings.subscribe(),

@@ -96,7 +96,9 @@ impl Steer {
         }
         self.config.store(Arc::clone(&config));
         self.watch.follow(&config);
-        self.course.desk.set_limits(&config.limits, config.session.idle);
+        self.course
+            .desk
+            .set_limits(&config.limits, &config.lists, config.session.idle);
         let throttle = &self.course.desk.throttle;
         if let Err(error) = throttle.follow(&config.rate_limits, config.rate_limit_service.as_ref()) {
             error!(%error, "rateLimitService.address is of no use; rate limits stay as they were.");

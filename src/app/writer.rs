@@ -148,7 +148,7 @@ impl Writer {
         let catalog = |upstream: &config::Upstream| {
             let old = known.get(upstream.name.as_str());
             let old = old
-                .filter(|old| old.config.url == upstream.url)
+                .filter(|old| old.config.url == upstream.url && upstream.listing == config::Listing::Shared)
                 .map(|old| old.catalog.clone());
             old.or_else(|| kept.get(&upstream.name).map(|kept| kept.catalog.clone()))
         };

@@ -3,6 +3,7 @@
 //! - [`Discovery`]: one task per upstream. Probes both eras, lists, watches for changes, sends a [`Report`].
 //! - [`Binder`]: opens, checks and closes upstream sessions on behalf of clients.
 //! - [`Hub`]: the streams that clients hold open, and those of upstreams that feed them.
+//! - [`Callers`]: what upstreams list for each caller, where that differs.
 //! - [`Shelf`]: the last good catalogs on disk.
 //!
 //! ```text
@@ -15,6 +16,7 @@
 
 mod answer;
 mod binder;
+mod callers;
 mod discovery;
 mod disk;
 mod failure;
@@ -28,17 +30,21 @@ mod notices;
 mod pool;
 mod probe;
 mod pulse;
+mod reach;
 mod report;
 pub mod span;
+mod survey;
 mod watch;
 
 pub use binder::Binder;
+pub use callers::{Allowance, Callers, Look};
 pub use discovery::{Discovery, Settings};
 pub use disk::{Kept, Shelf, ShelfError};
 pub use failure::Failure;
 pub use hearsay::Hearsay;
 pub use hub::{Bodies, Hub};
 pub use notices::Notices;
+pub use reach::Reach;
 pub use report::Report;
 
 use crate::edge::backoff::Bounds;

@@ -40,8 +40,8 @@ pub use telemetry::Telemetry;
 pub use template::Template;
 pub use transparent::Transparent;
 pub use truth::{
-    AccessLog, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls, Lists,
-    Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,
+    AccessLog, Authority, Confidential, Config, Credential, EnvoyAdmin, EnvoySettings, Eras, Limits, ListenTls,
+    Listing, Lists, Protocol, Secret, SessionSettings, Timeouts, Upstream, Via,
 };
 pub use upstream::is_upstream_name;
 

@@ -50,6 +50,7 @@ mod tell;
 mod through;
 mod trace;
 mod verdict;
+mod viewing;
 
 pub use bridge::Parked;
 pub use door::{ROUTE_MISSING, ROUTE_REFUSED};
@@ -57,6 +58,7 @@ pub use event::{CallEvent, Event, Finding, HubEvent, Message, RequestHead, Respo
 pub use headers::Headers;
 pub use modes::{BodyMode, BodyModes};
 pub use record::Record;
+pub use reject::UPSTREAM_UNAUTHORIZED;
 pub use step::{Command, End, Reply, Step};
 pub use trace::{Carried, Traced, Tracing};
 
@@ -105,6 +107,8 @@ enum Phase {
     Doorstep(Box<doorstep::Doorstep>),
     /// The body is on its way.
     AwaitBody(Box<Arrival>),
+    /// The request is here; what its sender sees is being found out.
+    Viewing(Box<viewing::Viewing>),
     /// A question is open.
     Asking(Box<Request>, Then),
     /// The processor makes the call.
@@ -243,7 +247,8 @@ impl Exchange {
             }
             (Phase::AwaitBody(arrival), Event::Envoy(Message::RequestTrailers)) => self.read(*arrival, true, now),
             (Phase::AwaitBody(_), Event::Timer) => self.reject(&Reject::TooSlow, None),
-            (Phase::AwaitBody(_), Event::NoRoom) => self.reject(&Reject::NoRoom, None),
+            (Phase::AwaitBody(_) | Phase::Viewing(_), Event::NoRoom) => self.reject(&Reject::NoRoom, None),
+            (Phase::Viewing(viewing), Event::Finding(finding)) => self.viewed(viewing, finding, now),
             (Phase::Asking(request, _), Event::NoRoom) => self.reject(&Reject::NoRoom, request.id()),
             (Phase::Calling(relay), Event::NoRoom) => self.relay_crowded(&relay),
             (Phase::Inspecting(_), Event::NoRoom) => self.inspection_crowded(),
@@ -291,6 +296,7 @@ impl Exchange {
         match &self.phase {
             Phase::Doorstep(doorstep) => doorstep.held(),
             Phase::AwaitBody(arrival) => arrival.intake.len(),
+            Phase::Viewing(viewing) => viewing.held(),
             Phase::Asking(_, Then::Call(calls) | Then::Speak(calls)) => calls.held(),
             Phase::Asking(_, Then::Pass(routed)) => routed.calls.iter().map(|call| call.body.len()).sum(),
             Phase::Asking(_, Then::Admit(intent) | Then::Hold(intent)) => intent.held(),
@@ -319,6 +325,7 @@ impl Exchange {
             Phase::AwaitHead
             | Phase::Doorstep(_)
             | Phase::AwaitBody(_)
+            | Phase::Viewing(_)
             | Phase::Asking(..)
             | Phase::Calling(_)
             | Phase::BridgingUp(_)

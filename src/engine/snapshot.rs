@@ -15,7 +15,7 @@ pub use view::{Guarded, View, ViewKey, Views};
 
 pub use crate::engine::route::UpstreamIndex;
 
-use crate::engine::catalog::{Kind, Listing};
+use crate::engine::catalog::{Catalog, Kind, Listing};
 use crate::engine::config::{AuditArguments, Limits, RateLimit, Transparent, Via};
 use crate::engine::mcp::{Era, Version};
 use crate::engine::policy::Callers;
@@ -92,6 +92,10 @@ pub struct Endpoint {
     pub initialize: [Bytes; 4],
     /// `result` of `server/discover`.
     pub discover: Bytes,
+    /// What callers' own endpoints are made of; `None`: everybody sees the same upstreams.
+    base: Option<Arc<fold::Base>>,
+    /// The number of the caller whose endpoint this is.
+    caller: Option<u64>,
 }
 
 /// What is written down of calls.
@@ -243,6 +247,20 @@ impl Endpoint {
             Era::Legacy => &self.legacy,
             Era::Modern => &self.modern,
         }
+    }
+
+    /// Upstreams whose lists every caller sees differently: what they list is in no endpoint but [`Endpoint::of_caller`].
+    #[must_use]
+    pub fn listed_for_callers(&self) -> &[UpstreamIndex] {
+        self.base.as_ref().map_or(&[], |base| &base.own)
+    }
+
+    /// This endpoint with what some of [`Endpoint::listed_for_callers`] have listed for one caller; the others of them were
+    /// not to be had. `number`: another one for every caller, and whenever something else was listed. What is not the
+    /// caller's own is shared, views of lists too. `None`: it is somebody's already, or there is nothing to see.
+    #[must_use]
+    pub fn of_caller(&self, listed: &[(UpstreamIndex, Catalog)], number: u64) -> Option<Self> {
+        Some(self.base.as_ref()?.of_caller(listed, number))
     }
 
     /// The upstream at `index`.

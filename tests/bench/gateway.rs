@@ -226,6 +226,7 @@ impl Gateway {
 
     pub(crate) fn finding(&self, question: &Question) -> Finding {
         match question {
+            Question::View(viewer) => Finding::Viewed(Arc::clone(&viewer.endpoint)),
             Question::Delegate(_) => Finding::Delegated(Err(mcp_manifold::engine::policy::delegate::Lack::NotKept)),
             Question::Compare(_) => Finding::Compared(mcp_manifold::engine::exchange::event::Compared::Fits),
             Question::Admit(_) => Finding::Admitted(None),

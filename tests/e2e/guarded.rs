@@ -4,6 +4,7 @@ mod audit;
 mod credentials;
 mod front;
 pub(crate) mod identity;
+mod listing;
 mod policy;
 mod protection;
 mod shared_limits;

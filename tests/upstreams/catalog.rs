@@ -32,8 +32,23 @@ impl Catalog {
         catalog
             .tools
             .extend((0..options.tools).map(|number| simple_tool(&format!("generated_{number}"))));
+        for visitor in &options.visitor {
+            let item = |key: &str, value: String| json!({"name": format!("for_{visitor}_own"), key: value});
+            catalog.tools.push(simple_tool(&format!("for_{visitor}_own")));
+            catalog
+                .prompts
+                .push(parse_one(item("description", "A prompt.".to_owned())));
+            let uri = format!("test://for_{visitor}_own");
+            catalog.resources.push(parse_one(item("uri", uri)));
+            let template = format!("test://for_{visitor}_own/{{+path}}");
+            catalog.templates.push(parse_one(item("uriTemplate", template)));
+        }
         catalog
     }
+}
+
+fn parse_one<T: serde::de::DeserializeOwned>(item: serde_json::Value) -> T {
+    serde_json::from_value(item).expect("it has what an item needs")
 }
 
 /// A tool that answers its own name.

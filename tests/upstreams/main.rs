@@ -46,6 +46,10 @@ struct Options {
     /// So many tools `generated_0`, `generated_1` ... more.
     #[arg(long, default_value_t = 0)]
     tools: usize,
+    /// Besides, a tool `for_NAME_own`, a prompt and a resource of somebody, whom alone they are shown: `x-user`, else the
+    /// bearer token, says who asks.
+    #[arg(long)]
+    visitor: Vec<String>,
     /// Only the generated tools: none of the conformance suite, no prompts, no resources.
     #[arg(long)]
     bare: bool,

@@ -7,9 +7,9 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult, CompletionInfo,
     DiscoverResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation,
     ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
-    SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
-    UpdateTaskParams,
+    Prompt, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, Resource, ResourceTemplate,
+    ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData, ServerHandler};
@@ -27,6 +27,58 @@ impl Server {
 }
 
 type Context = RequestContext<RoleServer>;
+
+impl Server {
+    /// What this visitor is shown of a list. An item of somebody has `for_NAME_` in its name or URI.
+    fn shown<T: Named + Clone>(&self, context: &Context, list: impl Fn(&catalog::Catalog) -> &Vec<T>) -> Vec<T> {
+        let visitor = visitor(context);
+        let catalog = locked(&self.0.catalog);
+        let items = list(&catalog).iter();
+        items
+            .filter(|item| match item.name().split_once("for_") {
+                Some((_, rest)) => visitor.is_some_and(|visitor| rest.split('_').next() == Some(visitor)),
+                None => true,
+            })
+            .cloned()
+            .collect()
+    }
+}
+
+/// Who asks, as `x-user` says, else the bearer token.
+fn visitor(context: &Context) -> Option<&str> {
+    let parts = context.extensions.get::<http::request::Parts>()?;
+    let header = |name| parts.headers.get(name)?.to_str().ok();
+    let name = header("x-user").or_else(|| header("authorization")?.strip_prefix("Bearer "))?;
+    name.rsplit(':').next()
+}
+
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for Tool {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for Prompt {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for Resource {
+    fn name(&self) -> &str {
+        &self.uri
+    }
+}
+
+impl Named for ResourceTemplate {
+    fn name(&self) -> &str {
+        &self.uri_template
+    }
+}
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
@@ -79,9 +131,13 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _: Context,
+        context: Context,
     ) -> Result<ListToolsResult, ErrorData> {
-        let (items, next) = catalog::page(&locked(&self.0.catalog).tools, request.as_ref(), &self.0.options)?;
+        let (items, next) = catalog::page(
+            &self.shown(&context, |catalog| &catalog.tools),
+            request.as_ref(),
+            &self.0.options,
+        )?;
         let mut result = ListToolsResult::with_all_items(items);
         result.next_cursor = next;
         Ok(result)
@@ -94,9 +150,13 @@ impl ServerHandler for Server {
     async fn list_prompts(
         &self,
         request: Option<PaginatedRequestParams>,
-        _: Context,
+        context: Context,
     ) -> Result<ListPromptsResult, ErrorData> {
-        let (items, next) = catalog::page(&locked(&self.0.catalog).prompts, request.as_ref(), &self.0.options)?;
+        let (items, next) = catalog::page(
+            &self.shown(&context, |catalog| &catalog.prompts),
+            request.as_ref(),
+            &self.0.options,
+        )?;
         let mut result = ListPromptsResult::with_all_items(items);
         result.next_cursor = next;
         Ok(result)
@@ -113,9 +173,13 @@ impl ServerHandler for Server {
     async fn list_resources(
         &self,
         request: Option<PaginatedRequestParams>,
-        _: Context,
+        context: Context,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let (items, next) = catalog::page(&locked(&self.0.catalog).resources, request.as_ref(), &self.0.options)?;
+        let (items, next) = catalog::page(
+            &self.shown(&context, |catalog| &catalog.resources),
+            request.as_ref(),
+            &self.0.options,
+        )?;
         let mut result = ListResourcesResult::with_all_items(items);
         result.next_cursor = next;
         Ok(result)
@@ -124,9 +188,13 @@ impl ServerHandler for Server {
     async fn list_resource_templates(
         &self,
         request: Option<PaginatedRequestParams>,
-        _: Context,
+        context: Context,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let (items, next) = catalog::page(&locked(&self.0.catalog).templates, request.as_ref(), &self.0.options)?;
+        let (items, next) = catalog::page(
+            &self.shown(&context, |catalog| &catalog.templates),
+            request.as_ref(),
+            &self.0.options,
+        )?;
         let mut result = ListResourceTemplatesResult::with_all_items(items);
         result.next_cursor = next;
         Ok(result)

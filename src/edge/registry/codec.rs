@@ -174,6 +174,7 @@ pub(super) fn read_upstream(raw: proto::Upstream) -> Result<Upstream, Unreadable
         addresses: addresses.map_err(|_| bad("addresses", "are not all ip:port"))?,
         protection: crate::engine::config::Protection::default(),
         delegated: crate::engine::config::Delegated::default(),
+        listing: crate::engine::config::Listing::Shared,
         name: raw.name,
     })
 }

@@ -98,6 +98,7 @@ mod tests {
             kind: Kind::Tools,
             takes_requests: false,
             audience: mk_audience(name),
+            caller: None,
         }
     }
 

@@ -52,6 +52,7 @@ pub struct Metrics {
     sessions: Gauge,
     generation: Gauge,
     body_bytes: Gauge,
+    callers: Gauge,
     ready: Family<UpstreamLabel, Gauge>,
     tools: Family<UpstreamLabel, Gauge>,
     issuers: Issuers,
@@ -91,6 +92,7 @@ impl Metrics {
             sessions: Gauge::default(),
             generation: Gauge::default(),
             body_bytes: Gauge::default(),
+            callers: Gauge::default(),
             ready: Family::default(),
             tools: Family::default(),
             issuers: Issuers::default(),
@@ -157,6 +159,11 @@ impl Metrics {
             "body_bytes_held",
             "Bytes of request bodies in memory",
             self.body_bytes.clone(),
+        );
+        own.register(
+            "callers_listed",
+            "Callers for whom something is kept that upstreams list for them alone",
+            self.callers.clone(),
         );
         own.register(
             "upstream_ready",
@@ -238,6 +245,11 @@ impl Metrics {
         for (limit, count) in buckets {
             self.buckets.get_or_create(&LimitLabel::new(limit)).set(clamp(*count));
         }
+    }
+
+    /// Takes over for how many callers something is kept that upstreams list for them alone, at each scrape.
+    pub fn observe_callers(&self, callers: usize) {
+        self.callers.set(clamp(callers));
     }
 
     pub(super) fn set_lines_lost(&self, lines: u64) {

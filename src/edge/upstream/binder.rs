@@ -7,6 +7,7 @@
 mod background;
 mod flight;
 
+use super::callers::{Allowance, Callers};
 use super::handshake;
 use super::hub::{Bodies, Hub};
 use super::line::{Line, SMALL, Tie};
@@ -88,8 +89,10 @@ impl Binder {
 
     /// The hub that feeds client streams from the sessions that this binder opens; `bodies` is told what it holds.
     #[must_use]
-    pub fn hub(&self, cell: Arc<ArcSwap<Snapshot>>, bodies: Arc<dyn Bodies>) -> Hub {
+    pub fn hub(&self, cell: Arc<ArcSwap<Snapshot>>, bodies: Arc<dyn Bodies>, allowance: Allowance) -> Hub {
         let inner = &self.inner;
+        let targets = Arc::clone(&inner.targets);
+        let callers = Callers::new(targets, inner.runtime.clone(), inner.notices.clone(), allowance);
         Hub::new(
             Arc::clone(&inner.targets),
             Arc::clone(&inner.store),
@@ -97,6 +100,7 @@ impl Binder {
             inner.runtime.clone(),
             inner.notices.clone(),
             bodies,
+            callers,
         )
     }
 

@@ -240,6 +240,7 @@ mod tests {
             addresses: Vec::new(),
             protection: crate::engine::config::Protection::default(),
             delegated: crate::engine::config::Delegated::default(),
+            listing: crate::engine::config::Listing::Shared,
         };
         Target::new(&upstream, None).expect("a target")
     }

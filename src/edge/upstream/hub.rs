@@ -16,7 +16,7 @@ mod pump;
 mod seats;
 mod session;
 
-use super::Hearsay;
+use super::{Callers, Hearsay};
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::HubEvent;
 use crate::engine::exchange::step::{Listen, Notice};
@@ -25,7 +25,6 @@ use crate::engine::session::{Binding, Delegation, EndpointHash, SessionKey, Sess
 use crate::engine::snapshot::Snapshot;
 use crate::engine::stream::{Kinds, Part};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use ear::{Ear, End};
 use futures_util::Stream;
 pub use held::Bodies;
@@ -46,13 +45,14 @@ pub struct Hub {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     targets: Arc<Targets>,
     store: Arc<dyn SessionStore>,
     cell: Arc<ArcSwap<Snapshot>>,
     runtime: Handle,
     notices: mpsc::UnboundedSender<(Arc<Target>, Notice)>,
     hearsay: Hearsay,
+    callers: Callers,
     bodies: Arc<dyn Bodies>,
     /// Everybody who listens. Held for look-ups and changes; tasks are begun and ended under it, never waited for.
     seats: Mutex<Seats>,
@@ -67,19 +67,27 @@ impl Hub {
         runtime: Handle,
         notices: mpsc::UnboundedSender<(Arc<Target>, Notice)>,
         bodies: Arc<dyn Bodies>,
+        callers: Callers,
     ) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                targets,
-                store,
-                cell,
-                runtime,
-                notices,
-                hearsay: Hearsay::default(),
-                bodies,
-                seats: Mutex::default(),
-            }),
-        }
+        let inner = Arc::new(Inner {
+            targets,
+            store,
+            cell,
+            runtime,
+            notices,
+            hearsay: Hearsay::default(),
+            callers,
+            bodies,
+            seats: Mutex::default(),
+        });
+        inner.callers.tell(Arc::downgrade(&inner));
+        Self { inner }
+    }
+
+    /// What upstreams list for each caller.
+    #[must_use]
+    pub fn callers(&self) -> Callers {
+        self.inner.callers.clone()
     }
 
     /// What upstreams say in clients' sessions about their lists.
@@ -92,19 +100,31 @@ impl Hub {
     #[must_use]
     pub fn listen(&self, subscription: Listen) -> Pin<Box<dyn Stream<Item = HubEvent> + Send>> {
         let (number, ear, session) = match subscription {
-            Listen::Session { session, last, alone } => {
-                let (number, ear) = self.inner.sit_session(session, last.as_deref(), alone.as_ref());
+            Listen::Session {
+                session,
+                last,
+                alone,
+                principal,
+            } => {
+                let (number, ear) = self
+                    .inner
+                    .sit_session(session, last.as_deref(), alone.as_ref(), principal);
                 (number, ear, Some(session.key))
             }
             Listen::Modern {
                 endpoint,
                 tag,
+                principal,
                 kinds,
                 parts,
                 delegations,
             } => {
-                let (number, ear) = self.inner.sit_listen(endpoint, tag, kinds, parts, &delegations);
-                (number, ear, None)
+                let ear = Arc::new(Ear::new(kinds, Some(tag)));
+                let seat = Seat {
+                    principal,
+                    ..Seat::new(endpoint, Arc::clone(&ear))
+                };
+                (self.inner.sit_listen(seat, parts, &delegations), ear, None)
             }
         };
         if let Some(session) = session {
@@ -185,23 +205,27 @@ impl Hub {
 }
 
 impl Inner {
-    fn sit_listen(
-        self: &Arc<Self>,
-        endpoint: EndpointHash,
-        tag: Bytes,
-        kinds: Kinds,
-        parts: Vec<Part>,
-        delegations: &[(Arc<str>, Delegation)],
-    ) -> (u64, Arc<Ear>) {
-        let ear = Arc::new(Ear::new(kinds, Some(tag)));
+    fn sit_listen(self: &Arc<Self>, seat: Seat, parts: Vec<Part>, delegations: &[(Arc<str>, Delegation)]) -> u64 {
         let mut seats = self.seats();
-        let number = seats.add(Seat::new(endpoint, Arc::clone(&ear)));
+        let number = seats.add(seat);
         for part in parts {
             let delegation = delegations.iter().find(|(name, _)| *name == part.upstream);
             let delegation = delegation.map_or(Delegation::NONE, |(_, delegation)| delegation.clone());
             self.hold_part(&mut seats, number, part, delegation);
         }
-        (number, ear)
+        number
+    }
+
+    /// These lists of one principal have changed.
+    pub(super) fn tell_caller(&self, principal: &str, kinds: Kinds) {
+        for seat in self.seats().all().filter(|seat| seat.is_of(principal)) {
+            seat.ear.change(kinds);
+        }
+    }
+
+    /// A client of this principal would hear of changed lists.
+    pub(super) fn hears(&self, principal: &str) -> bool {
+        self.seats().all().any(|seat| seat.is_of(principal))
     }
 
     fn hold_part(&self, seats: &mut Seats, number: u64, part: Part, delegation: Delegation) {

@@ -9,6 +9,7 @@ mod eras;
 use super::handshake::Handshake;
 use super::line::{Line, Tie};
 use super::pulse::Pulse;
+use super::survey::FAREWELL;
 use super::watch::{News, Watch};
 use super::{Failure, Hearsay, Settings};
 use crate::edge::backoff::Backoff;
@@ -29,8 +30,6 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 const AT_HAND: Duration = Duration::from_millis(5);
 /// An upstream that announces a change with every listing must not keep us listing.
 const BETWEEN: Duration = Duration::from_millis(500);
-/// For the farewell to a discovery session.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What is known of one era.
 #[derive(Clone, Debug)]

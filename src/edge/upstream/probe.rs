@@ -1,10 +1,11 @@
 //! Asks an upstream whether it speaks the modern era: `server/discover`.
 
 use super::Failure;
-use super::line::{Line, SMALL, Tie};
+use super::line::{Line, SMALL, Speaker, Tie};
 use crate::edge::http::Target;
 use crate::engine::mcp::capabilities::ServerFlags;
 use crate::engine::mcp::{Era, Version};
+use crate::engine::session::Delegation;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -38,8 +39,21 @@ struct DiscoverResult<'a> {
 /// # Errors
 /// See [`Failure`]; where [`Failure::not_spoken`] holds, the upstream does not speak the modern era.
 pub(super) async fn discover(target: &Arc<Target>, time: Duration) -> Result<Discovered, Failure> {
+    discover_for(target, target.own(), time).await
+}
+
+/// The same for a caller.
+///
+/// # Errors
+/// See [`discover`].
+pub(super) async fn discover_for(
+    target: &Arc<Target>,
+    speaks: &Delegation,
+    time: Duration,
+) -> Result<Discovered, Failure> {
     let ask = async |version| {
-        let line = Line::own(Arc::clone(target), Tie::Modern(version));
+        let speaker = Speaker::Caller(speaks.clone());
+        let line = Line::of(Arc::clone(target), Tie::Modern(version), speaker);
         line.request("server/discover", "", SMALL, time).await
     };
     let reply = match ask(Version::NEWEST).await {

@@ -181,6 +181,13 @@ fn lists(raw: &raw::Lists, findings: &mut Findings) -> Lists {
             .keep_last_good
             .map_or(Duration::from_secs(10 * 60), |Span(value)| value),
         refresh: duration("lists.refresh", raw.refresh, Duration::from_secs(5 * 60), findings),
+        principals: count("lists.principals", raw.principals, 1000, findings) as usize,
+        principal_age: duration(
+            "lists.principalAge",
+            raw.principal_age,
+            Duration::from_secs(5 * 60),
+            findings,
+        ),
     }
 }
 

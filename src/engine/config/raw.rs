@@ -67,6 +67,8 @@ pub(super) struct Lists {
     pub(super) first: Option<Span>,
     pub(super) keep_last_good: Option<Span>,
     pub(super) refresh: Option<Span>,
+    pub(super) principals: Option<Count>,
+    pub(super) principal_age: Option<Span>,
 }
 
 /// `envoy:`

@@ -63,7 +63,13 @@ pub(super) const FILE: Shape = Keys(&[
     ),
     (
         "lists",
-        Keys(&[("first", Leaf), ("keepLastGood", Leaf), ("refresh", Leaf)]),
+        Keys(&[
+            ("first", Leaf),
+            ("keepLastGood", Leaf),
+            ("refresh", Leaf),
+            ("principals", Leaf),
+            ("principalAge", Leaf),
+        ]),
     ),
     (
         "envoy",

@@ -221,7 +221,7 @@ fn what_is_not_built_yet_is_refused() {
             "session.store: not supported yet: only memory is",
         ],
     );
-    assert_upstream_problem("listing: perPrincipal", "listing: not supported yet: perPrincipal");
+    assert_upstream_problem("listing: mine", "listing: must be shared or perPrincipal");
     assert_upstream_problem("eras: old", "eras: must be both, legacy or modern");
     assert_upstream_problem("protocol: gopher", "protocol: must be streamable or sse");
     assert_upstream_problem(
@@ -343,6 +343,11 @@ fn credentials_of_callers_are_checked() {
         (
             "credential: {perPrincipal: {dir: d, scheme: 'a b'}}",
             "credential.perPrincipal.scheme: not an authentication scheme: one word, such as Bearer",
+        ),
+        (
+            "listing: perPrincipal, headers: {x-team: tools}",
+            "listing: perPrincipal needs something that tells callers apart there: credential with forward, \
+             perPrincipal or exchange, or a value or headers with {claims.x}",
         ),
         (
             "headers: {x-user: '{claims.sub}'}",

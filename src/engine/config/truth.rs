@@ -171,6 +171,10 @@ pub struct Lists {
     pub keep_last_good: Duration,
     /// Upstreams are listed again this often.
     pub refresh: Duration,
+    /// Most callers whose own listings are kept at a time (`listing: perPrincipal`).
+    pub principals: usize,
+    /// A caller's own listing is kept this long.
+    pub principal_age: Duration,
 }
 
 /// `envoy:`
@@ -250,6 +254,8 @@ pub struct Upstream {
     pub protection: super::Protection,
     /// What it is told of its callers.
     pub delegated: super::Delegated,
+    /// With whose credential it is listed.
+    pub listing: Listing,
 }
 
 impl Upstream {
@@ -274,8 +280,19 @@ impl Upstream {
             addresses: Vec::new(),
             protection: super::Protection::default(),
             delegated: super::Delegated::default(),
+            listing: Listing::Shared,
         }
     }
+}
+
+/// With whose credential an upstream is listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listing {
+    /// With the gateway's own: everybody sees the same.
+    #[default]
+    Shared,
+    /// With the caller's: everybody sees what it shows them, who is nobody sees nothing.
+    PerPrincipal,
 }
 
 /// Which eras an upstream may speak: the others are never tried with it.

@@ -1,8 +1,9 @@
-//! What the file says of the upstreams: names, URLs, prefixes, headers, timeouts, and what is not built yet.
+//! What the file says of the upstreams: names, URLs, prefixes, headers, timeouts, with whose credential they are listed.
 
 use super::file::Findings;
 use super::{
-    Authority, Delegated, Eras, Protocol, Timeouts, Upstream, Via, delegated, gateway, network, protection, raw,
+    Authority, Delegated, Eras, Listing, Protocol, Timeouts, Upstream, Via, delegated, gateway, network, protection,
+    raw,
 };
 use std::collections::HashSet;
 use std::time::Duration;
@@ -32,7 +33,6 @@ pub(super) fn read_all(raws: Vec<(String, raw::Upstream)>, findings: &mut Findin
 }
 
 fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstream> {
-    not_built_yet(at, &raw, findings);
     let name = required(at, "name", raw.name, findings).map(|text| name(at, text, findings));
     let url = required(at, "url", raw.url, findings).and_then(|text| url(at, &text, findings));
     let prefix = prefix(at, raw.prefix, name.as_deref().unwrap_or_default(), findings);
@@ -41,6 +41,10 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
     let taken = credential.iter().map(|own| own.header.as_str());
     let taken: Vec<&str> = taken.chain(of_caller.iter().map(|one| one.header.as_str())).collect();
     let (headers, templates) = delegated::headers_of(at, &raw.headers, &taken, findings);
+    let delegated = Delegated {
+        headers: templates,
+        credential: of_caller,
+    };
     let timeout = timeouts(at, &raw.timeout, findings);
     let protocol = protocol(at, raw.protocol.as_deref(), raw.via.as_deref(), findings);
     let eras = eras(at, raw.eras.as_deref(), findings);
@@ -56,10 +60,8 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
         url: url?,
         prefix,
         headers,
-        delegated: Delegated {
-            headers: templates,
-            credential: of_caller,
-        },
+        listing: listing(at, raw.listing.as_deref(), &delegated, findings),
+        delegated,
         credential,
         timeout,
         ca: ca.map(Authority::File),
@@ -75,24 +77,24 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
     })
 }
 
-/// Values that the contract has and this version does not.
-fn not_built_yet(at: &str, raw: &raw::Upstream, findings: &mut Findings) {
-    choice(
-        at,
-        "listing",
-        raw.listing.as_deref(),
-        "shared",
-        "perPrincipal",
-        findings,
-    );
-}
-
-fn choice(at: &str, key: &str, value: Option<&str>, built: &str, later: &str, findings: &mut Findings) {
+/// A listing of their own is for callers who are told apart at the upstream.
+fn listing(at: &str, value: Option<&str>, delegated: &Delegated, findings: &mut Findings) -> Listing {
     match value {
-        None => {}
-        Some(value) if value == built => {}
-        Some(value) if value == later => findings.add(format!("{at}.{key}"), format!("not supported yet: {later}")),
-        Some(_) => findings.add(format!("{at}.{key}"), format!("must be {built}")),
+        None | Some("shared") => Listing::Shared,
+        Some("perPrincipal") => {
+            if *delegated == Delegated::default() {
+                findings.add(
+                    format!("{at}.listing"),
+                    "perPrincipal needs something that tells callers apart there: credential with forward, \
+                     perPrincipal or exchange, or a value or headers with {claims.x}",
+                );
+            }
+            Listing::PerPrincipal
+        }
+        Some(_) => {
+            findings.add(format!("{at}.listing"), "must be shared or perPrincipal");
+            Listing::Shared
+        }
     }
 }
 

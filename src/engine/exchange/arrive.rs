@@ -11,7 +11,7 @@ use super::plan::{self, Plan, Sender};
 use super::reject::Reject;
 use super::step::{Addressee, Command, HeaderWork, Question, Reply, SessionRef, Step};
 use super::tell::Errand;
-use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller, delegate, guard, listen};
+use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller, delegate, guard, listen, viewing};
 use crate::engine::mcp::{Era, Method};
 use crate::engine::policy::Identity;
 use crate::engine::session::Timestamp;
@@ -108,8 +108,15 @@ impl Exchange {
         Step::default()
     }
 
-    /// The whole request is here: decide.
-    pub(super) fn read(&mut self, mut arrival: Arrival, trailers: bool, now: Timestamp) -> Step {
+    /// The whole request is here: decide, once it is known what its sender sees.
+    pub(super) fn read(&mut self, arrival: Arrival, trailers: bool, now: Timestamp) -> Step {
+        if viewing::is_wanted(&arrival) {
+            return self.view(arrival, trailers);
+        }
+        self.decide(arrival, trailers, now)
+    }
+
+    pub(super) fn decide(&mut self, mut arrival: Arrival, trailers: bool, now: Timestamp) -> Step {
         let body = std::mem::take(&mut arrival.intake).into_bytes();
         self.record.bytes_in = body.len();
         let body = self.trace(&arrival, body);

@@ -10,6 +10,7 @@ use super::step::{Command, Notice, Question, Step};
 use super::through::unreached;
 use super::{Exchange, Request, Then, listen};
 use crate::engine::config::Confidential;
+use crate::engine::policy::Identity;
 use crate::engine::policy::delegate::{Delegate, Errand, Lack, Said};
 use crate::engine::session::Delegation;
 use crate::engine::snapshot::Upstream;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 pub(super) type Voices = Vec<(Arc<str>, Option<Delegation>)>;
 
 /// What is known of one upstream.
-enum Voice {
+pub(super) enum Voice {
     /// This speaks for the caller.
     Known(Delegation),
     /// Somebody else has it.
@@ -31,7 +32,7 @@ enum Voice {
 
 impl Request {
     fn voice(&self, delegate: &Delegate) -> Voice {
-        voice(delegate.say(&self.identity, authorization(&self.headers)))
+        voice_of(delegate, &self.identity, &self.headers)
     }
 
     /// What is to be completed by a credential that was asked for, or will be.
@@ -46,6 +47,24 @@ impl Request {
         };
         let whole = self.half_voice(delegate, errand).renewed(&found?);
         whole.ok_or(Lack::Unreadable)
+    }
+}
+
+/// What speaks at an upstream for whoever has sent these headers.
+pub(super) fn voice_of(delegate: &Delegate, identity: &Identity, headers: &Headers) -> Voice {
+    voice(delegate.say(identity, authorization(headers)))
+}
+
+/// The same with the credential that was asked for.
+pub(super) fn completed(
+    delegate: &Delegate,
+    identity: &Identity,
+    found: Result<Confidential, Lack>,
+) -> Result<Delegation, Lack> {
+    match found.map(|credential| voice(delegate.complete(identity, &credential))) {
+        Ok(Voice::Known(delegation)) => Ok(delegation),
+        Ok(Voice::Wanted(_)) => Err(Lack::Unavailable),
+        Ok(Voice::None(lack)) | Err(lack) => Err(lack),
     }
 }
 

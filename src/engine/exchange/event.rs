@@ -7,6 +7,7 @@ use crate::engine::policy::delegate::Lack;
 use crate::engine::policy::place::Kind;
 use crate::engine::policy::rate::{Exhausted, Quota};
 use crate::engine::session::{Binding, Client, Level, Timestamp};
+use crate::engine::snapshot::Endpoint;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -137,6 +138,8 @@ pub enum Finding {
     Ended,
     /// The credential of a caller, or why there is none.
     Delegated(Result<Confidential, Lack>),
+    /// The endpoint as its caller sees it.
+    Viewed(Arc<Endpoint>),
     /// Every bucket held what the request costs; the one that is nearest to its end.
     Admitted(Option<Box<Quota>>),
     /// The rate limit service did not count, and that is to refuse.

@@ -170,6 +170,7 @@ impl Exchange {
             | Finding::Introduced(..)
             | Finding::Resumed(_)
             | Finding::Delegated(_)
+            | Finding::Viewed(_)
             | Finding::NotParked
             | Finding::Told(_) => self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage)),
         }
@@ -371,6 +372,7 @@ impl Exchange {
             | Finding::Introduced(..)
             | Finding::Told(_)
             | Finding::Resumed(_)
+            | Finding::Viewed(_)
             | Finding::NotParked => self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage)),
         }
     }

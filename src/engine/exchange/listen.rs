@@ -72,6 +72,7 @@ impl Exchange {
             session,
             last: last.map(Into::into),
             alone,
+            principal: request.identity.principal.clone(),
         };
         self.open_stream(request, None, Vec::new(), subscription)
     }
@@ -100,6 +101,7 @@ impl Exchange {
         let subscription = Listen::Modern {
             endpoint: request.endpoint.hash,
             tag: tag.clone(),
+            principal: request.identity.principal.clone(),
             kinds,
             parts,
             delegations: known.collect(),

@@ -23,6 +23,7 @@ impl Exchange {
             Phase::AwaitHead
             | Phase::Doorstep(_)
             | Phase::AwaitBody(_)
+            | Phase::Viewing(_)
             | Phase::Asking(..)
             | Phase::Forwarded(_)
             | Phase::PassedOn(_)
@@ -84,7 +85,8 @@ impl Exchange {
                     Phase::AwaitHead | Phase::Doorstep(_) | Phase::AwaitBody(_) => {
                         self.reject(&Reject::Wiring("request_header_mode must be SEND"), None)
                     }
-                    Phase::Asking(..)
+                    Phase::Viewing(_)
+                    | Phase::Asking(..)
                     | Phase::Calling(_)
                     | Phase::BridgingUp(_)
                     | Phase::BridgingDown(_)
@@ -103,6 +105,7 @@ impl Exchange {
                 phase @ (Phase::AwaitHead
                 | Phase::Doorstep(_)
                 | Phase::AwaitBody(_)
+                | Phase::Viewing(_)
                 | Phase::Asking(..)
                 | Phase::Calling(_)
                 | Phase::BridgingUp(_)
@@ -121,6 +124,7 @@ impl Exchange {
                 phase @ (Phase::AwaitHead
                 | Phase::Doorstep(_)
                 | Phase::AwaitBody(_)
+                | Phase::Viewing(_)
                 | Phase::Asking(..)
                 | Phase::Calling(_)
                 | Phase::BridgingUp(_)

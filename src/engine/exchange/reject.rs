@@ -8,6 +8,7 @@ mod trouble;
 
 pub(super) use input::Input;
 pub(super) use trouble::Trouble;
+pub use trouble::UPSTREAM_UNAUTHORIZED;
 
 use super::event::{Refusal, UpstreamFailure};
 use crate::engine::jsonrpc::{Code, EnvelopeError};

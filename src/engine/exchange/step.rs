@@ -7,7 +7,7 @@ mod reply;
 
 pub use command::{Attended, Call, Command, Listen, ParkKey, Resumption};
 pub use notice::Notice;
-pub use question::{Addressee, Borrower, Question, SessionRef};
+pub use question::{Addressee, Borrower, Question, SessionRef, Viewer};
 pub use reply::{Answer, HeaderName, HeaderWork, Metadata, Reply};
 
 /// The outcome of one event.

@@ -11,14 +11,17 @@ mod show;
 use super::event::{CallEvent, Event, Finding, HubEvent, Message, Refusal};
 use super::step::{Command, End, Reply, Step};
 use super::{BodyMode, BodyModes, Exchange, Parked};
-use crate::engine::catalog::{Item, Kind};
+use crate::engine::catalog::{Catalog, Item, Kind};
 use crate::engine::config::Transparent;
+use crate::engine::config::callers::ApiKey;
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
+use crate::engine::policy::{Callers, Credentials};
 use crate::engine::session::{Claims, SessionKey, Timestamp};
 use crate::engine::snapshot::fold::Folder;
-use crate::engine::snapshot::{Routing, Snapshot, testing};
+use crate::engine::snapshot::{Endpoint, Routing, Snapshot, UpstreamIndex, testing};
 use read::{bytes, failure, finding, request_head, response_head};
+use sha2::{Digest, Sha256};
 use show::{show_command, show_reply};
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
@@ -152,6 +155,33 @@ static DELEGATED: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
     };
     let upstreams = [mk("github", 0), mk("direct", 0).direct(), mk("key", 1)];
     testing::mk_alone(Folder::default().fold(&settings, &testing::mk_inputs(&upstreams)).0)
+});
+/// `mine` shows every caller something else; `files` does not. Who has the key `the key` is `key:ci`.
+static OWN: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let text = "authentication: {required: false, apiKeys: {header: x-api-key, file: keys.yaml}}\n\
+                upstreams: [{name: mine, url: 'http://mine.test/mcp', listing: perPrincipal, \
+                credential: {perPrincipal: {dir: keys}}}]";
+    let folder = std::path::Path::new("/");
+    let config = crate::engine::config::file::parse(text, folder, folder).expect("valid");
+    let credentials = Credentials {
+        keys: vec![ApiKey {
+            name: "ci".into(),
+            digest: Sha256::digest(b"the key").into(),
+            roles: vec![],
+        }],
+        passwords: vec![],
+    };
+    let mut settings = testing::mk_settings();
+    let authentication = config.authentication.expect("given");
+    settings.callers = Some(Arc::new(Callers::new(
+        &authentication,
+        "http://127.0.0.1:8001/mcp",
+        &credentials,
+    )));
+    let [mine] = <[_; 1]>::try_from(config.upstreams).expect("one");
+    let mine = testing::mk_upstream("mine").config(|config| *config = mine);
+    let files = testing::mk_upstream("files").legacy(testing::mk_listing(&["read"]));
+    testing::mk_alone(Folder::default().fold(&settings, &testing::mk_inputs(&[mine, files])).0)
 });
 /// `/mcp` leads to `github`, which nobody lists.
 fn transparent(opaque: bool) -> Arc<Snapshot> {
@@ -317,6 +347,7 @@ impl Stage {
                 self.snapshot = testing::mk_snapshot(&[upstream, testing::mk_upstream("files")]);
             }
             "rate limits" => self.snapshot = Arc::clone(&LIMITED),
+            "an upstream that is listed for each caller" => self.snapshot = Arc::clone(&OWN),
             "policies" => self.snapshot = Arc::clone(&GUARDED),
             "credentials of callers, and a session of i|alice" => {
                 self.snapshot = Arc::clone(&DELEGATED);
@@ -421,6 +452,9 @@ impl Stage {
             "found" if rest_of_line == ["resumed"] => {
                 Event::Finding(Finding::Resumed(self.parked.take().expect("something was parked")))
             }
+            "found" if rest_of_line.first() == Some(&"viewed") => {
+                Event::Finding(Finding::Viewed(self.viewed(rest_of_line.get(1..).unwrap_or_default())))
+            }
             "found" => Event::Finding(finding(&rest_of_line)),
             "call-head" => Event::Call(CallEvent::Head(response_head(rest, false))),
             "call-chunk" => Event::Call(CallEvent::Chunk(bytes(&format!("{rest}\n\n")))),
@@ -443,6 +477,21 @@ impl Stage {
             "closed" => Event::Closed,
             other => panic!("unknown: => {other}"),
         }
+    }
+
+    /// The endpoint of a caller for whom its first upstream has listed these tools; none: it was not to be had.
+    fn viewed(&self, tools: &[&str]) -> Arc<Endpoint> {
+        let shared = &self.snapshot.endpoints[0];
+        let listed = |index: &UpstreamIndex| {
+            let catalog = Catalog {
+                legacy: Some(testing::mk_listing(tools).into()),
+                modern: None,
+            };
+            (*index, catalog)
+        };
+        let own = shared.listed_for_callers().iter().filter(|_| !tools.is_empty());
+        let own = shared.of_caller(&own.map(listed).collect::<Vec<_>>(), 1);
+        Arc::new(own.expect("somebody's own"))
     }
 
     fn show(&self, step: &Step) -> String {

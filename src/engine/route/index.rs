@@ -54,7 +54,12 @@ pub(crate) struct Index {
     slots: HashMap<u64, Slot, BuildHasherDefault<Identity>>,
     /// Names whose hash another name has taken.
     clashes: HashMap<Arc<str>, Slot>,
+    /// Beside one caller's own parts: everybody's, where these parts are empty.
+    shared: Option<Arc<Self>>,
 }
+
+/// A name that was found: where it leads, its part, its place there.
+type Found<'a> = (&'a Target, usize, usize);
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
@@ -71,6 +76,7 @@ impl Index {
             slots: HashMap::with_capacity_and_hasher(total, BuildHasherDefault::default()),
             clashes: HashMap::new(),
             parts: Vec::new(),
+            shared: None,
         };
         for (part, (entries, hidden)) in (0u32..).zip(parts.iter().zip(&mut hidden)) {
             for (item, entry) in (0u32..).zip(entries.iter()) {
@@ -89,21 +95,60 @@ impl Index {
         self.parts.len() == parts.len() && self.parts.iter().zip(parts).all(same)
     }
 
+    /// The index of one caller's own parts over everybody's (`shared`, with what is hidden there): what stands first owns a
+    /// name, as if all were built together. Costs what the own parts cost.
+    pub(crate) fn over(shared: &Arc<Self>, hidden: &[Vec<Hidden>], own: Vec<Entries>) -> (Self, Vec<Vec<Hidden>>) {
+        let (mut index, own_hidden) = Self::build(own);
+        let mut all = hidden.to_vec();
+        all.resize(index.parts.len().max(all.len()), Vec::new());
+        for (all, own) in all.iter_mut().zip(own_hidden) {
+            all.extend(own);
+        }
+        for (part, entries) in (0_u32..).zip(&index.parts) {
+            for (item, entry) in (0_u32..).zip(entries.iter()) {
+                let Some((_, other, place)) = shared.find(entry.hash, &entry.exposed) else {
+                    continue;
+                };
+                let Ok(other) = u32::try_from(other) else { continue };
+                let (loser, entry) = if other < part {
+                    (part, Hidden { item, owner: other })
+                } else {
+                    let Ok(item) = u32::try_from(place) else { continue };
+                    (other, Hidden { item, owner: part })
+                };
+                if let Some(hidden) = all.get_mut(loser as usize)
+                    && hidden.iter().all(|known| known.item != entry.item)
+                {
+                    hidden.push(entry);
+                }
+            }
+        }
+        for hidden in &mut all {
+            hidden.sort_unstable_by_key(|hidden| hidden.item);
+        }
+        index.shared = Some(Arc::clone(shared));
+        (index, all)
+    }
+
     /// The target of exactly this name.
     pub(crate) fn get(&self, exposed: &str) -> Option<&Target> {
-        let slot = self.slots.get(&hash(exposed))?;
-        let entry = entry_at(&self.parts, *slot)?;
-        if *entry.exposed == *exposed {
-            return Some(&entry.target);
-        }
-        let entry = entry_at(&self.parts, *self.clashes.get(exposed)?)?;
-        Some(&entry.target)
+        self.locate(exposed).map(|(target, ..)| target)
     }
 
     /// The target of exactly this name, and where it stands: part, and place in it.
-    pub(crate) fn locate(&self, exposed: &str) -> Option<(&Target, usize, usize)> {
+    pub(crate) fn locate(&self, exposed: &str) -> Option<Found<'_>> {
+        let hash = hash(exposed);
+        let own = self.find(hash, exposed);
+        let Some(shared) = self.shared.as_ref().and_then(|shared| shared.find(hash, exposed)) else {
+            return own;
+        };
+        Some(own.filter(|own| own.1 < shared.1).unwrap_or(shared))
+    }
+
+    /// Among the own parts.
+    fn find(&self, hash: u64, exposed: &str) -> Option<Found<'_>> {
         let found = |slot: &Slot| Some((entry_at(&self.parts, *slot)?, slot.part as usize, slot.item as usize));
-        let (entry, part, item) = match found(self.slots.get(&hash(exposed))?) {
+        let (entry, part, item) = match found(self.slots.get(&hash)?) {
             Some(found) if *found.0.exposed == *exposed => found,
             Some(_) | None => found(self.clashes.get(exposed)?)?,
         };
@@ -112,7 +157,9 @@ impl Index {
 
     /// The entries of one upstream that own their names.
     pub(crate) fn owned(&self, part: usize) -> impl Iterator<Item = (usize, &Entry)> {
-        let entries = self.parts.get(part).map_or(&[][..], |entries| entries);
+        let own = self.parts.get(part).filter(|entries| !entries.is_empty());
+        let shared = || self.shared.as_ref().and_then(|shared| shared.parts.get(part));
+        let entries = own.or_else(shared).map_or(&[][..], |entries| entries);
         let owned = |entry: &Entry| {
             self.get(&entry.exposed)
                 .is_some_and(|target| std::ptr::eq(target, &raw const entry.target))

@@ -41,7 +41,7 @@ pub(super) struct Rendered {
 }
 
 /// The merged names of one era, kept for the next fold.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Merged {
     kinds: [Names; 4],
     shown_by_tools: Names,
@@ -76,6 +76,24 @@ impl Names {
         (self.index, self.hidden) = (Arc::new(index), hidden);
         true
     }
+
+    /// Takes one caller's own parts beside everybody's; true if that changes anything. `twin`: the other era's names, before
+    /// and after.
+    fn join(&mut self, own: Vec<Entries>, twin: Option<(&Self, &Self)>) -> bool {
+        if own.iter().all(|entries| entries.is_empty()) {
+            return false;
+        }
+        if let Some((before, after)) = twin
+            && Arc::ptr_eq(&before.index, &self.index)
+            && after.index.is_of(&own)
+        {
+            self.clone_from(after);
+            return true;
+        }
+        let (index, hidden) = Index::over(&self.index, &self.hidden, own);
+        (self.index, self.hidden) = (Arc::new(index), hidden);
+        true
+    }
 }
 
 impl Merged {
@@ -90,6 +108,35 @@ impl Merged {
         }
         let parts = parts(sides, |part| &part.shown_by_tools);
         self.shown_by_tools.merge(parts, twin.map(|twin| &twin.shown_by_tools));
+    }
+
+    /// The same with what the upstreams at `own` listed for one caller; nothing of theirs stands here yet. `twin`: the other
+    /// era, before and after.
+    pub(super) fn over(&self, sides: &[Option<Side>], own: &[UpstreamIndex], twin: Option<(&Self, &Self)>) -> Self {
+        let is_own = |place: usize| own.iter().any(|index| index.0 as usize == place);
+        let of_own = |entries: fn(&Part) -> &Entries| -> Vec<Entries> {
+            let parts = parts(sides, entries).into_iter().enumerate();
+            parts
+                .map(|(place, part)| if is_own(place) { part } else { Entries::default() })
+                .collect()
+        };
+        let mut merged = self.clone();
+        let entries: [fn(&Part) -> &Entries; 4] = [
+            |part| part.entries(Kind::Tools),
+            |part| part.entries(Kind::Prompts),
+            |part| part.entries(Kind::Resources),
+            |part| part.entries(Kind::Templates),
+        ];
+        for (kind, entries) in Kind::ALL.into_iter().zip(entries) {
+            let twin = twin.map(|(before, after)| (before.names(kind), after.names(kind)));
+            let changed = merged.names_mut(kind).join(of_own(entries), twin);
+            if changed && kind == Kind::Templates {
+                merged.patterns = patterns(&merged.names(kind).index, sides.len());
+            }
+        }
+        let twin = twin.map(|(before, after)| (&before.shown_by_tools, &after.shown_by_tools));
+        merged.shown_by_tools.join(of_own(|part| &part.shown_by_tools), twin);
+        merged
     }
 
     /// What earlier upstreams hide of the one at `place`.

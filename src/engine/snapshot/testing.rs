@@ -103,6 +103,8 @@ pub(crate) fn mk_config() -> Config {
             first: Duration::from_secs(2),
             keep_last_good: Duration::from_secs(600),
             refresh: Duration::from_secs(300),
+            principals: 1000,
+            principal_age: Duration::from_secs(300),
         },
         envoy: EnvoySettings {
             concurrency: 2,
@@ -155,6 +157,7 @@ pub(crate) fn mk_upstream(name: &str) -> UpstreamBuilder {
             addresses: Vec::new(),
             protection: crate::engine::config::Protection::default(),
             delegated: crate::engine::config::Delegated::default(),
+            listing: crate::engine::config::Listing::Shared,
         }),
         credential: None,
         catalog: Catalog::default(),

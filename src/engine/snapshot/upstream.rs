@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The upstream and what it was made of; while none of that changes it is shared between snapshots.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Made {
     config: Arc<config::Upstream>,
     credential: Option<Result<Arc<str>, ()>>,

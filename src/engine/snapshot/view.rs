@@ -26,6 +26,8 @@ pub struct ViewKey {
     pub takes_requests: bool,
     /// Who sees it.
     pub audience: Audience,
+    /// Of the one caller whose endpoint it is.
+    pub caller: Option<u64>,
 }
 
 /// Where views are kept; bounded. Whoever keeps them may forget any of them at any time.
@@ -73,7 +75,7 @@ impl Deref for View<'_> {
 }
 
 /// The rules of an endpoint, and what was made by them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Guarded {
     /// The rules.
     pub policy: Arc<Policy>,
@@ -95,6 +97,7 @@ impl Endpoint {
             kind,
             takes_requests,
             audience: guarded.policy.audience(caller),
+            caller: self.caller,
         };
         if let Some(view) = guarded.views.get(&key) {
             return View::Part(view);

@@ -90,6 +90,7 @@ fn mk_finding(question: &Question, choice: u8) -> Finding {
         Question::Delegate(_) if often => {
             Finding::Delegated(Ok(mcp_manifold::engine::config::Confidential("k3y".into())))
         }
+        Question::View(viewer) => Finding::Viewed(std::sync::Arc::clone(&viewer.endpoint)),
         Question::Delegate(_) => Finding::Delegated(Err(mcp_manifold::engine::policy::delegate::Lack::NotKept)),
         Question::Admit(_) => Finding::Admitted(None),
         Question::Hold(_) => Finding::Held,

@@ -325,6 +325,7 @@ pub(super) fn mk_upstream(name: &str) -> config::Upstream {
         addresses: vec![([10, 0, 0, 1], 8080).into()],
         protection: config::Protection::default(),
         delegated: config::Delegated::default(),
+        listing: config::Listing::Shared,
     }
 }
 

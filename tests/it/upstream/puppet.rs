@@ -168,6 +168,7 @@ pub(super) fn mk_upstream(url: &str) -> config::Upstream {
         addresses: Vec::new(),
         protection: config::Protection::default(),
         delegated: config::Delegated::default(),
+        listing: config::Listing::Shared,
     }
 }
 

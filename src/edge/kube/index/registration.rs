@@ -124,6 +124,7 @@ fn make(reader: &mut Reader<'_>, registration: &Arc<Registration>) -> Result<Mad
         addresses: target.addresses.clone(),
         protection: crate::engine::config::Protection::default(),
         delegated: crate::engine::config::Delegated::default(),
+        listing: crate::engine::config::Listing::Shared,
     };
     let upstream = plan::Upstream {
         assigned: Arc::new(assigned),

@@ -57,6 +57,7 @@ pub(in crate::edge::registry) fn mk_upstream(name: &str, port: u16) -> Upstream 
         addresses: vec!["[::1]:9".parse().expect("an address")],
         protection: crate::engine::config::Protection::default(),
         delegated: crate::engine::config::Delegated::default(),
+        listing: crate::engine::config::Listing::Shared,
     }
 }
 

@@ -5,9 +5,9 @@ use super::held::Bodies;
 use super::pump::{Ended, Flow, Pump, Way};
 use crate::edge::backoff::Backoff;
 use crate::edge::http::Target;
-use crate::edge::upstream::Hearsay;
 use crate::edge::upstream::handshake;
 use crate::edge::upstream::line::{Line, SMALL, Speaker, Tie};
+use crate::edge::upstream::{Callers, Hearsay};
 use crate::engine::call::inspect::updated;
 use crate::engine::call::{Kind, Message, task};
 use crate::engine::exchange::step::Notice;
@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) ear: Arc<Ear>,
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) hearsay: Hearsay,
+    /// Whose lists change, where the upstream is listed for each caller.
+    pub(super) caller: Option<(Callers, Arc<str>)>,
     pub(super) key: SessionKey,
     pub(super) upstream: Arc<str>,
     /// The endpoint's only upstream.
@@ -52,7 +54,10 @@ impl Session {
             let message = Message::read(&event.data);
             let wanted = match message.as_ref().map(hear) {
                 Some(Heard::Changed(kinds)) => {
-                    self.hearsay.tell(&self.upstream, kinds);
+                    match &self.caller {
+                        Some((callers, principal)) => callers.changed(&self.upstream, principal, kinds),
+                        None => self.hearsay.tell(&self.upstream, kinds),
+                    }
                     false
                 }
                 Some(Heard::Updated(uri)) => self.may_be_subscribed(&uri),

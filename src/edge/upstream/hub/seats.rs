@@ -25,6 +25,8 @@ pub(super) struct Seat {
     pub(super) ear: Arc<Ear>,
     /// `None`: a modern listen.
     pub(super) session: Option<SessionRef>,
+    /// Whose client; `None`: anonymous.
+    pub(super) principal: Option<Arc<str>>,
     /// The endpoint has one upstream.
     pub(super) alone: bool,
     /// Of its session's seats the one that hears everything.
@@ -73,11 +75,17 @@ impl Seat {
             endpoint,
             ear,
             session: None,
+            principal: None,
             alone: false,
             main: false,
             resumes: None,
             feeds: Vec::new(),
         }
+    }
+
+    /// It hears what is said to this principal's clients.
+    pub(super) fn is_of(&self, principal: &str) -> bool {
+        self.principal.as_deref() == Some(principal) && (self.main || self.session.is_none())
     }
 
     /// Takes a feed, in place of the one of the same upstream.

@@ -18,6 +18,7 @@ impl Inner {
         session: SessionRef,
         last: Option<&str>,
         alone: Option<&Arc<str>>,
+        principal: Option<Arc<str>>,
     ) -> (u64, Arc<Ear>) {
         let ear = Arc::new(Ear::new(Kinds::ALL, None));
         let resumed = last.and_then(|last| self.resumable(session.key, last, alone));
@@ -25,6 +26,7 @@ impl Inner {
         let seat = Seat {
             resumes: resumed.as_ref().map(|(upstream, ..)| Arc::clone(upstream)),
             session: Some(session),
+            principal,
             alone: alone.is_some(),
             ..Seat::new(session.endpoint, Arc::clone(&ear))
         };
@@ -209,10 +211,26 @@ impl Inner {
             ear: Arc::clone(&seat.ear),
             store: Arc::clone(&self.store),
             hearsay: self.hearsay.clone(),
+            caller: seat
+                .principal
+                .clone()
+                .map(|principal| (self.callers.clone(), principal))
+                .filter(|_| self.is_listed_for_callers(seat.endpoint, upstream)),
             key: seat.session?.key,
             upstream: Arc::clone(upstream),
             alone: seat.alone,
             rewrites: self.rewrites(seat.endpoint, upstream),
+        })
+    }
+
+    /// Every caller sees what this upstream lists for that caller.
+    fn is_listed_for_callers(&self, endpoint: EndpointHash, upstream: &Arc<str>) -> bool {
+        let snapshot = self.cell.load();
+        let endpoint = snapshot.endpoints.iter().find(|one| one.hash == endpoint);
+        endpoint.is_some_and(|endpoint| {
+            let own = endpoint.listed_for_callers().iter();
+            own.filter_map(|index| endpoint.upstream(*index))
+                .any(|one| one.name == *upstream)
         })
     }
 

@@ -1,24 +1,16 @@
 //! One attempt to list: agreeing on how to speak, reading the lists, comparing what two kinds of clients see.
 
 use super::Keeper;
-use crate::edge::http::Target;
-use crate::edge::upstream::handshake::{self, Handshake};
-use crate::edge::upstream::line::{CAPABLE, Line, Tie};
+use crate::edge::upstream::handshake;
+use crate::edge::upstream::line::{Line, Tie};
+use crate::edge::upstream::survey::{self, Agreed};
 use crate::edge::upstream::watch::Watch;
-use crate::edge::upstream::{Failure, listing, probe};
+use crate::edge::upstream::{Failure, probe};
 use crate::engine::catalog::Listing;
+use crate::engine::mcp::Era;
 use crate::engine::mcp::capabilities::ServerFlags;
-use crate::engine::mcp::{Era, Version};
-use crate::engine::session::Client;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What to list, and how it was agreed on.
-struct Agreed {
-    line: Line,
-    listing: Listing,
-}
 
 impl Keeper {
     pub(super) async fn attempt(&mut self) -> Result<(Arc<Listing>, Vec<String>), Failure> {
@@ -43,7 +35,7 @@ impl Keeper {
                 listed => return listed,
             }
         }
-        let own = capable();
+        let own = survey::capable();
         let session = handshake::open_own(&self.target, &own, self.page_time()).await?;
         let listed = self.list(Agreed::legacy(&self.target, &session)).await;
         if session.binding.id.is_some() || !self.watches(session.flags) {
@@ -58,7 +50,9 @@ impl Keeper {
         let discovered = probe::discover(&self.target, self.page_time()).await?;
         let version = discovered.version;
         let flags = discovered.flags;
-        let listed = self.list(Agreed::modern(&self.target, discovered)).await;
+        let listed = self
+            .list(Agreed::modern(&self.target, discovered, self.target.own()))
+            .await;
         if !self.watches(flags) {
             let line = Line::own(Arc::clone(&self.target), Tie::Modern(version));
             self.watch = Some(Watch::modern(line, flags));
@@ -67,12 +61,7 @@ impl Keeper {
     }
 
     async fn list(&mut self, agreed: Agreed) -> Result<(Arc<Listing>, Vec<String>), Failure> {
-        let Agreed { line, mut listing } = agreed;
-        let lists = listing::read(&line, listing.flags, self.page_time()).await?;
-        [listing.tools, listing.prompts, listing.resources, listing.templates] = lists.items;
-        listing.ttl_ms = lists.ttl_ms;
-        listing.public = lists.public;
-        let mut warnings = lists.warnings;
+        let (mut listing, mut warnings) = agreed.read(self.page_time()).await?;
         if let Err(failure) = self.reserve(&mut listing).await {
             warnings.push(format!(
                 "what it lists for clients that take no requests is not known: {failure}"
@@ -84,13 +73,12 @@ impl Keeper {
     /// Marks the tools that the upstream does not list to a client that it may not send requests. Everything was listed
     /// as one that it may.
     async fn reserve(&mut self, listing: &mut Listing) -> Result<(), Failure> {
-        // Without a session a legacy upstream knows nothing of who asks.
-        if listing.tools.is_empty() || (self.era == Era::Legacy && !listing.stateful) {
+        if !survey::has_reserved(listing) {
             return Ok(());
         }
         let names = listing.tools.iter().map(|tool| &tool.key);
         if !names.eq(self.compared.iter().map(|(name, _)| name)) {
-            let plain = self.plain_tools(listing).await?;
+            let plain = survey::plain_tools(&self.target, listing.version, self.target.own()).await?;
             let compared = listing
                 .tools
                 .iter()
@@ -103,30 +91,6 @@ impl Keeper {
         Ok(())
     }
 
-    /// What the upstream lists to a client that it may not send requests, asked in a session of its own.
-    async fn plain_tools(&self, listing: &Listing) -> Result<HashSet<Box<str>>, Failure> {
-        let session = match self.era {
-            Era::Legacy => {
-                let plain = Client::default();
-                Some(handshake::open_own(&self.target, &plain, self.page_time()).await?)
-            }
-            Era::Modern => None,
-        };
-        let tie = match &session {
-            Some(session) => Tie::Session(session.binding.clone()),
-            None => Tie::Modern(listing.version),
-        };
-        let line = Line::own(Arc::clone(&self.target), tie);
-        let tools_alone = ServerFlags {
-            tools: true,
-            ..ServerFlags::default()
-        };
-        let lists = listing::read(&line, tools_alone, self.page_time()).await;
-        line.delete(super::FAREWELL).await;
-        let [tools, ..] = lists?.items;
-        Ok(tools.into_iter().map(|tool| tool.key).collect())
-    }
-
     /// A watch for an upstream that declares this is running.
     fn watches(&self, flags: ServerFlags) -> bool {
         self.watch.as_ref().is_some_and(|watch| watch.flags() == flags)
@@ -134,60 +98,5 @@ impl Keeper {
 
     fn page_time(&self) -> Duration {
         self.target.timeout().list
-    }
-}
-
-impl Agreed {
-    fn legacy(target: &Arc<Target>, session: &Handshake) -> Self {
-        Self {
-            line: Line::own(Arc::clone(target), Tie::Session(session.binding.clone())),
-            listing: Listing {
-                version: session.binding.version,
-                stateful: session.binding.id.is_some(),
-                capabilities: session.capabilities.clone(),
-                flags: session.flags,
-                instructions: session.instructions.clone(),
-                ..empty()
-            },
-        }
-    }
-
-    fn modern(target: &Arc<Target>, discovered: probe::Discovered) -> Self {
-        Self {
-            line: Line::own(Arc::clone(target), Tie::ModernCapable(discovered.version)),
-            listing: Listing {
-                version: discovered.version,
-                stateful: false,
-                capabilities: discovered.capabilities,
-                flags: discovered.flags,
-                instructions: discovered.instructions,
-                ..empty()
-            },
-        }
-    }
-}
-
-/// Who lists: a client that can do everything that upstreams ask of clients. It will not do it: what is asked in its
-/// session is refused by `watch`.
-fn capable() -> Client {
-    Client {
-        capabilities: CAPABLE.into(),
-        ..Client::default()
-    }
-}
-
-fn empty() -> Listing {
-    Listing {
-        version: Version::NEWEST_LEGACY,
-        stateful: false,
-        capabilities: "{}".into(),
-        flags: ServerFlags::default(),
-        instructions: None,
-        tools: Vec::new(),
-        prompts: Vec::new(),
-        resources: Vec::new(),
-        templates: Vec::new(),
-        ttl_ms: 0,
-        public: false,
     }
 }

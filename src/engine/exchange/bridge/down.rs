@@ -231,6 +231,7 @@ impl Exchange {
                 | Finding::Introduced(..)
                 | Finding::Resumed(_)
                 | Finding::Delegated(_)
+                | Finding::Viewed(_)
                 | Finding::NotParked,
             ) => self.stay(Phase::BridgingDown(down)),
         }

@@ -239,6 +239,7 @@ impl Exchange {
                 | Finding::Held
                 | Finding::Crowded(_)
                 | Finding::Delegated(_)
+                | Finding::Viewed(_)
                 | Finding::NotParked,
             ) => self.stay(Phase::BridgingUp(up)),
         }

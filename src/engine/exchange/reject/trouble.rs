@@ -5,6 +5,9 @@ use crate::engine::jsonrpc::Code;
 use crate::engine::policy::delegate::Lack;
 use crate::engine::snapshot::Upstream;
 
+/// The reason in records where an upstream has answered 401 or 403.
+pub const UPSTREAM_UNAUTHORIZED: &str = "upstream_unauthorized";
+
 /// What is wrong with an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine::exchange) enum Trouble {
@@ -75,7 +78,7 @@ impl Trouble {
         match self {
             Self::Failed(UpstreamFailure::Unreachable) => "upstream_unreachable",
             Self::Failed(UpstreamFailure::TimedOut) => "upstream_timeout",
-            Self::Failed(UpstreamFailure::Unauthorized) => "upstream_unauthorized",
+            Self::Failed(UpstreamFailure::Unauthorized) => UPSTREAM_UNAUTHORIZED,
             Self::Failed(UpstreamFailure::Garbage) => "upstream_garbage",
             Self::NotListed => "upstream_not_listed",
             Self::Disabled => "upstream_disabled",

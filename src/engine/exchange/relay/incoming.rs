@@ -203,6 +203,7 @@ impl Exchange {
             | Finding::Told(_)
             | Finding::Resumed(_)
             | Finding::Delegated(_)
+            | Finding::Viewed(_)
             | Finding::NotParked => {
                 self.phase = Phase::Calling(relay);
                 Step::default()

@@ -73,6 +73,8 @@ pub enum Listen {
         last: Option<Box<str>>,
         /// The endpoint's only upstream, whose event ids go through as they are.
         alone: Option<Arc<str>>,
+        /// Whose lists it hears of besides everybody's; `None`: anonymous.
+        principal: Option<Arc<str>>,
     },
     /// `subscriptions/listen` of a modern client.
     Modern {
@@ -80,6 +82,8 @@ pub enum Listen {
         endpoint: EndpointHash,
         /// Raw JSON id of the request; tags every frame.
         tag: Bytes,
+        /// Whose lists it hears of besides everybody's; `None`: anonymous.
+        principal: Option<Arc<str>>,
         /// Lists whose changes it wants to hear of.
         kinds: Kinds,
         /// What upstreams have to say.

@@ -45,6 +45,8 @@ pub enum Notice {
     Changed {
         /// Who.
         upstream: Arc<str>,
+        /// Whose client; `None`: anonymous.
+        principal: Option<Arc<str>>,
         /// Which.
         kinds: Kinds,
     },

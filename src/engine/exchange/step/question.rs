@@ -4,10 +4,11 @@ use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::trace::TraceContext;
 use crate::engine::policy::Claimed;
-use crate::engine::policy::delegate::Errand;
+use crate::engine::policy::delegate::{Errand, Lack};
 use crate::engine::policy::place::Place;
 use crate::engine::policy::rate::Charge;
 use crate::engine::session::{Binding, Client, Delegation, EndpointHash, Level, SessionKey, Timestamp};
+use crate::engine::snapshot::{Endpoint, UpstreamIndex};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub enum Question {
     Compare(Claimed),
     /// With what may this caller be spoken for? -> Delegated
     Delegate(Errand),
+    /// Which endpoint does this caller see? At most `lists.first` for what is not known yet. -> Viewed
+    View(Viewer),
     /// Take this out of its buckets. -> Admitted, Exhausted, Uncounted
     Admit(Vec<Charge>),
     /// Take these places, for as long as the exchange lasts, or the call that goes on without it. -> Held, Crowded
@@ -104,6 +107,17 @@ pub enum Question {
         /// As the upstream hears it.
         message: Bytes,
     },
+}
+
+/// A caller who sees an endpoint of their own.
+#[derive(Debug)]
+pub struct Viewer {
+    /// As everybody sees it.
+    pub endpoint: Arc<Endpoint>,
+    /// Who.
+    pub principal: Arc<str>,
+    /// What speaks for the caller at each of the upstreams that are listed for callers.
+    pub voices: Vec<(UpstreamIndex, Result<Delegation, Lack>)>,
 }
 
 /// Which gateway session, where.

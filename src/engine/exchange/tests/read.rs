@@ -70,6 +70,8 @@ pub(super) fn finding(words: &[&str]) -> Finding {
             remaining: remaining.parse().expect("a number"),
             ..mk_quota("calls")
         }))),
+        ["delegated", key] => Finding::Delegated(Ok(Confidential((*key).into()))),
+        ["not-delegated"] => Finding::Delegated(Err(Lack::NotKept)),
         ["held"] => Finding::Held,
         ["crowded"] => Finding::Crowded(Kind::CallsPerSession),
         ["uncounted"] => Finding::Uncounted,

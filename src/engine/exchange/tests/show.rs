@@ -156,14 +156,18 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
             writeln!(out, "<= notify refreshed {upstream} {delegation:?}")
         }
         Command::Notify(Notice::Spent(delegation)) => writeln!(out, "<= notify spent {delegation:?}"),
-        Command::Notify(Notice::Changed { upstream, kinds }) => writeln!(out, "<= notify changed {upstream} {kinds:?}"),
+        Command::Notify(Notice::Changed { upstream, kinds, .. }) => {
+            writeln!(out, "<= notify changed {upstream} {kinds:?}")
+        }
         Command::Notify(Notice::Return { borrower, binding }) => {
             let id = binding.id.as_deref().unwrap_or("-");
             writeln!(out, "<= notify return {} {id}", borrower.upstream)
         }
         Command::Park(key, parked) => writeln!(out, "<= park {:x} until {}", key.0, parked.expires().0),
         Command::Resume(key) => writeln!(out, "<= resume {:x}", key.0),
-        Command::Listen(Listen::Session { session, last, alone }) => {
+        Command::Listen(Listen::Session {
+            session, last, alone, ..
+        }) => {
             let last = last
                 .as_deref()
                 .map(|last| format!(" behind {last}"))
@@ -176,6 +180,7 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
         }
         Command::Listen(Listen::Modern {
             endpoint: _,
+            principal: _,
             tag,
             kinds,
             parts,
@@ -197,6 +202,11 @@ pub(super) fn show_command(out: &mut String, command: &Command) {
 pub(super) fn show_question(question: &Question) -> String {
     match question {
         Question::Delegate(errand) => format!("delegate {} {}", errand.upstream, errand.principal),
+        Question::View(viewer) => {
+            let voices = viewer.voices.iter();
+            let voices = voices.map(|(index, voice)| format!(" {}={voice:?}", index.0));
+            format!("view {}{}", viewer.principal, voices.collect::<String>())
+        }
         Question::Compare(claimed) => format!("compare {}", claimed.name),
         Question::Admit(charges) => {
             let charges = charges.iter();

@@ -1,5 +1,6 @@
 //! What the fold promises: complete lists in a fixed order, one owner per name, nothing rendered twice.
 
+mod callers;
 mod properties;
 mod resources;
 mod said;

@@ -162,6 +162,7 @@ impl Backroom for Scripted {
         script.question = Some(match question {
             Question::Compare(_) => "compare",
             Question::Delegate(_) => "delegate",
+            Question::View(_) => "view",
             Question::Admit(_) => "admit",
             Question::Hold(_) => "hold",
             Question::Recall(_) => "recall",

@@ -189,7 +189,11 @@ impl Exchange {
                 Said::Nothing => {}
                 Said::Changed(method) => {
                     let upstream = Arc::clone(&under.open.call.upstream.name);
-                    let changed = Kinds::of(&method).map(|kinds| Notice::Changed { upstream, kinds });
+                    let changed = Kinds::of(&method).map(|kinds| Notice::Changed {
+                        upstream,
+                        principal: self.record.principal.clone(),
+                        kinds,
+                    });
                     step.commands.extend(changed.map(Command::Notify));
                 }
                 Said::Asks(asked) => {

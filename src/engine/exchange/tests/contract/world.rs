@@ -219,6 +219,7 @@ impl World {
         };
         let failed = Finding::Unbindable(UpstreamFailure::Unreachable);
         Some(match (question, choice % 8) {
+            (Question::View(viewer), _) => Finding::Viewed(viewer.endpoint),
             (Question::Delegate(_), 0) => Finding::Delegated(Err(crate::engine::policy::delegate::Lack::NotKept)),
             (Question::Delegate(_), 1) => Finding::Delegated(Ok(crate::engine::config::Confidential("another".into()))),
             (Question::Delegate(_), _) => Finding::Delegated(Ok(crate::engine::config::Confidential("k3y".into()))),

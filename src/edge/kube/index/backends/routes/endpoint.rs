@@ -110,6 +110,7 @@ fn assigned(server: &Server, name: String, prefix: &str, rule: &HttpRouteRules, 
         addresses: server.addresses.clone(),
         protection: crate::engine::config::Protection::default(),
         delegated: crate::engine::config::Delegated::default(),
+        listing: crate::engine::config::Listing::Shared,
     }
 }
 

@@ -1,0 +1,1 @@
+//! Listings of callers against scripted servers.
