@@ -8,6 +8,7 @@
 mod flight;
 mod lister;
 mod table;
+mod watcher;
 
 use super::hub;
 use super::notices::Errand;
@@ -23,6 +24,7 @@ use table::{Key, Sights, Slot, State, Table};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use watcher::Watcher;
 
 /// An upstream that announces a change with every listing must not keep us listing.
 const BETWEEN: Duration = Duration::from_millis(500);
@@ -132,6 +134,24 @@ impl Callers {
         self.inner.changed(upstream, principal, kinds);
     }
 
+    /// A client of this principal has begun to listen: what upstreams announce to it is heard from now on.
+    pub(super) fn attend(&self, principal: &Arc<str>) {
+        let unwatched = {
+            let now = Instant::now();
+            let mut state = self.inner.state();
+            let (bounds, table) = &mut *state;
+            // It hears of them once they are there, without asking.
+            for (key, slot) in table.failed_of(principal) {
+                let long_ago = now.checked_sub(bounds.first).unwrap_or(now);
+                self.inner.begin(slot, &key, long_ago, now);
+            }
+            table.unwatched_of(principal)
+        };
+        for key in unwatched {
+            self.inner.watch(&key);
+        }
+    }
+
     /// The upstream has refused this principal's credential: what it listed with it holds no more.
     pub fn refused(&self, upstream: &str, principal: &str) {
         self.inner.state().1.forget(principal, upstream);
@@ -186,10 +206,6 @@ impl Inner {
                     continue;
                 }
                 State::Flying { landed, .. } if landed.has_changed().is_ok() => None,
-                State::Failed { until } if now < *until => {
-                    slot.missed = true;
-                    continue;
-                }
                 // It was waited for before.
                 State::Failed { .. } => Some(now.checked_sub(bounds.first).unwrap_or(now)),
                 State::Flying { landed, .. } if *landed.borrow() => Some(now.checked_sub(bounds.first).unwrap_or(now)),
@@ -259,7 +275,7 @@ impl Inner {
         };
         {
             let table = &mut self.state().1;
-            if let Some(slot) = table.latest(&key) {
+            if let Some(slot) = table.only(&key) {
                 slot.said = slot.said.or(kinds);
                 match &slot.state {
                     State::Listed(listed) => {
@@ -274,6 +290,34 @@ impl Inner {
             }
         }
         self.announce(principal, kinds);
+    }
+
+    /// Begins to hear what the upstream announces to this caller, if somebody wants to know.
+    fn watch(self: &Arc<Self>, key: &Key) {
+        if !self.is_heard(&key.principal) {
+            return;
+        }
+        let mut state = self.state();
+        let Some(slot) = state.1.latest(key) else { return };
+        let State::Listed(listed) = &slot.state else { return };
+        if slot.watched || !Watcher::is_of_use(&listed.catalog) {
+            return;
+        }
+        let watcher = Watcher {
+            inner: Arc::clone(self),
+            key: key.clone(),
+            target: Arc::clone(&slot.target),
+            delegation: slot.delegation.clone(),
+            catalog: listed.catalog.clone(),
+        };
+        slot.watched = true;
+        self.runtime.spawn(watcher.run());
+    }
+
+    /// A session of this caller has a stream of that upstream.
+    fn hears_itself(&self, key: &Key) -> bool {
+        let hub = self.hub.get().and_then(Weak::upgrade);
+        hub.is_some_and(|hub| hub.feeds(&key.principal, &key.upstream))
     }
 
     /// The clients of this principal hear that these lists have changed.

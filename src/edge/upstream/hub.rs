@@ -99,6 +99,9 @@ impl Hub {
     /// `Command::Listen`. Dropping the stream ends everything that was begun for it.
     #[must_use]
     pub fn listen(&self, subscription: Listen) -> Pin<Box<dyn Stream<Item = HubEvent> + Send>> {
+        let principal = match &subscription {
+            Listen::Session { principal, .. } | Listen::Modern { principal, .. } => principal.clone(),
+        };
         let (number, ear, session) = match subscription {
             Listen::Session {
                 session,
@@ -129,6 +132,9 @@ impl Hub {
         };
         if let Some(session) = session {
             self.inner.store.attend(session);
+        }
+        if let Some(principal) = principal {
+            self.inner.callers.attend(&principal);
         }
         Box::pin(Hearing {
             inner: Arc::clone(&self.inner),
@@ -221,6 +227,16 @@ impl Inner {
         for seat in self.seats().all().filter(|seat| seat.is_of(principal)) {
             seat.ear.change(kinds);
         }
+    }
+
+    /// A session of this principal hears that upstream by a tie of its own.
+    pub(super) fn feeds(&self, principal: &str, upstream: &str) -> bool {
+        let seats = self.seats();
+        let mut own = seats
+            .all()
+            .filter(|seat| seat.is_of(principal))
+            .flat_map(|seat| &seat.feeds);
+        own.any(|feed| *feed.upstream == *upstream && feed.binding.is_some())
     }
 
     /// A client of this principal would hear of changed lists.

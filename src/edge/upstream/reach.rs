@@ -40,7 +40,7 @@ impl Reach {
         let mut said = None;
         loop {
             let settings = *self.settings.borrow_and_update();
-            let (report, pause) = match self.attempt().await {
+            let (report, pause) = match Box::pin(self.attempt()).await {
                 Ok(()) => {
                     backoff.reset();
                     let pause = settings

@@ -30,17 +30,16 @@ impl Flight {
         tokio::time::sleep_until(earliest).await;
         let mut backoff = Backoff::new(PAUSES);
         loop {
-            match lister::list(&self.target, &self.delegation, &self.inner.notices).await {
+            match Box::pin(lister::list(&self.target, &self.delegation, &self.inner.notices)).await {
                 Ok(catalog) => return self.land(catalog),
                 Err(failure) => {
-                    let pause = backoff.next_wait();
-                    if !self.fail(&failure, Instant::now() + pause) {
+                    if !self.fail(&failure) {
                         return;
                     }
-                    tokio::time::sleep(pause).await;
+                    tokio::time::sleep(backoff.next_wait()).await;
                     let wanted = self.inner.is_heard(&self.key.principal);
                     if !wanted || !self.inner.is_current(&self.target) {
-                        return;
+                        return self.rest();
                     }
                 }
             }
@@ -65,6 +64,7 @@ impl Flight {
             (told, again)
         };
         self.done.send_replace(true);
+        self.inner.watch(&self.key);
         match told {
             (kinds, true) => self.inner.changed(&self.key.upstream, &self.key.principal, kinds),
             (kinds, false) if !kinds.is_empty() => self.inner.announce(&self.key.principal, kinds),
@@ -72,26 +72,27 @@ impl Flight {
         }
     }
 
-    /// False: nobody waits for another attempt.
-    fn fail(&self, failure: &Failure, until: Instant) -> bool {
+    /// It is tried again after a while; until then nobody waits. False: somebody else has taken over.
+    fn fail(&self, failure: &Failure) -> bool {
         let upstream = &self.key.upstream;
         tracing::debug!(%upstream, %failure, "Upstream was not listed for a caller.");
-        let heard = self.inner.is_heard(&self.key.principal);
         {
             let mut state = self.inner.state();
             let Some(slot) = state.1.flown(&self.key, &self.delegation, self.number) else {
                 return false;
             };
-            // While it is tried again, nobody begins another one, or waits.
-            if heard {
-                slot.missed = true;
-                slot.give_up_waiting();
-            } else {
-                slot.state = State::Failed { until };
-            }
+            slot.give_up_waiting();
         }
         self.done.send_replace(true);
-        heard
+        true
+    }
+
+    /// It is tried again when somebody comes.
+    fn rest(&self) {
+        let mut state = self.inner.state();
+        if let Some(slot) = state.1.flown(&self.key, &self.delegation, self.number) {
+            slot.state = State::Failed { at: Instant::now() };
+        }
     }
 }
 

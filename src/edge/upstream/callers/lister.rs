@@ -10,7 +10,6 @@ use crate::engine::exchange::step::Notice;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::session::{Binding, Delegation};
 use futures_util::future::{Either, select};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -30,7 +29,10 @@ pub(super) async fn list(
     notices: &mpsc::UnboundedSender<Errand>,
 ) -> Result<Catalog, Failure> {
     let time = target.timeout().list * PAGES;
-    let (legacy, modern) = (pin!(legacy(target, speaks, notices)), pin!(modern(target, speaks)));
+    let (legacy, modern) = (
+        Box::pin(legacy(target, speaks, notices)),
+        Box::pin(modern(target, speaks)),
+    );
     let both = async {
         match select(legacy, modern).await {
             Either::Left((legacy, modern)) => (legacy.clone(), other(legacy, modern).await),

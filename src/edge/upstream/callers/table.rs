@@ -74,6 +74,8 @@ pub(super) struct Slot {
     pub(super) missed: bool,
     /// It has changed while it was listed.
     pub(super) again: bool,
+    /// Somebody hears what the upstream announces to the caller.
+    pub(super) watched: bool,
     /// Lists that the upstream said have changed, and that were not listed since.
     pub(super) said: Kinds,
     /// When last; no two slots have the same.
@@ -92,7 +94,7 @@ pub(super) enum State {
     Listed(Listed),
     /// The last attempt failed.
     Failed {
-        until: Instant,
+        at: Instant,
     },
 }
 
@@ -177,6 +179,7 @@ impl Table {
                 flight: used,
                 missed: false,
                 again: false,
+                watched: false,
                 said: Kinds::default(),
                 used,
             };
@@ -189,18 +192,69 @@ impl Table {
     }
 
     /// What the caller was shown last by this upstream; what was shown with other credentials is forgotten.
+    pub(super) fn only(&mut self, key: &Key) -> Option<&mut Slot> {
+        let latest = self.latest(key)?.used;
+        let caller = self.callers.get_mut(&key.principal)?;
+        caller
+            .slots
+            .retain(|(name, slot)| *name != key.upstream || slot.used == latest);
+        self.latest(key)
+    }
+
+    /// What the caller was shown last by this upstream.
     pub(super) fn latest(&mut self, key: &Key) -> Option<&mut Slot> {
         let used = self.number();
         let caller = self.callers.get_mut(&key.principal)?;
         let mine = caller.slots.iter().filter(|(name, _)| *name == key.upstream);
         let latest = mine.map(|(_, slot)| slot.used).max()?;
-        caller
-            .slots
-            .retain(|(name, slot)| *name != key.upstream || slot.used == latest);
         let mut mine = caller.slots.iter_mut();
-        let (_, slot) = mine.find(|(name, _)| *name == key.upstream)?;
+        let (_, slot) = mine.find(|(name, slot)| *name == key.upstream && slot.used == latest)?;
         slot.used = used;
         Some(slot)
+    }
+
+    /// The credential is the one that this caller was seen with last.
+    pub(super) fn is_latest(&self, key: &Key, delegation: &Delegation) -> bool {
+        let caller = self.callers.get(&key.principal);
+        let slots = caller.iter().flat_map(|caller| &caller.slots);
+        let mine = slots.filter(|(name, _)| *name == key.upstream);
+        let latest = mine.map(|(_, slot)| slot).max_by_key(|slot| slot.used);
+        latest.is_some_and(|slot| slot.delegation == *delegation)
+    }
+
+    /// Nobody hears any more what the upstream announces.
+    pub(super) fn unwatched(&mut self, key: &Key, delegation: &Delegation) {
+        let caller = self.callers.get_mut(&key.principal);
+        let slots = caller.into_iter().flat_map(|caller| &mut caller.slots);
+        for (_, slot) in slots.filter(|(name, slot)| *name == key.upstream && slot.delegation == *delegation) {
+            slot.watched = false;
+        }
+    }
+
+    /// What was not to be had for this caller.
+    pub(super) fn failed_of(&mut self, principal: &Arc<str>) -> impl Iterator<Item = (Key, &mut Slot)> {
+        let caller = self.callers.get_mut(principal);
+        let slots = caller.into_iter().flat_map(|caller| &mut caller.slots);
+        let failed = slots.filter(|(_, slot)| matches!(slot.state, State::Failed { .. }));
+        failed.map(|(name, slot)| {
+            let key = Key {
+                principal: Arc::clone(principal),
+                upstream: Arc::clone(name),
+            };
+            (key, slot)
+        })
+    }
+
+    /// Where nobody hears what is announced to this caller.
+    pub(super) fn unwatched_of(&self, principal: &Arc<str>) -> Vec<Key> {
+        let caller = self.callers.get(principal);
+        let slots = caller.iter().flat_map(|caller| &caller.slots);
+        let silent = slots.filter(|(_, slot)| !slot.watched && matches!(slot.state, State::Listed(_)));
+        let key = |(name, _): &(Arc<str>, Slot)| Key {
+            principal: Arc::clone(principal),
+            upstream: Arc::clone(name),
+        };
+        silent.map(key).collect()
     }
 
     /// The slot that waits for this flight.
@@ -266,7 +320,7 @@ impl Table {
                 State::Idle => false,
                 State::Flying { .. } => true,
                 State::Listed(listed) => now < listed.at + bounds.age,
-                State::Failed { until } => now < *until,
+                State::Failed { at } => now < *at + bounds.age,
             });
             caller.seen.retain(|seen| seen.of.strong_count() > 0);
         }

@@ -141,7 +141,7 @@ async fn credentials_of_callers_list_for_them() {
 
 #[tokio::test]
 async fn rules_apply_to_what_is_a_callers_own() {
-    let rules = r#"policies: { rules: [ { name: r, deny: "principal == 'bob' && tool.name.startsWith('a_for')" }, { name: s, deny: "tool.name == 'b_generated_0'" } ] }"#;
+    let rules = r#"policies: { rules: [ { name: r, deny: "principal == 'key:bob' && tool.name.startsWith('a_for')" }, { name: s, deny: "tool.name == 'b_generated_0'" } ] }"#;
     let (_servers, gateway) = gateway(OWN, rules).await;
     let without = |name: &str, hidden: &[&str]| -> Vec<String> {
         let mut all = own(name);

@@ -121,6 +121,43 @@ async fn a_change_is_listed_and_told_to_whom_it_concerns() {
 }
 
 #[tokio::test]
+async fn a_modern_client_hears_of_its_own_list_too() {
+    let (_server, url) = fixture(&["ann"], &[]).await;
+    let gateway = setup(&["ann"]).upstream_with("a", &url, OWN).up().await;
+    let ann = Caller::new(&gateway, Some("ann"));
+    let listen = modern(
+        1,
+        "subscriptions/listen",
+        &json!({"notifications": {"toolsListChanged": true}}),
+    );
+    let mut heard = Stream::open(gateway.address, &ann.dressed(listen)).await;
+    assert_eq!(
+        heard.message().await["method"],
+        "notifications/subscriptions/acknowledged"
+    );
+    // Nobody listed anything before; it is watched from the moment that it was.
+    assert_eq!(ann.tools().await, ["a_for_ann_own"]);
+    let mut number = 0;
+    loop {
+        let put = format!(
+            "PUT /control/tools/for_ann_{number} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let told = http::exchange(address_in(&url), put.as_bytes()).await;
+        assert_eq!(told.expect("the server answers").status, 200);
+        number += 1;
+        if tokio::time::timeout(Duration::from_secs(1), heard.message())
+            .await
+            .is_ok()
+        {
+            break;
+        }
+        assert!(number < 20, "no change is told");
+    }
+    let last = format!("a_for_ann_{}", number - 1);
+    assert!(ann.tools().await.contains(&last));
+}
+
+#[tokio::test]
 async fn a_dead_server_is_left_out_and_told_of_once_it_is_there() {
     let (dead, other) = (puppet().await, Puppet::start(&["echo"]).await);
     let address = dead.address;
