@@ -35,8 +35,11 @@ pub(super) async fn list(
     );
     let both = async {
         match select(legacy, modern).await {
-            Either::Left((legacy, modern)) => (legacy.clone(), other(legacy, modern).await),
-            Either::Right((modern, legacy)) => (other(modern.clone(), legacy).await, modern),
+            Either::Left((legacy, modern)) => {
+                let modern = other(&legacy, modern).await;
+                (legacy, modern)
+            }
+            Either::Right((modern, legacy)) => (other(&modern, legacy).await, modern),
         }
     };
     let (legacy, modern) = tokio::time::timeout(time, both)
@@ -55,7 +58,7 @@ pub(super) async fn list(
 type Outcome = Result<Arc<Listing>, Failure>;
 
 /// What comes of the other era.
-async fn other(first: Outcome, other: impl Future<Output = Outcome>) -> Outcome {
+async fn other(first: &Outcome, other: impl Future<Output = Outcome>) -> Outcome {
     match first {
         Ok(_) => tokio::time::timeout(OTHER_ERA, other)
             .await
