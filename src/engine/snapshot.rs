@@ -140,6 +140,8 @@ pub struct Upstream {
     pub probe: bool,
     /// Clients know its resources by URIs that bear its name.
     pub rewrites: bool,
+    /// Every caller sees what it lists for that caller: names of its items are nobody else's business.
+    pub for_callers: bool,
     /// Who makes the calls.
     pub via: Via,
     /// Legacy era: known once it was listed.

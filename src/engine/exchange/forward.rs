@@ -62,7 +62,8 @@ pub(super) struct Suspicion {
 impl Exchange {
     /// A request was routed: find its tie to the upstream, then make the call.
     pub(super) fn begin_call(&mut self, request: Box<Request>, routed: Routed) -> Step {
-        self.record.listed = routed.name.is_some();
+        let for_callers = routed.calls.iter().any(|call| call.upstream.for_callers);
+        self.record.listed = routed.name.is_some() && !for_callers;
         self.record.tool = routed.name;
         let calls = if routed.gather {
             Calls::gathering(routed.calls)

@@ -12,7 +12,7 @@ pub struct Record {
     pub known: Option<crate::engine::mcp::Method>,
     /// Exposed name of tool, prompt, or the resource URI.
     pub tool: Option<Arc<str>>,
-    /// That name is one that an upstream lists: safe as a metric label.
+    /// That name is one that an upstream lists for everybody: safe as a metric label.
     pub listed: bool,
     /// Configured name.
     pub upstream: Option<Arc<str>>,

@@ -78,6 +78,7 @@ fn upstream(input: &UpstreamInput) -> Upstream {
         secret_missing,
         probe: config.resources_probe,
         rewrites: config.resources_rewrite,
+        for_callers: config.listing == config::Listing::PerPrincipal,
         via: config.via,
         legacy: speech(input.catalog.legacy.as_ref()),
         modern: speech(input.catalog.modern.as_ref()),
