@@ -4,8 +4,7 @@
 //! anywhere else. Elsewhere, and for the anonymous, who see nothing of such upstreams, nothing is done here.
 
 use super::delegate::{self, Voice};
-use super::event::{Finding, Refusal};
-use super::reject::Reject;
+use super::event::Finding;
 use super::step::{Command, Question, Step, Viewer};
 use super::{Arrival, Exchange, Phase};
 use crate::engine::config::Confidential;
@@ -84,23 +83,15 @@ impl Exchange {
 
     /// An open question about the caller's endpoint is answered.
     pub(super) fn viewed(&mut self, mut viewing: Box<Viewing>, finding: Finding, now: Timestamp) -> Step {
-        match finding {
-            Finding::Delegated(found) => {
-                viewing.hear(found);
-                self.look(viewing)
-            }
-            Finding::Viewed(endpoint) => {
-                let Viewing {
-                    mut arrival, trailers, ..
-                } = *viewing;
-                arrival.endpoint = endpoint;
-                self.decide(arrival, trailers, now)
-            }
-            other => {
-                debug_assert!(false, "finding {other:?} is no endpoint");
-                self.reject(&Reject::Refused(Refusal::Draining), None)
-            }
-        }
+        let Finding::Viewed(endpoint) = finding else {
+            viewing.hear(delegate::found(finding));
+            return self.look(viewing);
+        };
+        let Viewing {
+            mut arrival, trailers, ..
+        } = *viewing;
+        arrival.endpoint = endpoint;
+        self.decide(arrival, trailers, now)
     }
 }
 
