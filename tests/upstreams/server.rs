@@ -30,12 +30,12 @@ type Context = RequestContext<RoleServer>;
 
 impl Server {
     /// What this visitor is shown of a list. An item of somebody has `for_NAME_` in its name or URI.
-    fn shown<T: Named + Clone>(&self, context: &Context, list: impl Fn(&catalog::Catalog) -> &Vec<T>) -> Vec<T> {
+    fn shown<T: Keyed + Clone>(&self, context: &Context, list: impl Fn(&catalog::Catalog) -> &Vec<T>) -> Vec<T> {
         let visitor = visitor(context);
         let catalog = locked(&self.0.catalog);
         let items = list(&catalog).iter();
         items
-            .filter(|item| match item.name().split_once("for_") {
+            .filter(|item| match item.key().split_once("for_") {
                 Some((_, rest)) => visitor.is_some_and(|visitor| rest.split('_').next() == Some(visitor)),
                 None => true,
             })
@@ -52,30 +52,30 @@ fn visitor(context: &Context) -> Option<&str> {
     name.rsplit(':').next()
 }
 
-trait Named {
-    fn name(&self) -> &str;
+trait Keyed {
+    fn key(&self) -> &str;
 }
 
-impl Named for Tool {
-    fn name(&self) -> &str {
+impl Keyed for Tool {
+    fn key(&self) -> &str {
         &self.name
     }
 }
 
-impl Named for Prompt {
-    fn name(&self) -> &str {
+impl Keyed for Prompt {
+    fn key(&self) -> &str {
         &self.name
     }
 }
 
-impl Named for Resource {
-    fn name(&self) -> &str {
+impl Keyed for Resource {
+    fn key(&self) -> &str {
         &self.uri
     }
 }
 
-impl Named for ResourceTemplate {
-    fn name(&self) -> &str {
+impl Keyed for ResourceTemplate {
+    fn key(&self) -> &str {
         &self.uri_template
     }
 }
