@@ -36,6 +36,9 @@ pub(super) fn identify(endpoint: &Endpoint, head: &mut RequestHead) -> Result<Ca
         return Ok(Caller::Known(Arc::default()));
     };
     if let Some(claims) = head.claims.take() {
+        if !shows_one_token(&head.headers) {
+            return Err(invalid(callers));
+        }
         return match callers.of_claims(*claims, head.key.as_deref()) {
             Ok(identity) => Ok(Caller::Known(Arc::new(identity))),
             Err(Unfit::Token) => Err(invalid(callers)),
@@ -76,6 +79,18 @@ pub(super) const fn refused(challenge: Challenge) -> Reject {
 pub(super) fn insufficient_scope(endpoint: &Endpoint, needed: &[Arc<str>]) -> Reject {
     let callers = endpoint.callers.as_ref();
     Reject::Scopes(callers.map_or_else(|| Challenge::lacking(needed), |callers| callers.insufficient(needed)))
+}
+
+/// Envoy finds a token wherever it stands in Authorization, behind another credential too, and may join several lines.
+fn shows_one_token(headers: &Headers) -> bool {
+    let mut authorizations = headers.all("authorization");
+    match (authorizations.next(), authorizations.next()) {
+        (None, _) => true,
+        (Some(value), None) => {
+            behind(value, b"bearer ").is_some_and(|token| !token.iter().any(|byte| matches!(byte, b' ' | b',')))
+        }
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// What a request shows besides a token that Envoy has verified.

@@ -104,6 +104,26 @@ fn callers_are_who_they_can_show_to_be() {
 }
 
 #[test]
+fn a_token_beside_another_credential_does_not_count() {
+    let endpoint = mk_endpoint(|_| {});
+    let shown = |values: &[&str]| {
+        let mut head = mk_token(json!({"iss": "https://idp", "sub": "x", "aud": OWN}));
+        head.headers = values.iter().map(|value| ("authorization", *value)).collect();
+        principal(identify(&endpoint, &mut head))
+    };
+    assert_eq!(shown(&["Bearer x.y.z"]), "https://idp|x");
+    for values in [
+        &["Basic YTpi", "Bearer x.y.z"][..],
+        &["Bearer x.y.z", "Basic YTpi"],
+        &["Basic YTpi,Bearer x.y.z"],
+        &["Bearer x.y.z,Bearer a.b.c"],
+        &["Basic YTpi Bearer x.y.z"],
+    ] {
+        assert_eq!(shown(values), "invalid_credential", "{values:?}");
+    }
+}
+
+#[test]
 fn where_nobody_must_show_anything_what_is_shown_still_counts() {
     let endpoint = mk_endpoint(|config| config.required = false);
     let identify = |headers: &[(&str, &str)]| principal(identify(&endpoint, &mut mk_head(headers)));

@@ -41,6 +41,28 @@ async fn a_token_is_of_no_use_at_another_gateway_of_the_same_issuer() {
     );
 }
 
+#[tokio::test]
+async fn a_good_token_does_not_cover_up_another_credential() {
+    let (issuer, puppet) = (Issuer::start().await, Puppet::start(&["echo"]).await);
+    let gateway = guarded(&issuer, "").puppet("up", &puppet).up().await;
+    let token = issuer.token("alice");
+    until_keys(&gateway, &token).await;
+    let good = format!("Bearer {token}");
+    for lines in [
+        &["Basic YTpi", &good][..],
+        &[&good, "Basic YTpi"],
+        &[&format!("Basic YTpi, {good}")],
+        &[&good, &good],
+    ] {
+        let begin = initialize("2025-11-25", &json!({}));
+        let request = lines
+            .iter()
+            .fold(begin, |request, line| request.and("authorization", line));
+        let response = request.send(gateway.address).await;
+        assert_eq!(response.status, 401, "{lines:?}: {response:?}");
+    }
+}
+
 /// A good token that says a lot.
 fn long_token(issuer: &Issuer, bytes: usize) -> String {
     let mut claims = issuer.claims("alice", OWN);
