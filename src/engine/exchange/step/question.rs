@@ -79,7 +79,7 @@ pub enum Question {
         trace: Option<TraceContext>,
     },
     /// A session at a legacy upstream for one call, out of the pool or opened. Nobody else uses it until it is given back
-    /// by [`Notice::Return`] or closed. -> Bound, Unbindable
+    /// by [`super::Notice::Return`] or closed. -> Bound, Unbindable
     Borrow {
         /// For whom.
         borrower: Arc<Borrower>,

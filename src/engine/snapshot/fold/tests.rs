@@ -7,8 +7,9 @@ mod said;
 
 use super::*;
 use crate::engine::catalog::Listing;
+use crate::engine::mcp::Version;
 use crate::engine::snapshot::testing::*;
-use crate::engine::snapshot::{Prepared, Snapshot};
+use crate::engine::snapshot::{Face, Prepared, Snapshot};
 use serde_json::Value;
 
 fn text(list: &Prepared) -> String {
