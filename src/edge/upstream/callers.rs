@@ -15,6 +15,7 @@ use super::notices::Errand;
 use crate::edge::http::{Target, Targets};
 use crate::engine::config::Lists;
 use crate::engine::exchange::step::Viewer;
+use crate::engine::mcp::{Era, Version};
 use crate::engine::snapshot::Endpoint;
 use crate::engine::stream::Kinds;
 use futures_util::future::BoxFuture;
@@ -155,6 +156,23 @@ impl Callers {
     /// The upstream has refused this principal's credential: what it listed with it holds no more.
     pub fn refused(&self, upstream: &str, principal: &str) {
         self.inner.state().1.forget(principal, upstream);
+    }
+
+    /// The modern version that the upstream speaks with this principal, who was shown it in that era only.
+    pub(super) fn modern_only(&self, principal: &Arc<str>, upstream: &Arc<str>) -> Option<Version> {
+        let key = Key {
+            principal: Arc::clone(principal),
+            upstream: Arc::clone(upstream),
+        };
+        let mut state = self.inner.state();
+        let State::Listed(listed) = &state.1.latest(&key)?.state else {
+            return None;
+        };
+        let catalog = &listed.catalog;
+        catalog
+            .listing(Era::Modern)
+            .filter(|_| catalog.listing(Era::Legacy).is_none())
+            .map(|listing| listing.version)
     }
 
     /// Forgets what is too old.

@@ -157,7 +157,7 @@ impl Inner {
     pub(super) fn hold_listens(self: &Arc<Self>, seats: &mut Seats, number: u64) {
         let Some(seat) = seats.get_mut(number) else { return };
         let Some(session) = seat.session else { return };
-        let parts = self.session_parts(session);
+        let parts = self.session_parts(session, seat.principal.as_ref());
         seat.feeds
             .retain(|feed| feed.binding.is_some() || parts.iter().any(|part| part.upstream == feed.upstream));
         for part in parts {
@@ -178,7 +178,7 @@ impl Inner {
     }
 
     /// What the session has subscribed to at upstreams that are not of its era.
-    fn session_parts(&self, session: SessionRef) -> Vec<Part> {
+    fn session_parts(&self, session: SessionRef, principal: Option<&Arc<str>>) -> Vec<Part> {
         let subscriptions = self.store.subscriptions(session.key);
         if subscriptions.is_empty() {
             return Vec::new();
@@ -190,13 +190,18 @@ impl Inner {
             .find(|endpoint| endpoint.hash == session.endpoint);
         let upstreams = endpoint.map_or(&[][..], |endpoint| &endpoint.upstreams);
         let part = |upstream: &Arc<crate::engine::snapshot::Upstream>| {
-            let (era, speech) = upstream.spoken_to(Era::Legacy).filter(|(era, _)| *era == Era::Modern)?;
+            let version = match upstream.spoken_to(Era::Legacy) {
+                Some((Era::Modern, speech)) => speech.version,
+                Some((Era::Legacy, _)) => return None,
+                // What it speaks with those for whom it is listed one by one.
+                None => self.callers.modern_only(principal?, &upstream.name)?,
+            };
             let own = subscriptions.iter().filter(|one| one.upstream == upstream.name);
             let uris: Vec<Box<str>> = own.map(|one| (*one.uri).into()).collect();
             (!uris.is_empty()).then(|| Part {
                 upstream: Arc::clone(&upstream.name),
-                era,
-                version: speech.version,
+                era: Era::Modern,
+                version,
                 rewrites: upstream.rewrites,
                 uris,
                 tasks: Vec::new(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::e2e::harness::gateway::address_in;
 use crate::e2e::harness::stream::Stream;
-use crate::e2e::harness::{eventually, http};
+use crate::e2e::harness::{PATIENCE, eventually, http};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -155,6 +155,33 @@ async fn a_modern_client_hears_of_its_own_list_too() {
     }
     let last = format!("a_for_ann_{}", number - 1);
     assert!(ann.tools().await.contains(&last));
+}
+
+#[tokio::test]
+async fn a_legacy_client_hears_of_its_own_resource_at_a_modern_server() {
+    let (_server, url) = fixture(&["ann"], &["--eras", "modern"]).await;
+    let gateway = setup(&["ann"]).upstream_with("a", &url, OWN).up().await;
+    let ann = Caller::connect(&gateway, Some("ann")).await;
+    let mut heard = stream(&ann).await;
+    let uri = "test://for_ann_own";
+    let answer = ann.rpc("resources/subscribe", &json!({"uri": uri})).await;
+    assert_eq!(answer["result"], json!({}), "{answer}");
+    // When a subscription takes effect nobody hears: it is told again until it is heard.
+    let telling = async {
+        loop {
+            let tell = format!("POST /control/updated?uri={uri} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            http::exchange(address_in(&url), tell.as_bytes())
+                .await
+                .expect("the server answers");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let message = tokio::select! {
+        message = tokio::time::timeout(PATIENCE, heard.message()) => message.expect("an update in time"),
+        () = telling => unreachable!("it goes on"),
+    };
+    assert_eq!(message["method"], "notifications/resources/updated", "{message}");
+    assert_eq!(message["params"]["uri"], uri);
 }
 
 #[tokio::test]
