@@ -151,6 +151,9 @@ mod tests {
         workshop.cancel(&place("team", "edge"));
         workshop.order(mk_plan(Processor::Deployment), Confidential("key".into()));
         assert!(!backends(&workshop.done().await));
-        assert!(workshop.tasks.is_empty());
+        // The cancelled one may be done before or after.
+        while let Some(made) = workshop.tasks.join_next().await {
+            assert!(!workshop.counts(&made.expect("it does not panic")));
+        }
     }
 }
