@@ -5,6 +5,7 @@ use crate::edge::config_file::ConfigSource;
 use crate::edge::identity::files::{self, FileError};
 use crate::edge::secrets::{self, Material};
 use crate::engine::config::file::{Problem, Reading};
+use crate::engine::config::{Audit, AuditTarget};
 
 /// What is wrong in the file, and what is missing around it; a line each.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,7 @@ pub(super) fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
     let reading = source.read()?;
     let mut missing = missing(&reading);
     missing.extend(wrong_files(&reading));
+    missing.extend(reading.config.iter().filter_map(|config| homeless(&config.audit)));
     let problems: Vec<Problem> = match reading.config {
         Ok(config) if missing.is_empty() => return good(&source.name(), config.upstreams.len()),
         Ok(_) => missing,
@@ -58,6 +60,18 @@ fn wrong_files(reading: &Reading) -> Vec<Problem> {
         }),
     });
     wrong.collect()
+}
+
+/// The file of audit lines is made where it is missing, its folder is not.
+fn homeless(audit: &Audit) -> Option<Problem> {
+    let AuditTarget::File(file) = &audit.to else {
+        return None;
+    };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!folder.is_dir()).then(|| Problem {
+        path: "audit.file".to_owned(),
+        message: format!("{} is no folder: make it first", folder.display()),
+    })
 }
 
 /// What the file that stands at this key is for.

@@ -74,6 +74,22 @@ async fn check_names_every_problem_and_every_missing_secret_in_one_run() {
 }
 
 #[tokio::test]
+async fn check_looks_for_the_folder_of_the_audit_file() {
+    let upstreams = "upstreams: [{name: a, url: 'http://a/'}]\n";
+    for (file, code) in [("audit.jsonl", 0), ("logs/audit.jsonl", 1)] {
+        let folder = mk_file(&format!("audit: {{file: {file}}}\n{upstreams}"));
+        let outcome = run(folder.path(), &[], &["check", "-f", "manifold.yaml"]).await;
+        assert_eq!(outcome.code, Some(code), "{file}: {}", outcome.err);
+        assert_eq!(
+            outcome.err.contains("manifold.yaml: audit.file: "),
+            code == 1,
+            "{}",
+            outcome.err
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_secret_that_is_there_satisfies_check_and_is_not_printed() {
     let folder = mk_file("upstreams: [{name: a, url: 'http://a/', credential: {header: x-key, value: {env: KEY}}}]\n");
     let outcome = run(folder.path(), &[("KEY", "hunter2")], &["check", "-f", "manifold.yaml"]).await;
