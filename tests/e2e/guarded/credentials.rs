@@ -2,6 +2,7 @@
 
 mod exchanged;
 mod kept;
+mod listed;
 mod old;
 mod shown;
 

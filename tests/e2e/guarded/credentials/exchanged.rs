@@ -10,13 +10,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::process::Command;
 
 /// What the token says.
-fn payload(token: &str) -> Value {
+pub(super) fn payload(token: &str) -> Value {
     let part = token.split('.').nth(1).expect("a JWT");
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
 }
 
 /// An endpoint that makes `made-for-SUBJECT`.
-async fn mk_endpoint() -> Puppet {
+pub(super) async fn mk_endpoint() -> Puppet {
     let endpoint = Puppet::start(&[]).await;
     endpoint.play(|seen| Some(made(seen)));
     endpoint
@@ -40,7 +40,7 @@ fn made(seen: &Seen) -> Act {
     Act::text(200, &answer.to_string())
 }
 
-fn keys(endpoint: &Puppet) -> String {
+pub(super) fn keys(endpoint: &Puppet) -> String {
     format!(
         "credential: {{ exchange: {{ tokenUrl: 'http://{}/token', clientId: gateway, \
          clientSecret: {{ env: CLIENT_SECRET }}, audience: 'https://upstream.example.com' }} }}",
@@ -48,7 +48,7 @@ fn keys(endpoint: &Puppet) -> String {
     )
 }
 
-fn with_secret(issuer: &Issuer) -> Setup {
+pub(super) fn with_secret(issuer: &Issuer) -> Setup {
     guarded(issuer, "").variable("CLIENT_SECRET", "open sesame")
 }
 
