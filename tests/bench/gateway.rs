@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use mcp_manifold::edge::store::MemoryViews;
 use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
-use mcp_manifold::engine::config::{Upstream, file};
+use mcp_manifold::engine::config::{Issuer, Upstream, file};
 use mcp_manifold::engine::exchange::record::Way;
 use mcp_manifold::engine::exchange::step::Question;
 use mcp_manifold::engine::exchange::{
@@ -12,7 +12,7 @@ use mcp_manifold::engine::exchange::{
 };
 use mcp_manifold::engine::mcp::Version;
 use mcp_manifold::engine::mcp::capabilities::{ClientFlags, ServerFlags};
-use mcp_manifold::engine::policy::{Callers, Claims as Payload, Credentials, Identity};
+use mcp_manifold::engine::policy::{Callers, Claims as Payload, Credentials, Identity, Standing};
 use mcp_manifold::engine::session::{Binding, Claims, Keys, SessionKey, Timestamp};
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
 use mcp_manifold::engine::snapshot::{Routing, Snapshot};
@@ -73,6 +73,7 @@ impl Story {
 }
 
 /// What stands around the servers, and what the caller shows.
+#[allow(dead_code, reason = "each bench takes what it needs")]
 pub(crate) struct Guard {
     /// Of the configuration.
     pub(crate) sections: String,
@@ -282,7 +283,12 @@ upstreams:
     );
     let config = file::parse(&yaml, Path::new("/"), Path::new("/state")).expect("the configuration is valid");
     let callers = config.authentication.as_ref();
-    let callers = callers.map(|asked| Arc::new(Callers::new(asked, &config.public_url, &guard.credentials)));
+    let callers = callers.map(|asked| {
+        // Their keys have been fetched just now.
+        let fresh = |issuer: &Issuer| (issuer.issuer.as_str().into(), Standing::default());
+        let known = asked.jwt.iter().map(fresh).collect();
+        Arc::new(Callers::new(asked, &config.public_url, &guard.credentials).knowing(&known))
+    });
     EndpointSettings {
         id: "default".into(),
         routes: Vec::new(),

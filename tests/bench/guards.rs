@@ -237,8 +237,12 @@ pub(crate) fn metadata(claims: &Claims) -> HashMap<String, envoy_types::pb::goog
     let payload = Value {
         kind: Some(Kind::StructValue(of(claims))),
     };
+    let signed = serde_json::json!({"alg": "RS256", "typ": "JWT", "kid": "first"});
     let filter = Struct {
-        fields: HashMap::from([("payload".to_owned(), payload)]),
+        fields: HashMap::from([
+            ("payload".to_owned(), payload),
+            ("token_header".to_owned(), value(&signed)),
+        ]),
     };
     HashMap::from([("envoy.filters.http.jwt_authn".to_owned(), filter)])
 }

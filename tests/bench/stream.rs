@@ -190,7 +190,7 @@ pub(crate) fn check(front: &mut Front, request: http::Request<Body>, story: Stor
     let length = said.get(1..5).and_then(|length| length.try_into().ok());
     let length = u32::from_be_bytes(length.expect("a message")) as usize;
     let first = ProcessingResponse::decode(said.get(5..5 + length).expect("the whole of it")).expect("a message");
-    let good = match first.response {
+    let good = match &first.response {
         Some(Reply::ImmediateResponse(answer)) => {
             let found = answer
                 .body
@@ -203,7 +203,7 @@ pub(crate) fn check(front: &mut Front, request: http::Request<Body>, story: Stor
         Some(Reply::RequestHeaders(_)) => story == Story::ToolsCall,
         _ => false,
     };
-    assert!(good, "{} goes another way", story.method());
+    assert!(good, "{} goes another way: {:?}", story.method(), first.response);
 }
 
 fn listen(front: &mut Front, request: http::Request<Body>, mut heard: impl FnMut(Bytes)) {
