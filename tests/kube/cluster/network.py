@@ -8,6 +8,9 @@ import subprocess
 import threading
 
 BRIDGE = "10.98.0.1"
+# Given, since a bridge without one takes that of a port: when that pod goes, every other pod talks to nobody until its
+# neighbour entry expires, for a minute or two.
+HARDWARE_ADDRESS = "02:00:0a:62:00:01"
 SERVICES = "10.96.0.0/16"
 BALANCERS = "10.97.0.0/16"
 _numbers = itertools.count(2)
@@ -24,7 +27,7 @@ def up():
     """The node's own part."""
     lines = [
         "link set lo up",
-        "link add pods type bridge",
+        f"link add pods address {HARDWARE_ADDRESS} type bridge",
         f"address add {BRIDGE}/16 dev pods",
         "link set pods up",
         f"route add local {SERVICES} dev lo",
