@@ -6,6 +6,7 @@ use super::harness::namespace::Namespace;
 use super::harness::served::Served;
 use super::harness::until;
 use serde_json::json;
+use std::time::Duration;
 
 /// A policy of the user's on a route that will be generated: older than ours, so Envoy Gateway lets it win. Its service
 /// is there from the beginning, or the policy would not count yet when the route is tried; nobody stands behind it.
@@ -27,6 +28,7 @@ spec:
 async fn a_server_whose_route_leads_past_the_processor_is_not_ready_until_that_is_mended() {
     let namespace = Namespace::new("open").await;
     namespace.apply(POLICY).await;
+    until_a_second_older(&namespace.name).await;
     let served = Served::within(namespace, Processor::Sidecar).await;
     served.server("one", "one_", &["--tools", "1", "--bare"]).await;
     served.server("two", "two_", &["--tools", "1", "--bare"]).await;
@@ -58,6 +60,20 @@ async fn a_server_whose_route_leads_past_the_processor_is_not_ready_until_that_i
             .await
             .is_empty()
     );
+}
+
+/// Of two policies of the same second, which is how exact the time of an object's making is, the names decide.
+async fn until_a_second_older(namespace: &str) {
+    let policy = get("envoyextensionpolicy", namespace, "theirs").await;
+    let made = policy["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
+    let made = humantime::parse_rfc3339(made).expect("every object has been made at a time");
+    until("the policy is older than what comes next", async || {
+        let age = made.elapsed().unwrap_or_default();
+        (age >= Duration::from_secs(1))
+            .then_some(())
+            .ok_or_else(|| format!("{age:?}"))
+    })
+    .await;
 }
 
 #[tokio::test]
