@@ -5,13 +5,27 @@
 //! ```text
 //! AwaitHead -> AwaitBody -> (Asking ->) Forwarded -> Done         forward
 //!                                         `-> Recovering -> Calling -> Done
-//!                                      Forwarded -> Inspecting -> Done          inspected forward (`inspect`)
+//!                                      Forwarded -> Inspecting -> Done          inspected forward (`forward::inspect`)
 //!                        -> (Asking ->) Calling -> Done           relay
 //!                        -> BridgingUp -> Done                    relay to an upstream of the other era
 //!                        -> (Asking ->) Streaming -> Done         GET, subscriptions/listen
 //!                        -> PassedOn -> Done                      transparent path
 //!                        -> (Asking ->) Done                      answer, reject
 //! ```
+//!
+//! Where a thing happens:
+//!
+//! | room | what |
+//! |---|---|
+//! | [`event`], [`headers`], [`modes`] | what may happen, and how Envoy is wired |
+//! | [`step`] | what is wanted done: replies to Envoy, commands to the edge |
+//! | `arrive` | the request comes in: which endpoint, who calls, the body, what this caller sees |
+//! | `decide` | what is to be done with the message, whom it concerns, whether it may be (rules, limits) |
+//! | `outgoing` | what every call to an upstream needs: its turn, its headers, what speaks for its caller, a verdict on its answer |
+//! | `answer`, `forward`, `relay`, `bridge`, `listen`, `through` | the ways: out of memory; by Envoy; by the processor; the same in the words of the other era; a stream held open; a transparent path |
+//! | `reject` | what may be wrong, and what the client is told |
+//! | [`record`] | what is written down, for audit line, metrics and trace |
+//! | `odd` | turns that no phase waits for |
 
 pub mod event;
 pub mod headers;
@@ -19,48 +33,27 @@ pub mod modes;
 pub mod record;
 pub mod step;
 
-mod admit;
 mod answer;
 mod arrive;
 mod bridge;
-mod call;
-mod caller;
-mod calls;
-mod delegate;
-mod door;
-mod doorstep;
+mod decide;
 mod forward;
-mod gather;
-mod guard;
-mod heading;
-mod inspect;
-mod intake;
 mod listen;
-mod observe;
 mod odd;
-mod page;
-mod permit;
-mod plan;
+mod outgoing;
 mod reject;
 mod relay;
-mod say;
-mod subscribe;
-mod task;
-mod tell;
 mod through;
-mod trace;
-mod verdict;
-mod viewing;
 
+pub use arrive::door::{ROUTE_MISSING, ROUTE_REFUSED};
 pub use bridge::Parked;
-pub use door::{ROUTE_MISSING, ROUTE_REFUSED};
 pub use event::{CallEvent, Event, Finding, HubEvent, Message, RequestHead, ResponseHead};
 pub use headers::Headers;
 pub use modes::{BodyMode, BodyModes};
 pub use record::Record;
+pub use record::trace::{Carried, Traced, Tracing};
 pub use reject::UPSTREAM_UNAUTHORIZED;
 pub use step::{Command, End, Reply, Step};
-pub use trace::{Carried, Traced, Tracing};
 
 use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
@@ -69,10 +62,18 @@ use crate::engine::policy::rate::Quota;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::{Endpoint, Snapshot};
 use crate::engine::stream::Filter;
+use arrive::door::Accepts;
+use arrive::doorstep::Doorstep;
+use arrive::intake::Intake;
+use arrive::viewing::Viewing;
 use bytes::Bytes;
-use door::Accepts;
-use intake::Intake;
-use plan::{Plan, Sender};
+use decide::admit::Intent;
+use decide::plan::{Plan, Sender};
+use forward::inspect::Replay;
+use outgoing::Routed;
+use outgoing::calls::Calls;
+use outgoing::delegate::Voices;
+use record::observe::Watch;
 use reject::Reject;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +92,7 @@ pub struct Exchange {
     quota: Option<Box<Quota>>,
     /// Whether the tool that is called fails is to be found out.
     watching: bool,
-    watch: Option<Box<observe::Watch>>,
+    watch: Option<Box<Watch>>,
     /// Until it is known whether this belongs to a trace.
     tracing: Option<Box<Tracing>>,
     /// From the beginning to the event that is being handled, as far as anybody has said; for the times of spans.
@@ -104,11 +105,11 @@ enum Phase {
     /// Nothing came yet.
     AwaitHead,
     /// A password is being compared, the body may be on its way.
-    Doorstep(Box<doorstep::Doorstep>),
+    Doorstep(Box<Doorstep>),
     /// The body is on its way.
     AwaitBody(Box<Arrival>),
     /// The request is here; what its sender sees is being found out.
-    Viewing(Box<viewing::Viewing>),
+    Viewing(Box<Viewing>),
     /// A question is open.
     Asking(Box<Request>, Then),
     /// The processor makes the call.
@@ -130,7 +131,7 @@ enum Phase {
     /// The response goes to the client event by event.
     Inspecting(Box<Inspector>),
     /// The processor makes the call again, its answer becomes the response that Envoy holds.
-    Replaying(Box<inspect::Replay>),
+    Replaying(Box<Replay>),
     /// Decided and said.
     Done,
 }
@@ -179,19 +180,19 @@ enum Then {
         version: crate::engine::mcp::Version,
     },
     /// Go on with this: it had to be counted.
-    Admit(admit::Intent),
+    Admit(Intent),
     /// Go on with this, if the client may: its rules wanted to know what it calls itself.
     Permit(Result<Plan, Reject>),
     /// Go on with this: it had to have its places.
-    Hold(admit::Intent),
+    Hold(Intent),
     /// Go on with a call: it needed its tie.
-    Call(calls::Calls),
+    Call(Calls),
     /// Go on with a call: it needed what speaks for its caller.
-    Speak(calls::Calls),
+    Speak(Calls),
     /// The same on a transparent path.
-    Pass(call::Routed),
+    Pass(Routed),
     /// The same for a listen, which may concern several upstreams.
-    Listen(Filter, delegate::Voices),
+    Listen(Filter, Voices),
     /// Answer GET.
     Get,
     /// Answer DELETE.

@@ -1,5 +1,8 @@
 //! Answers out of memory: prepared bytes with the caller's id spliced in.
 
+pub(super) mod page;
+pub(super) mod say;
+
 use super::Request;
 use super::step::{Answer, Metadata, Reply, SessionRef};
 use crate::engine::mcp::capabilities::ClientFlags;

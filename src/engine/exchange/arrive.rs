@@ -1,22 +1,30 @@
 //! The request arrives: its head, its body, and what has to be found out before it is carried out.
 
-use super::admit::Intent;
-use super::door::{self, Accepts, Verb};
+pub(super) mod door;
+pub(super) mod doorstep;
+pub(super) mod identify;
+pub(super) mod intake;
+pub(super) mod viewing;
+
+use super::decide::admit::Intent;
+use super::decide::permit::ClientName;
+use super::decide::plan::{self, Plan, Sender};
+use super::decide::sender;
+use super::decide::tell::Errand;
 use super::event::{Finding, Headers, Refusal, RequestHead};
-use super::guard::Caller;
-use super::intake::Intake;
 use super::modes::unserved;
-use super::permit::ClientName;
-use super::plan::{self, Plan, Sender};
+use super::outgoing::delegate;
 use super::reject::Reject;
 use super::step::{Addressee, Command, HeaderWork, Question, Reply, SessionRef, Step};
-use super::tell::Errand;
-use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, caller, delegate, guard, listen, viewing};
+use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, listen};
 use crate::engine::mcp::{Era, Method};
 use crate::engine::policy::Identity;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::Endpoint;
 use bytes::Bytes;
+use door::{Accepts, Verb};
+use identify::Caller;
+use intake::Intake;
 use std::sync::Arc;
 
 impl Exchange {
@@ -25,7 +33,7 @@ impl Exchange {
         if let Some(setting) = unserved(self.modes) {
             return self.reject(&Reject::Wiring(setting), None);
         }
-        if let Some(document) = guard::document(door::served(&self.snapshot, &head), &head.headers) {
+        if let Some(document) = identify::document(door::served(&self.snapshot, &head), &head.headers) {
             return match document {
                 Ok(page) => self.answer_anybody(page),
                 Err(reject) => self.reject(&reject, None),
@@ -35,7 +43,7 @@ impl Exchange {
             Ok(entered) => entered,
             Err(reject) => return self.reject(&reject, None),
         };
-        match guard::identify(&endpoint, &mut head) {
+        match identify::identify(&endpoint, &mut head) {
             Ok(Caller::Known(identity)) => self.enter(endpoint, identity, head, verb, now),
             Ok(Caller::Claimed(claimed)) => self.knock(endpoint, head, verb, claimed),
             Err(reject) => self.reject(&reject, None),
@@ -152,10 +160,10 @@ impl Exchange {
         verb: Verb,
         now: Timestamp,
     ) -> Step {
-        if caller::header_is_modern(&headers) {
+        if sender::header_is_modern(&headers) {
             return self.reject(&Reject::MethodNotAllowed, None);
         }
-        let session = match caller::session(&endpoint, &identity, &headers, now) {
+        let session = match sender::session(&endpoint, &identity, &headers, now) {
             Ok(session) => session,
             Err(reject) => return self.reject(&reject, None),
         };

@@ -1,14 +1,16 @@
 //! Forward: the call goes through Envoy; the response headers come back to be judged.
 
-use super::call::{Outgoing, Routed};
-use super::calls::Calls;
+pub(super) mod inspect;
+
 use super::event::{Finding, Message, ResponseHead, UpstreamFailure};
+use super::outgoing::calls::Calls;
+use super::outgoing::verdict::{self, Settled, Verdict};
+use super::outgoing::{Outgoing, Routed, delegate, heading, subscribe};
 use super::record::Way;
 use super::reject::{Reject, Trouble};
 use super::relay::Turn;
 use super::step::{Command, End, HeaderWork, Notice, Question, Reply, Step};
-use super::verdict::{self, Settled, Verdict};
-use super::{Accepts, BodyMode, Exchange, Phase, Request, Then, delegate, heading, subscribe};
+use super::{Accepts, BodyMode, Exchange, Phase, Request, Then};
 use crate::engine::config::Via;
 use crate::engine::mcp::{Era, Version};
 use crate::engine::session::{Binding, Delegation};

@@ -3,12 +3,13 @@
 //! The head leaves at once, then whatever the hub has for this client, a comment where that is nothing for long. It ends
 //! when the client leaves or the hub has said the last of it.
 
-use super::delegate::Voices;
+use super::decide::task;
 use super::event::{HubEvent, RequestHead};
+use super::outgoing::delegate::Voices;
 use super::record::Way;
 use super::reject::Reject;
 use super::step::{Command, End, Listen, Reply, Step};
-use super::{BodyMode, Exchange, Phase, Request, task};
+use super::{BodyMode, Exchange, Phase, Request};
 use crate::engine::mcp::Era;
 use crate::engine::route::Owner;
 use crate::engine::snapshot::{Endpoint, Upstream};

@@ -1,9 +1,10 @@
 //! Odd turns: the stream is gone, Envoy answers in our place, an event comes that nobody waits for.
 
 use super::event::{Event, Message};
+use super::outgoing::verdict;
 use super::reject::Reject;
 use super::step::{Command, End, HeaderWork, Reply, Step};
-use super::{Exchange, Phase, verdict};
+use super::{Exchange, Phase};
 
 impl Exchange {
     /// The stream is gone: what was opened for this exchange alone is closed.

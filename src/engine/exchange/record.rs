@@ -1,5 +1,8 @@
 //! The facts of one exchange, for one audit line and the metrics. Plain data.
 
+pub(super) mod observe;
+pub(super) mod trace;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -47,7 +50,7 @@ pub struct Record {
     /// Whether the tool says that it failed; `None`: its answer does not pass here, or is no result of a tool.
     pub is_error: Option<bool>,
     /// Its place in a trace that is kept.
-    pub trace: Option<Box<super::Traced>>,
+    pub trace: Option<Box<trace::Traced>>,
 }
 
 /// What is written down of arguments.

@@ -9,12 +9,12 @@ mod incoming;
 mod outcome;
 mod pulse;
 
-use super::call::Outgoing;
-use super::calls::Calls;
+use super::outgoing::calls::Calls;
+use super::outgoing::verdict::{Media, Settled};
+use super::outgoing::{Outgoing, heading};
 use super::record::Way;
 use super::step::{Call, Command, HeaderName, Notice, Step};
-use super::verdict::{Media, Settled};
-use super::{Accepts, BodyMode, Exchange, Headers, Phase, Request, heading};
+use super::{Accepts, BodyMode, Exchange, Headers, Phase, Request};
 use crate::engine::call::Inspector;
 use crate::engine::mcp::Era;
 use crate::engine::session::Binding;

@@ -3,16 +3,16 @@
 //! A body is read and never changed: what is decided about a message is decided on the bytes that go upstream. Sessions are
 //! the server's own. Of an opaque path only the head is seen.
 
-use super::admit::Intent;
-use super::call::{self, Outgoing, Patience, Routed};
-use super::door::{Accepts, Verb};
+use super::arrive::door::{Accepts, Verb};
+use super::decide::admit::Intent;
+use super::decide::plan::{Plan, Sender};
+use super::decide::{route, sender};
 use super::event::{Headers, RequestHead, ResponseHead, UpstreamFailure};
-use super::heading;
-use super::plan::{Plan, Sender};
+use super::outgoing::{Outgoing, Patience, Routed, delegate, heading, verdict};
 use super::record::Way;
 use super::reject::{Reject, Trouble};
 use super::step::{Command, End, HeaderWork, Reply, Step};
-use super::{BodyMode, Exchange, Phase, Request, caller, delegate, verdict};
+use super::{BodyMode, Exchange, Phase, Request};
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
 use crate::engine::mcp::{Method, headers};
 use crate::engine::policy::Identity;
@@ -94,7 +94,7 @@ impl Exchange {
         };
         let upstream = Arc::clone(&call.upstream);
         self.record.upstream = Some(Arc::clone(&upstream.name));
-        if let Err(trouble) = call::usability(&upstream) {
+        if let Err(trouble) = route::usability(&upstream) {
             return self.reject(&unreached(trouble, &upstream, id.as_deref()), id.as_deref());
         }
         let mut work = heading::transparent_headers(&request.endpoint, &call, &request.headers);
@@ -189,12 +189,12 @@ pub(super) fn plan(
         Some(_) | None => None,
     };
     let name = match key {
-        Some("uri") => Some(call::parameter(envelope, "uri", "params.uri must be a string")?.1),
-        Some(_) => Some(call::parameter(envelope, "name", "params.name must be a string")?.1),
+        Some("uri") => Some(route::parameter(envelope, "uri", "params.uri must be a string")?.1),
+        Some(_) => Some(route::parameter(envelope, "name", "params.name must be a string")?.1),
         None => None,
     };
     // Who reads the headers instead of the body must come to the same.
-    caller::mirrors(client, sender.method.as_deref(), name.as_deref())?;
+    sender::mirrors(client, sender.method.as_deref(), name.as_deref())?;
     let call = outgoing(endpoint, body.clone(), Patience::Usual);
     Ok(Plan::Call(Routed {
         calls: call.into_iter().collect(),

@@ -15,16 +15,16 @@ mod parked;
 
 pub use parked::Parked;
 
-use super::super::call::Outgoing;
-use super::super::calls::Calls;
-use super::super::event::Finding;
-use super::super::record::Way;
-use super::super::reject::{Reject, Trouble};
-use super::super::step::{Attended, Borrower, Call, Command, Notice, ParkKey, Question, Step};
-use super::super::verdict::Settled;
-use super::super::{Accepts, BodyMode, Exchange, Phase, Request, heading};
 use crate::engine::era::bridge::down::{Taken, digest, request};
 use crate::engine::era::legacy;
+use crate::engine::exchange::event::Finding;
+use crate::engine::exchange::outgoing::calls::Calls;
+use crate::engine::exchange::outgoing::verdict::Settled;
+use crate::engine::exchange::outgoing::{Outgoing, heading};
+use crate::engine::exchange::record::Way;
+use crate::engine::exchange::reject::{Reject, Trouble};
+use crate::engine::exchange::step::{Attended, Borrower, Call, Command, Notice, ParkKey, Question, Step};
+use crate::engine::exchange::{Accepts, BodyMode, Exchange, Phase, Request};
 use crate::engine::mcp::{Era, Method};
 use crate::engine::session::{Binding, Client, Level, RequestState, StateError, Timestamp};
 use open::{Open, Reading};

@@ -1,7 +1,7 @@
 //! How an error is told: the JSON-RPC message, its data, the headers around it.
 
 use super::{Reject, Shown, Trouble};
-use crate::engine::exchange::admit;
+use crate::engine::exchange::decide::admit;
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::step::{Answer, Metadata};
 use crate::engine::jsonrpc::splice::quote;

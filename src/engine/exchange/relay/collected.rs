@@ -3,7 +3,7 @@
 use super::{COLLECT_MAX, Collected};
 use crate::engine::call::inspect::begins_response;
 use crate::engine::call::{Kind, Message};
-use crate::engine::exchange::verdict::Media;
+use crate::engine::exchange::outgoing::verdict::Media;
 use crate::engine::jsonrpc::{Envelope, Shape};
 use crate::engine::sse;
 use bytes::Bytes;

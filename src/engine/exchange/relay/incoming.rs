@@ -4,10 +4,11 @@ use super::collected::asks;
 use super::pulse::Pulse;
 use super::{COLLECT_MAX, COMMENT, Collected, Flow, Head, KEEP_ALIVE, PROMPT, Relay, SMALL, Stage, Turn};
 use crate::engine::exchange::event::{CallEvent, Finding, ResponseHead, UpstreamFailure};
+use crate::engine::exchange::outgoing::heading;
+use crate::engine::exchange::outgoing::verdict::{self, Media, Settled, Verdict};
 use crate::engine::exchange::reject::{Input, Reject, Trouble};
 use crate::engine::exchange::step::{Command, End, Question, Reply, Step};
-use crate::engine::exchange::verdict::{self, Media, Settled, Verdict};
-use crate::engine::exchange::{Exchange, Phase, heading};
+use crate::engine::exchange::{Exchange, Phase};
 use bytes::Bytes;
 use std::sync::Arc;
 

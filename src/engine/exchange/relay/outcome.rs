@@ -2,12 +2,13 @@
 
 use super::collected::{is_not_found, response_in};
 use super::{Collected, Flow, Relay, Stage};
-use crate::engine::exchange::calls::Calls;
 use crate::engine::exchange::event::UpstreamFailure;
+use crate::engine::exchange::outgoing::calls::Calls;
+use crate::engine::exchange::outgoing::delegate;
+use crate::engine::exchange::outgoing::verdict::Media;
 use crate::engine::exchange::reject::{Reject, Trouble};
 use crate::engine::exchange::step::{Answer, Command, End, Reply, Step};
-use crate::engine::exchange::verdict::Media;
-use crate::engine::exchange::{Accepts, Exchange, Phase, Request, delegate};
+use crate::engine::exchange::{Accepts, Exchange, Phase, Request};
 use crate::engine::sse;
 use bytes::Bytes;
 use std::sync::Arc;

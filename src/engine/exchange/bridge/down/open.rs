@@ -2,9 +2,9 @@
 
 use super::Waiting;
 use crate::engine::era::bridge::down::{Inputs, Terms};
-use crate::engine::exchange::call::Outgoing;
+use crate::engine::exchange::outgoing::Outgoing;
+use crate::engine::exchange::outgoing::verdict::Settled;
 use crate::engine::exchange::step::{Borrower, Notice, Resumption};
-use crate::engine::exchange::verdict::Settled;
 use crate::engine::mcp::Method;
 use crate::engine::session::Binding;
 use crate::engine::sse::{Decoder, SseEvent};
@@ -226,7 +226,7 @@ impl Open {
                 renamed: None,
                 params: None,
                 tasks: false,
-                patience: crate::engine::exchange::call::Patience::Usual,
+                patience: crate::engine::exchange::outgoing::Patience::Usual,
                 subscription: None,
                 delegation: crate::engine::session::Delegation::NONE,
             },

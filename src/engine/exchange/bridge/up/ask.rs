@@ -1,13 +1,13 @@
 //! What the upstream asks of the client, and the round that follows: requests on the client's stream, their responses by
 //! other exchanges, then the call again.
 
-use super::super::super::reject::{Input, Reject};
-use super::super::super::step::{Command, Step};
-use super::super::super::{Accepts, Exchange, Phase};
 use super::{KEEP_ALIVE, Stage, Up, out};
 use crate::engine::era::bridge::up::ask::{self, Lacking, Refusal};
 use crate::engine::era::modern::input::ServerMethod;
 use crate::engine::era::modern::{InputRequired, Retry};
+use crate::engine::exchange::reject::{Input, Reject};
+use crate::engine::exchange::step::{Command, Step};
+use crate::engine::exchange::{Accepts, Exchange, Phase};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::session::Timestamp;
 use bytes::Bytes;

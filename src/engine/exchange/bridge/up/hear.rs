@@ -1,12 +1,12 @@
 //! What the upstream says: its head, its events, its answer.
 
-use super::super::super::event::{ResponseHead, UpstreamFailure};
-use super::super::super::reject::{Input, Reject, Trouble};
-use super::super::super::step::{Command, Notice, Step};
-use super::super::super::verdict::{self, Media, Settled, Verdict};
-use super::super::super::{Exchange, Phase};
 use super::{CLOSING, CLOSING_SOON, KEEP_ALIVE, Stage, Up, out};
 use crate::engine::era::bridge::up::{self, Answer};
+use crate::engine::exchange::event::{ResponseHead, UpstreamFailure};
+use crate::engine::exchange::outgoing::verdict::{self, Media, Settled, Verdict};
+use crate::engine::exchange::reject::{Input, Reject, Trouble};
+use crate::engine::exchange::step::{Command, Notice, Step};
+use crate::engine::exchange::{Exchange, Phase};
 use crate::engine::mcp::Era;
 use crate::engine::session::Timestamp;
 use crate::engine::sse::{self, Framed, Framer, SseEvent};

@@ -1,8 +1,9 @@
 //! What goes to the client: events as they come where that is possible, else all at once.
 
-use super::super::super::calls::Calls;
-use super::super::super::step::{Answer, Command, End, HeaderName, Reply, Step};
-use super::super::super::{Accepts, Exchange, Headers, Phase, Request, heading};
+use crate::engine::exchange::outgoing::calls::Calls;
+use crate::engine::exchange::outgoing::heading;
+use crate::engine::exchange::step::{Answer, Command, End, HeaderName, Reply, Step};
+use crate::engine::exchange::{Accepts, Exchange, Headers, Phase, Request};
 use crate::engine::sse::{self, SseEvent};
 use bytes::Bytes;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! What stands around an exchange: it hears the replies, carries out the commands, and knows what may come next.
 
-use super::super::read::mk_quota;
 use crate::engine::exchange::Parked;
 use crate::engine::exchange::event::{CallEvent, Finding, HubEvent, Message, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::step::{Command, End, Notice, Question, Reply, Step};
+use crate::engine::exchange::tests::read::mk_quota;
 use crate::engine::mcp::Version;
 use crate::engine::policy::rate::Exhausted;
 use crate::engine::session::{Binding, Client};

@@ -5,14 +5,14 @@
 //! session, so the answer is ours.
 
 use super::calls::Calls;
-use super::plan::Plan;
-use super::step::{Command, Question, Step};
-use super::{Exchange, Request, Then};
+use crate::engine::exchange::decide::plan::Plan;
+use crate::engine::exchange::step::{Command, Question, Step};
+use crate::engine::exchange::{Exchange, Request, Then};
 use crate::engine::session::Subscription;
 use std::sync::Arc;
 
 /// The command that remembers what `calls` stands at, if that is a subscription of a session.
-pub(super) fn remember(request: &Request, calls: &Calls) -> Option<Command> {
+pub(in crate::engine::exchange) fn remember(request: &Request, calls: &Calls) -> Option<Command> {
     let call = calls.current()?;
     let (uri, wanted) = call.subscription.as_ref()?;
     Some(Command::Subscribe {
@@ -27,7 +27,7 @@ pub(super) fn remember(request: &Request, calls: &Calls) -> Option<Command> {
 
 impl Exchange {
     /// The owner is modern: remembers what `calls` stands at, and says so.
-    pub(super) fn subscribed_here(&mut self, request: Box<Request>, calls: &Calls) -> Step {
+    pub(in crate::engine::exchange) fn subscribed_here(&mut self, request: Box<Request>, calls: &Calls) -> Step {
         let remember = remember(&request, calls);
         let Some(session) = request.sender.session else {
             // Without a session there is no stream on which anything could be heard.

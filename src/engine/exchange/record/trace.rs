@@ -5,9 +5,9 @@
 //! call bears the span of the call, in `_meta` and, where the processor makes it, in the headers. Without tracing, and in
 //! a trace that is not kept, no byte is touched.
 
-use super::event::Headers;
-use super::step::{Call, Command, Step};
-use super::{Arrival, Exchange};
+use crate::engine::exchange::event::Headers;
+use crate::engine::exchange::step::{Call, Command, Step};
+use crate::engine::exchange::{Arrival, Exchange};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Envelope, Shape, Splice};
 use crate::engine::mcp::Method;
@@ -97,7 +97,7 @@ impl Exchange {
     }
 
     /// Finds out whether this request belongs to a trace that is kept; the body as the upstream is to see it then.
-    pub(super) fn trace(&mut self, arrival: &Arrival, body: Bytes) -> Bytes {
+    pub(in crate::engine::exchange) fn trace(&mut self, arrival: &Arrival, body: Bytes) -> Bytes {
         let Some(tracing) = self.tracing.take() else {
             return body;
         };
@@ -109,7 +109,7 @@ impl Exchange {
     }
 
     /// The upstream is turned to.
-    pub(super) fn note_call(&mut self) {
+    pub(in crate::engine::exchange) fn note_call(&mut self) {
         if let Some(traced) = &mut self.record.trace {
             traced.called = Some(self.elapsed);
         }
@@ -127,12 +127,12 @@ impl Exchange {
     }
 
     /// What upstreams are told.
-    pub(super) fn span_of_call(&self) -> Option<TraceContext> {
+    pub(in crate::engine::exchange) fn span_of_call(&self) -> Option<TraceContext> {
         self.record.trace.as_deref().map(Traced::outgoing)
     }
 
     /// Tells upstreams that the processor calls to which span they belong.
-    pub(super) fn trace_calls(&self, step: &mut Step) {
+    pub(in crate::engine::exchange) fn trace_calls(&self, step: &mut Step) {
         let Some(traced) = &self.record.trace else { return };
         for command in &mut step.commands {
             if let Command::Call(call) = command {

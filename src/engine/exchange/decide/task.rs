@@ -2,11 +2,12 @@
 //!
 //! Tasks are of one era: a task of an upstream that the client reaches by translation is unknown to it.
 
-use super::call::{self, Outgoing, Patience, Routed};
-use super::event::Headers;
 use super::plan::FOREIGN_CURSOR;
-use super::reject::{Reject, Trouble};
+use super::route;
 use crate::engine::call::task::{self, Cursors};
+use crate::engine::exchange::event::Headers;
+use crate::engine::exchange::outgoing::{Outgoing, Patience, Routed};
+use crate::engine::exchange::reject::{Reject, Trouble};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::jsonrpc::{Envelope, Splice};
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Finds out whose task this request is about.
-pub(super) fn route(
+pub(in crate::engine::exchange) fn route(
     endpoint: &Endpoint,
     era: Era,
     method: Method,
@@ -28,8 +29,8 @@ pub(super) fn route(
     body: &Bytes,
 ) -> Result<Routed, Reject> {
     offered(endpoint, era)?;
-    let (raw, id) = call::parameter(envelope, "taskId", "params.taskId must be a string")?;
-    call::mirrored(era, headers, &id)?;
+    let (raw, id) = route::parameter(envelope, "taskId", "params.taskId must be a string")?;
+    route::mirrored(era, headers, &id)?;
     let owned = match endpoint.upstreams.as_slice() {
         [only] => Owned {
             upstream: only,
@@ -37,7 +38,7 @@ pub(super) fn route(
         },
         _ => owner(endpoint, era, &id)?,
     };
-    call::usable(owned.upstream)?;
+    route::usable(owned.upstream)?;
     let splice = Splice {
         edits: owned.id.iter().map(|id| (envelope.span(raw), quote(id))).collect(),
     };
@@ -66,10 +67,15 @@ pub(super) fn route(
 
 /// Finds out who has tasks to list (2025-11-25). The only upstream answers itself; of several, those that can list are
 /// asked, on later pages those that have more.
-pub(super) fn list(endpoint: &Endpoint, era: Era, envelope: &Envelope<'_>, body: &Bytes) -> Result<Routed, Reject> {
+pub(in crate::engine::exchange) fn list(
+    endpoint: &Endpoint,
+    era: Era,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+) -> Result<Routed, Reject> {
     offered(endpoint, era)?;
     if let [only] = endpoint.upstreams.as_slice() {
-        call::usable(only)?;
+        route::usable(only)?;
         return Ok(Routed {
             calls: vec![page(only, body.clone(), Patience::Usual)],
             gather: false,
@@ -84,7 +90,7 @@ pub(super) fn list(endpoint: &Endpoint, era: Era, envelope: &Envelope<'_>, body:
         }
     };
     let can = |upstream: &&Arc<Upstream>| {
-        upstream.speech(era).is_some_and(|speech| speech.tasks_list) && call::usable(upstream).is_ok()
+        upstream.speech(era).is_some_and(|speech| speech.tasks_list) && route::usable(upstream).is_ok()
     };
     let call = |upstream: &Arc<Upstream>| {
         let Some((raw, cursors)) = &cursor else {
@@ -155,7 +161,11 @@ fn offered(endpoint: &Endpoint, era: Era) -> Result<(), Reject> {
 }
 
 /// Whose task this is, and its id there; `None`: nobody's that clients of `era` reach.
-pub(super) fn owned<'a>(endpoint: &'a Endpoint, era: Era, exposed: &'a str) -> Option<(&'a Arc<Upstream>, &'a str)> {
+pub(in crate::engine::exchange) fn owned<'a>(
+    endpoint: &'a Endpoint,
+    era: Era,
+    exposed: &'a str,
+) -> Option<(&'a Arc<Upstream>, &'a str)> {
     let (upstream, id) = match endpoint.upstreams.as_slice() {
         [only] => (only, exposed),
         _ => {

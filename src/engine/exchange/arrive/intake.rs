@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 /// A body on its way in.
 #[derive(Debug, Default)]
-pub(super) enum Intake {
+pub(in crate::engine::exchange) enum Intake {
     /// Nothing yet.
     #[default]
     Empty,
@@ -15,7 +15,7 @@ pub(super) enum Intake {
 }
 
 impl Intake {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::engine::exchange) fn len(&self) -> usize {
         match self {
             Self::Empty => 0,
             Self::One(bytes) => bytes.len(),
@@ -24,7 +24,7 @@ impl Intake {
     }
 
     /// Adds a chunk. False: it would exceed `limit`; nothing of it is kept.
-    pub(super) fn add(&mut self, chunk: Bytes, limit: usize) -> bool {
+    pub(in crate::engine::exchange) fn add(&mut self, chunk: Bytes, limit: usize) -> bool {
         if self.len().saturating_add(chunk.len()) > limit {
             return false;
         }
@@ -47,7 +47,7 @@ impl Intake {
         true
     }
 
-    pub(super) fn into_bytes(self) -> Bytes {
+    pub(in crate::engine::exchange) fn into_bytes(self) -> Bytes {
         match self {
             Self::Empty => Bytes::new(),
             Self::One(bytes) => bytes,

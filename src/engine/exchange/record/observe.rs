@@ -3,10 +3,10 @@
 //! The second is told by the answer, where that passes here: it is looked at as it goes out, whichever way it came, and
 //! never held up. A message longer than [`LONGEST`] is not looked at.
 
-use super::record::Arguments;
-use super::step::{Reply, Step};
-use super::{BodyMode, Exchange};
+use super::Arguments;
 use crate::engine::config::AuditArguments;
+use crate::engine::exchange::step::{Reply, Step};
+use crate::engine::exchange::{BodyMode, Exchange};
 use crate::engine::jsonrpc::Envelope;
 use crate::engine::mcp::Method;
 use crate::engine::snapshot::Endpoint;
@@ -21,7 +21,11 @@ const MAX_ARGUMENTS: usize = 4096;
 const LONGEST: usize = 64 << 10;
 
 /// What is written down of the arguments of this message: the bytes at `params.arguments`, which go upstream as they are.
-pub(super) fn arguments(endpoint: &Endpoint, method: Option<Method>, envelope: &Envelope<'_>) -> Option<Arguments> {
+pub(in crate::engine::exchange) fn arguments(
+    endpoint: &Endpoint,
+    method: Option<Method>,
+    envelope: &Envelope<'_>,
+) -> Option<Arguments> {
     let wanted = endpoint.observed.arguments;
     if wanted == AuditArguments::None || !matches!(method, Some(Method::ToolsCall | Method::PromptsGet)) {
         return None;
@@ -42,7 +46,7 @@ pub(super) fn arguments(endpoint: &Endpoint, method: Option<Method>, envelope: &
 
 impl Exchange {
     /// Looks at what goes out.
-    pub(super) fn observe(&mut self, step: &Step) {
+    pub(in crate::engine::exchange) fn observe(&mut self, step: &Step) {
         for reply in &step.replies {
             match reply {
                 Reply::ResponseChunk { body, end } => {
@@ -63,7 +67,7 @@ impl Exchange {
     }
 
     /// Nothing passes here that could be looked at.
-    pub(super) fn is_blind(&self) -> bool {
+    pub(in crate::engine::exchange) fn is_blind(&self) -> bool {
         !self.watching && self.modes.response != BodyMode::FullDuplex
     }
 
@@ -82,7 +86,7 @@ impl Exchange {
 
 /// Looks for the result of a tool in what passes.
 #[derive(Debug, Default)]
-pub(super) enum Watch {
+pub(in crate::engine::exchange) enum Watch {
     /// Nothing has passed.
     #[default]
     Start,

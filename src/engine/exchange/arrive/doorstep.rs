@@ -1,12 +1,12 @@
 //! A caller whose password is being compared: that takes a tenth of a second, elsewhere, and the body comes meanwhile.
 
 use super::door::Verb;
-use super::event::{Compared, Finding, RequestHead};
-use super::guard;
+use super::identify;
 use super::intake::Intake;
-use super::reject::Reject;
-use super::step::{Command, Question, Step};
-use super::{Exchange, Phase};
+use crate::engine::exchange::event::{Compared, Finding, RequestHead};
+use crate::engine::exchange::reject::Reject;
+use crate::engine::exchange::step::{Command, Question, Step};
+use crate::engine::exchange::{Exchange, Phase};
 use crate::engine::policy::Claimed;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::Endpoint;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// A request that is not let in yet.
 #[derive(Debug)]
-pub(super) struct Doorstep {
+pub(in crate::engine::exchange) struct Doorstep {
     endpoint: Arc<Endpoint>,
     head: RequestHead,
     verb: Verb,
@@ -27,7 +27,7 @@ pub(super) struct Doorstep {
 
 impl Doorstep {
     /// Bytes of the request body held.
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::engine::exchange) fn held(&self) -> usize {
         self.intake.len()
     }
 }
@@ -50,7 +50,7 @@ impl Exchange {
     }
 
     /// A piece of the body, before it is known who sends it.
-    pub(super) fn early(&mut self, mut doorstep: Box<Doorstep>, chunk: Bytes, end: bool) -> Step {
+    pub(in crate::engine::exchange) fn early(&mut self, mut doorstep: Box<Doorstep>, chunk: Bytes, end: bool) -> Step {
         let limit = doorstep.endpoint.limits.body;
         if !doorstep.intake.add(chunk, limit) {
             return self.reject(&Reject::BodyTooLarge(limit), None);
@@ -63,14 +63,19 @@ impl Exchange {
     }
 
     /// Trailers: nothing else comes.
-    pub(super) fn early_end(&mut self, mut doorstep: Box<Doorstep>) -> Step {
+    pub(in crate::engine::exchange) fn early_end(&mut self, mut doorstep: Box<Doorstep>) -> Step {
         doorstep.ended = Some(true);
         self.phase = Phase::Doorstep(doorstep);
         Step::default()
     }
 
     /// The password was compared. What came meanwhile is read as if it came now.
-    pub(super) fn compared(&mut self, doorstep: Doorstep, finding: &Finding, now: Timestamp) -> Step {
+    pub(in crate::engine::exchange) fn compared(
+        &mut self,
+        doorstep: Doorstep,
+        finding: &Finding,
+        now: Timestamp,
+    ) -> Step {
         let Doorstep {
             endpoint,
             head,
@@ -87,7 +92,7 @@ impl Exchange {
         };
         let Some(identity) = identity else {
             let challenge = callers.map(|callers| callers.challenges.invalid.clone());
-            return self.reject(&guard::refused(challenge.unwrap_or_default()), None);
+            return self.reject(&identify::refused(challenge.unwrap_or_default()), None);
         };
         let mut step = self.enter(endpoint, identity, head, verb, now);
         step.commands.insert(0, Command::Disarm);

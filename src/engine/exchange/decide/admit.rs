@@ -5,9 +5,9 @@
 //! else is asked. What is wrong with a request does not exempt it. An endpoint without limits asks nothing.
 
 use super::plan::Plan;
-use super::reject::Reject;
-use super::step::{Answer, Question, Step};
-use super::{Exchange, Request, Then};
+use crate::engine::exchange::reject::Reject;
+use crate::engine::exchange::step::{Answer, Question, Step};
+use crate::engine::exchange::{Exchange, Request, Then};
 use crate::engine::mcp::Method;
 use crate::engine::policy::place::{self, Lasting, Place};
 use crate::engine::policy::rate::{Charge, Exhausted, Facts, Quota, charges};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// What is done once the request is counted.
 #[derive(Debug)]
-pub(super) enum Intent {
+pub(in crate::engine::exchange) enum Intent {
     /// Carry this out.
     Begin(Plan),
     /// Find this out first.
@@ -28,7 +28,7 @@ pub(super) enum Intent {
 
 impl Intent {
     /// Bytes of request body held meanwhile.
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::engine::exchange) fn held(&self) -> usize {
         match self {
             Self::Begin(plan) => plan.held(),
             Self::Ask(..) | Self::Refuse(_) => 0,
@@ -38,7 +38,7 @@ impl Intent {
 
 impl Exchange {
     /// Counts the request, then goes on with it.
-    pub(super) fn admit(&mut self, request: Box<Request>, intent: Intent, now: Timestamp) -> Step {
+    pub(in crate::engine::exchange) fn admit(&mut self, request: Box<Request>, intent: Intent, now: Timestamp) -> Step {
         let charges = self.charges(&request, &intent);
         if charges.is_empty() {
             return self.admitted(request, intent, now);
@@ -47,7 +47,12 @@ impl Exchange {
     }
 
     /// It was counted; what lasts takes its places.
-    pub(super) fn admitted(&mut self, request: Box<Request>, intent: Intent, now: Timestamp) -> Step {
+    pub(in crate::engine::exchange) fn admitted(
+        &mut self,
+        request: Box<Request>,
+        intent: Intent,
+        now: Timestamp,
+    ) -> Step {
         let places = places_of(&request, &intent);
         if places.is_empty() {
             return self.placed(request, intent, now);
@@ -56,7 +61,12 @@ impl Exchange {
     }
 
     /// It may go on.
-    pub(super) fn placed(&mut self, request: Box<Request>, intent: Intent, now: Timestamp) -> Step {
+    pub(in crate::engine::exchange) fn placed(
+        &mut self,
+        request: Box<Request>,
+        intent: Intent,
+        now: Timestamp,
+    ) -> Step {
         match intent {
             Intent::Begin(plan) => self.begin(request, plan, now),
             Intent::Ask(question, then) => {
@@ -71,7 +81,12 @@ impl Exchange {
     }
 
     /// A bucket is empty: whatever the request was about, it is told when to come back.
-    pub(super) fn exhausted(&mut self, request: &Request, intent: &Intent, exhausted: Box<Exhausted>) -> Step {
+    pub(in crate::engine::exchange) fn exhausted(
+        &mut self,
+        request: &Request,
+        intent: &Intent,
+        exhausted: Box<Exhausted>,
+    ) -> Step {
         if let Intent::Begin(Plan::Call(routed)) = intent {
             self.record.tool.clone_from(&routed.name);
             let upstream = routed.calls.first().map(|call| Arc::clone(&call.upstream.name));
@@ -125,7 +140,7 @@ fn places_of(request: &Request, intent: &Intent) -> Vec<Place> {
 }
 
 /// Tells the client how its bucket stands, in the headers that Envoy's own filters use (draft-ietf-httpapi-ratelimit-headers-03).
-pub(super) fn tell(answer: &mut Answer, quota: &Quota) {
+pub(in crate::engine::exchange) fn tell(answer: &mut Answer, quota: &Quota) {
     let Quota {
         limit,
         burst,

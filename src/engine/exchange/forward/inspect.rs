@@ -12,14 +12,15 @@
 
 mod replay;
 
-pub(super) use replay::Replay;
+pub(in crate::engine::exchange) use replay::Replay;
 
-use super::event::{Message, ResponseHead};
-use super::reject::Reject;
-use super::step::{Command, End, Reply, Step};
-use super::verdict::Media;
-use super::{BodyMode, Exchange, Phase, Request, heading};
 use crate::engine::call::Inspector;
+use crate::engine::exchange::event::{Message, ResponseHead};
+use crate::engine::exchange::outgoing::heading;
+use crate::engine::exchange::outgoing::verdict::Media;
+use crate::engine::exchange::reject::Reject;
+use crate::engine::exchange::step::{Command, End, Reply, Step};
+use crate::engine::exchange::{BodyMode, Exchange, Phase, Request};
 use crate::engine::mcp::Era;
 use crate::engine::snapshot::Upstream;
 use crate::engine::stream::event_id;
@@ -28,18 +29,18 @@ use std::sync::Arc;
 
 impl Request {
     /// Upstreams may send this client requests: what they say must be looked at.
-    pub(super) fn is_inspected(&self) -> bool {
+    pub(in crate::engine::exchange) fn is_inspected(&self) -> bool {
         self.sender.session.is_some_and(|session| session.flags.any())
     }
 
     /// Looks at an event stream of `upstream`, if somebody has to.
-    pub(super) fn inspector(&self, upstream: &Upstream, media: Media) -> Option<Inspector> {
+    pub(in crate::engine::exchange) fn inspector(&self, upstream: &Upstream, media: Media) -> Option<Inspector> {
         let looks = self.is_inspected() && media == Media::EventStream;
         looks.then(|| self.new_inspector(upstream))
     }
 
     /// Looks at what this legacy upstream says. Any stream of it may speak of its tasks (2025-11-25, Task Status).
-    pub(super) fn new_inspector(&self, upstream: &Upstream) -> Inspector {
+    pub(in crate::engine::exchange) fn new_inspector(&self, upstream: &Upstream) -> Inspector {
         let inspector = self.inspector_of_ids(upstream);
         if upstream.rewrites {
             inspector.naming_resources()
@@ -71,7 +72,7 @@ impl Exchange {
     }
 
     /// The answer begins: it goes on piece by piece.
-    pub(super) fn inspect(&mut self, inspector: Inspector, head: &ResponseHead) -> Step {
+    pub(in crate::engine::exchange) fn inspect(&mut self, inspector: Inspector, head: &ResponseHead) -> Step {
         let mut headers = heading::response_headers(&head.headers);
         if head.headers.get("content-length").is_some() {
             // Another id has another length.
@@ -87,7 +88,7 @@ impl Exchange {
 
     /// No room is left for an event that is not whole yet (`limits.bodies`). What was begun cannot be mended, and unread it
     /// may not pass: a request in it would reach the client under an id that is not ours.
-    pub(super) fn inspection_crowded(&mut self) -> Step {
+    pub(in crate::engine::exchange) fn inspection_crowded(&mut self) -> Step {
         let reject = Reject::NoRoom;
         self.record.code = Some(reject.code().0);
         self.record.reason = Some(reject.reason());
@@ -98,7 +99,7 @@ impl Exchange {
     }
 
     /// A piece of the answer.
-    pub(super) fn inspected(&mut self, mut inspector: Box<Inspector>, message: Message) -> Step {
+    pub(in crate::engine::exchange) fn inspected(&mut self, mut inspector: Box<Inspector>, message: Message) -> Step {
         let mut replies = Vec::with_capacity(2);
         let end = match message {
             Message::ResponseBody { chunk, end } => {

@@ -5,9 +5,9 @@
 //! Whatever becomes of it, the client gets 202: it has no way to hear of a failure.
 
 use super::plan::Plan;
-use super::step::{Addressee, SessionRef};
 use crate::engine::call::id::reveal;
 use crate::engine::call::{Message, task};
+use crate::engine::exchange::step::{Addressee, SessionRef};
 use crate::engine::jsonrpc::{Envelope, Shape, Splice};
 use crate::engine::mcp::Era;
 use crate::engine::session::Binding;
@@ -17,13 +17,18 @@ use std::sync::Arc;
 
 /// A message that is passed on, and to whom.
 #[derive(Debug, PartialEq)]
-pub(super) struct Errand {
-    pub(super) to: Addressee,
-    pub(super) message: Bytes,
+pub(in crate::engine::exchange) struct Errand {
+    pub(in crate::engine::exchange) to: Addressee,
+    pub(in crate::engine::exchange) message: Bytes,
 }
 
 /// What to do with a legacy notification or response of a client in its session.
-pub(super) fn plan(endpoint: &Endpoint, session: SessionRef, envelope: &Envelope<'_>, body: &Bytes) -> Plan {
+pub(in crate::engine::exchange) fn plan(
+    endpoint: &Endpoint,
+    session: SessionRef,
+    envelope: &Envelope<'_>,
+    body: &Bytes,
+) -> Plan {
     let errand = match &envelope.shape {
         Shape::Notification { method } => notification(endpoint, envelope, method, body),
         Shape::Response { id } => response(endpoint, session, envelope, id.0, body),

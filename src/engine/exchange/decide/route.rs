@@ -1,11 +1,10 @@
 //! From a request that needs an upstream to the call itself: who is asked, under which name.
 
-use super::caller;
-use super::event::Headers;
-use super::reject::{Reject, Trouble};
-use super::task;
+use super::{sender, task};
+use crate::engine::exchange::event::Headers;
+use crate::engine::exchange::outgoing::{Outgoing, Patience, Routed};
+use crate::engine::exchange::reject::{Reject, Trouble};
 use crate::engine::jsonrpc::{Envelope, Splice};
-use crate::engine::mcp::params::ParamHeaders;
 use crate::engine::mcp::{Era, Method, uris};
 use crate::engine::route::{Owner, Target};
 use crate::engine::session::{Delegation, Wanted};
@@ -13,67 +12,9 @@ use crate::engine::snapshot::{Endpoint, Upstream, UpstreamIndex};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A call ready to be made, once the tie to the upstream is known.
-#[derive(Debug, Clone)]
-pub(super) struct Outgoing {
-    /// To whom.
-    pub(super) upstream: Arc<Upstream>,
-    /// Spliced.
-    pub(super) body: Bytes,
-    /// The upstream's own name, where it was spliced.
-    pub(super) renamed: Option<Arc<str>>,
-    /// The arguments of a tool that a modern upstream wants mirrored into headers; who translates computes them.
-    pub(super) params: ParamHeaders,
-    /// The answer may name tasks of one of several upstreams: their ids must be rewritten.
-    pub(super) tasks: bool,
-    /// How long the upstream may take.
-    pub(super) patience: Patience,
-    /// What is remembered of the session once this is called: the URI as the upstream knows it.
-    pub(super) subscription: Option<(Arc<str>, Wanted)>,
-    /// What speaks for the caller; see `delegate`.
-    pub(super) delegation: Delegation,
-}
-
-/// How long an upstream may be silent until response headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// `timeout.call`
-    Usual,
-    /// Others are asked too.
-    Brief,
-    /// As long as a task takes (`tasks/result`).
-    Endless,
-}
-
-/// See [`Patience::Brief`].
-const BRIEF: Duration = Duration::from_secs(10);
-
-impl Outgoing {
-    /// Until response headers; `None`: for as long as the client waits.
-    pub(super) fn deadline(&self) -> Option<Duration> {
-        match self.patience {
-            Patience::Usual => Some(self.upstream.call_timeout),
-            Patience::Brief => Some(self.upstream.call_timeout.min(BRIEF)),
-            Patience::Endless => None,
-        }
-    }
-}
-
-/// Who answers, and what the client called it.
-#[derive(Debug)]
-pub(super) struct Routed {
-    /// The calls to try in turn: one, or several when an unknown resource is asked around.
-    pub(super) calls: Vec<Outgoing>,
-    /// All of them are to be asked, and their answers to become one.
-    pub(super) gather: bool,
-    /// Exposed name or URI, for log and messages.
-    pub(super) name: Option<Arc<str>>,
-}
 
 /// Finds out who answers this request.
-pub(super) fn route(
+pub(in crate::engine::exchange) fn route(
     endpoint: &Endpoint,
     era: Era,
     method: Method,
@@ -176,7 +117,7 @@ fn complete(endpoint: &Endpoint, era: Era, envelope: &Envelope<'_>, body: &Bytes
     }
 }
 
-pub(super) fn parameter<'a>(
+pub(in crate::engine::exchange) fn parameter<'a>(
     envelope: &Envelope<'a>,
     key: &str,
     complaint: &'static str,
@@ -187,10 +128,10 @@ pub(super) fn parameter<'a>(
     }
 }
 
-pub(super) fn mirrored(era: Era, headers: &Headers, name: &str) -> Result<(), Reject> {
+pub(in crate::engine::exchange) fn mirrored(era: Era, headers: &Headers, name: &str) -> Result<(), Reject> {
     match era {
         Era::Legacy => Ok(()),
-        Era::Modern => caller::modern_name(headers, name),
+        Era::Modern => sender::modern_name(headers, name),
     }
 }
 
@@ -199,7 +140,7 @@ fn mirrored_params(era: Era, headers: &Headers, call: &Outgoing, envelope: &Enve
     let translated = era == Era::Modern && call.upstream.speech(era).is_none();
     match &call.params {
         Some(params) if translated => {
-            caller::modern_params(headers, params, envelope.params.raw("arguments").unwrap_or("{}"))
+            sender::modern_params(headers, params, envelope.params.raw("arguments").unwrap_or("{}"))
         }
         Some(_) | None => Ok(()),
     }
@@ -309,7 +250,7 @@ pub(super) fn usable(upstream: &Upstream) -> Result<(), Reject> {
 }
 
 /// The same, for those who say it in their own way.
-pub(super) const fn usability(upstream: &Upstream) -> Result<(), Trouble> {
+pub(in crate::engine::exchange) const fn usability(upstream: &Upstream) -> Result<(), Trouble> {
     match (upstream.enabled, upstream.secret_missing) {
         (false, _) => Err(Trouble::Disabled),
         (true, true) => Err(Trouble::SecretMissing),

@@ -1,17 +1,15 @@
 //! What is to be done with one message: reads it, checks it, decides on a way. Nothing is done here.
 
-use super::call::{self, Routed};
-use super::caller;
-use super::event::Headers;
-use super::observe;
 use super::permit::{ClientName, Petition};
-use super::record::Arguments;
-use super::reject::Reject;
-use super::step::SessionRef;
-use super::task;
 use super::tell::{self, Errand};
-use super::through;
+use super::{route, sender, task};
 use crate::engine::catalog::Kind;
+use crate::engine::exchange::event::Headers;
+use crate::engine::exchange::outgoing::Routed;
+use crate::engine::exchange::record::{Arguments, observe};
+use crate::engine::exchange::reject::Reject;
+use crate::engine::exchange::step::SessionRef;
+use crate::engine::exchange::through;
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::{Era, Method, Version};
@@ -25,45 +23,46 @@ use std::borrow::Cow;
 
 /// Who sent a message and how it is told apart.
 #[derive(Debug, Default)]
-pub(super) struct Sender {
+pub(in crate::engine::exchange) struct Sender {
     /// The caller's raw id; `None`: a notification or a response, or unreadable.
-    pub(super) id: Option<Bytes>,
+    pub(in crate::engine::exchange) id: Option<Bytes>,
     /// `None` until known.
-    pub(super) era: Option<Era>,
+    pub(in crate::engine::exchange) era: Option<Era>,
     /// Verified, not yet recalled.
-    pub(super) session: Option<SessionRef>,
+    pub(in crate::engine::exchange) session: Option<SessionRef>,
     /// Method or notification name.
-    pub(super) method: Option<Cow<'static, str>>,
+    pub(in crate::engine::exchange) method: Option<Cow<'static, str>>,
     /// The method is one we know.
-    pub(super) known: Option<Method>,
+    pub(in crate::engine::exchange) known: Option<Method>,
     /// Legacy, without a session: the version its header names.
-    pub(super) version: Option<Version>,
+    pub(in crate::engine::exchange) version: Option<Version>,
     /// Upstreams may send this client requests (modern: ask it for input).
-    pub(super) takes_requests: bool,
+    pub(in crate::engine::exchange) takes_requests: bool,
     /// What rules look at.
-    pub(super) petition: Petition,
+    pub(in crate::engine::exchange) petition: Petition,
     /// What it calls itself; `None`: not known, or nobody wants to know.
-    pub(super) client: Option<ClientName>,
+    pub(in crate::engine::exchange) client: Option<ClientName>,
     /// What is written down of what it calls with.
-    pub(super) arguments: Option<Box<Arguments>>,
+    pub(in crate::engine::exchange) arguments: Option<Box<Arguments>>,
 }
 
 /// Where a message comes from, besides its body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct From<'a> {
-    pub(super) identity: &'a Identity,
-    pub(super) headers: &'a Headers,
+pub(in crate::engine::exchange) struct From<'a> {
+    pub(in crate::engine::exchange) identity: &'a Identity,
+    pub(in crate::engine::exchange) headers: &'a Headers,
 }
 
 /// A body of so many bytes may stay in memory for the sake of its id.
 const SMALL: usize = 4096;
 
 /// A cursor that this gateway did not give, or not for this list.
-pub(super) const FOREIGN_CURSOR: Reject = Reject::Params("params.cursor is not one that this gateway gave");
+pub(in crate::engine::exchange) const FOREIGN_CURSOR: Reject =
+    Reject::Params("params.cursor is not one that this gateway gave");
 
 /// What to do.
 #[derive(Debug)]
-pub(super) enum Plan {
+pub(in crate::engine::exchange) enum Plan {
     /// Answer 202: nobody waits.
     Absorb,
     /// Answer `{}`.
@@ -93,7 +92,7 @@ pub(super) enum Plan {
 
 impl Plan {
     /// Bytes of request body that it needs.
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::engine::exchange) fn held(&self) -> usize {
         match self {
             Self::Call(routed) => routed.calls.first().map_or(0, |call| call.body.len()),
             Self::Tell(errand) => errand.message.len(),
@@ -109,7 +108,7 @@ impl Plan {
 }
 
 /// Reads `body`; facts about the sender go to `sender` even if the message is refused.
-pub(super) fn plan(
+pub(in crate::engine::exchange) fn plan(
     endpoint: &Endpoint,
     from: &From<'_>,
     body: &Bytes,
@@ -144,12 +143,12 @@ pub(super) fn plan(
         None => method.to_owned().into(),
     });
     sender.arguments = observe::arguments(endpoint, sender.known, &envelope).map(Box::new);
-    let era = caller::era(from.headers, method, envelope.meta.as_ref());
+    let era = sender::era(from.headers, method, envelope.meta.as_ref());
     sender.era = Some(era);
     if let (Some(guarded), Shape::Request { .. }) = (&endpoint.guarded, &envelope.shape) {
         sender.petition = Petition::read(sender.known, era, &envelope, from.headers, body);
         if guarded.policy.reads_client() {
-            sender.client = caller::client_info(&envelope, sender.known).map(ClientName::read);
+            sender.client = sender::client_info(&envelope, sender.known).map(ClientName::read);
         }
     }
     if endpoint.transparent.is_some() {
@@ -160,7 +159,7 @@ pub(super) fn plan(
         (Era::Modern, Shape::Request { method, .. }) => {
             let plan = modern(endpoint, from.headers, &envelope, body, method, sender.known)?;
             if matches!(plan, Plan::List(..)) {
-                sender.takes_requests = caller::modern_capabilities(&envelope).any();
+                sender.takes_requests = sender::modern_capabilities(&envelope).any();
             }
             Ok(plan)
         }
@@ -186,9 +185,9 @@ fn kept(body: &Bytes, id: &str) -> Bytes {
 }
 
 fn admit_legacy(endpoint: &Endpoint, from: &From<'_>, sender: &mut Sender, now: Timestamp) -> Result<(), Reject> {
-    sender.session = caller::session(endpoint, from.identity, from.headers, now)?;
+    sender.session = sender::session(endpoint, from.identity, from.headers, now)?;
     sender.takes_requests = sender.session.is_some_and(|session| session.flags.any());
-    sender.version = caller::legacy_version(from.headers)?;
+    sender.version = sender::legacy_version(from.headers)?;
     Ok(())
 }
 
@@ -229,7 +228,9 @@ fn legacy(
         | Method::TasksGet
         | Method::TasksResult
         | Method::TasksCancel
-        | Method::TasksList => call::route(endpoint, Era::Legacy, method, envelope, from.headers, body).map(Plan::Call),
+        | Method::TasksList => {
+            route::route(endpoint, Era::Legacy, method, envelope, from.headers, body).map(Plan::Call)
+        }
         Method::Initialize | Method::Discover | Method::Listen | Method::TasksUpdate => {
             Err(Reject::UnknownMethod(Era::Legacy))
         }
@@ -244,7 +245,7 @@ fn modern(
     method: &str,
     known: Option<Method>,
 ) -> Result<Plan, Reject> {
-    caller::modern_request(headers, envelope, method)?;
+    sender::modern_request(headers, envelope, method)?;
     let Some(method) = known else {
         return Err(Reject::UnknownMethod(Era::Modern));
     };
@@ -261,7 +262,7 @@ fn modern(
         | Method::Complete
         | Method::TasksGet
         | Method::TasksUpdate
-        | Method::TasksCancel => call::route(endpoint, Era::Modern, method, envelope, headers, body).map(Plan::Call),
+        | Method::TasksCancel => route::route(endpoint, Era::Modern, method, envelope, headers, body).map(Plan::Call),
         Method::Initialize
         | Method::Ping
         | Method::SetLevel

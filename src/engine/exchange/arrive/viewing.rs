@@ -3,18 +3,18 @@
 //! Found once the message is here and before anything in it is looked at: lists, names and rules are then looked up as
 //! anywhere else. Elsewhere, and for the anonymous, who see nothing of such upstreams, nothing is done here.
 
-use super::delegate::{self, Voice};
-use super::event::Finding;
-use super::step::{Command, Question, Step, Viewer};
-use super::{Arrival, Exchange, Phase};
 use crate::engine::config::Confidential;
+use crate::engine::exchange::event::Finding;
+use crate::engine::exchange::outgoing::delegate::{self, Voice};
+use crate::engine::exchange::step::{Command, Question, Step, Viewer};
+use crate::engine::exchange::{Arrival, Exchange, Phase};
 use crate::engine::policy::delegate::Lack;
 use crate::engine::session::{Delegation, Timestamp};
 use crate::engine::snapshot::UpstreamIndex;
 
 /// A message that is here, whose sender's endpoint is not known yet.
 #[derive(Debug)]
-pub(super) struct Viewing {
+pub(in crate::engine::exchange) struct Viewing {
     arrival: Arrival,
     trailers: bool,
     /// What speaks for the sender at the upstreams concerned, in their order, as far as it is known.
@@ -23,7 +23,7 @@ pub(super) struct Viewing {
 
 impl Viewing {
     /// Bytes of the request body held.
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::engine::exchange) fn held(&self) -> usize {
         self.arrival.intake.len()
     }
 }
@@ -37,7 +37,7 @@ pub(super) fn is_wanted(arrival: &Arrival) -> bool {
 }
 
 impl Exchange {
-    pub(super) fn view(&mut self, arrival: Arrival, trailers: bool) -> Step {
+    pub(in crate::engine::exchange) fn view(&mut self, arrival: Arrival, trailers: bool) -> Step {
         let mut step = self.look(Box::new(Viewing {
             arrival,
             trailers,
@@ -82,7 +82,12 @@ impl Exchange {
     }
 
     /// An open question about the caller's endpoint is answered.
-    pub(super) fn viewed(&mut self, mut viewing: Box<Viewing>, finding: Finding, now: Timestamp) -> Step {
+    pub(in crate::engine::exchange) fn viewed(
+        &mut self,
+        mut viewing: Box<Viewing>,
+        finding: Finding,
+        now: Timestamp,
+    ) -> Step {
         let Finding::Viewed(endpoint) = finding else {
             viewing.hear(delegate::found(finding));
             return self.look(viewing);

@@ -4,18 +4,18 @@
 //! of each together; the cursor says where each goes on.
 
 use super::calls::Calls;
-use super::reject::{Reject, Trouble};
-use super::step::{Answer, Step};
-use super::{Exchange, Request, answer};
 use crate::engine::call::message::object;
 use crate::engine::call::task::Cursors;
 use crate::engine::call::{Kind, Message};
+use crate::engine::exchange::reject::{Reject, Trouble};
+use crate::engine::exchange::step::{Answer, Step};
+use crate::engine::exchange::{Exchange, Request, answer};
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// What was answered so far.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(in crate::engine::exchange) struct Gathered {
     /// The items of each answer, without brackets.
     items: Vec<Bytes>,
     cursors: Cursors,
@@ -29,7 +29,7 @@ pub(super) struct Gathered {
 
 impl Gathered {
     /// Takes the answer of one upstream, in which ids of tasks name it already.
-    pub(super) fn take(&mut self, upstream: &str, answer: Bytes) {
+    pub(in crate::engine::exchange) fn take(&mut self, upstream: &str, answer: Bytes) {
         let message = Message::read(&answer);
         let result = message.as_ref().and_then(|message| match &message.kind {
             Kind::Response { result, .. } => result.and_then(object),
@@ -76,7 +76,7 @@ impl Gathered {
 
 impl Exchange {
     /// Everybody was asked.
-    pub(super) fn gathered(&mut self, request: &Request, gathered: &mut Gathered) -> Step {
+    pub(in crate::engine::exchange) fn gathered(&mut self, request: &Request, gathered: &mut Gathered) -> Step {
         if gathered.answered {
             return self.answer(request, answer::result(request.id(), &gathered.result()));
         }
@@ -94,7 +94,12 @@ impl Exchange {
     }
 
     /// Goes on after an upstream that was asked together with others gave no answer.
-    pub(super) fn gather_on(&mut self, request: Box<Request>, mut calls: Calls, trouble: Trouble) -> Step {
+    pub(in crate::engine::exchange) fn gather_on(
+        &mut self,
+        request: Box<Request>,
+        mut calls: Calls,
+        trouble: Trouble,
+    ) -> Step {
         let upstream = calls.current().map(|call| Arc::clone(&call.upstream.name));
         if let (Some(gathered), Some(upstream)) = (calls.gathered_mut(), upstream) {
             gathered.miss(&upstream, trouble);

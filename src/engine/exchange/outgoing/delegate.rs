@@ -2,14 +2,14 @@
 //!
 //! Most upstreams hear nothing of their callers; for them nothing is done here.
 
-use super::call::Routed;
+use super::Routed;
 use super::calls::Calls;
-use super::event::{Finding, Headers};
-use super::reject::Trouble;
-use super::step::{Command, Notice, Question, Step};
-use super::through::unreached;
-use super::{Exchange, Request, Then, listen};
 use crate::engine::config::Confidential;
+use crate::engine::exchange::event::{Finding, Headers};
+use crate::engine::exchange::reject::Trouble;
+use crate::engine::exchange::step::{Command, Notice, Question, Step};
+use crate::engine::exchange::through::unreached;
+use crate::engine::exchange::{Exchange, Request, Then, listen};
 use crate::engine::policy::Identity;
 use crate::engine::policy::delegate::{Delegate, Errand, Lack, Said};
 use crate::engine::session::Delegation;
@@ -18,10 +18,10 @@ use crate::engine::stream::Filter;
 use std::sync::Arc;
 
 /// What speaks for the caller of a request at each upstream of a listen; `None`: nothing does, it is not asked.
-pub(super) type Voices = Vec<(Arc<str>, Option<Delegation>)>;
+pub(in crate::engine::exchange) type Voices = Vec<(Arc<str>, Option<Delegation>)>;
 
 /// What is known of one upstream.
-pub(super) enum Voice {
+pub(in crate::engine::exchange) enum Voice {
     /// This speaks for the caller.
     Known(Delegation),
     /// Somebody else has it.
@@ -51,12 +51,12 @@ impl Request {
 }
 
 /// What speaks at an upstream for whoever has sent these headers.
-pub(super) fn voice_of(delegate: &Delegate, identity: &Identity, headers: &Headers) -> Voice {
+pub(in crate::engine::exchange) fn voice_of(delegate: &Delegate, identity: &Identity, headers: &Headers) -> Voice {
     voice(delegate.say(identity, authorization(headers)))
 }
 
 /// The same with the credential that was asked for.
-pub(super) fn completed(
+pub(in crate::engine::exchange) fn completed(
     delegate: &Delegate,
     identity: &Identity,
     found: Result<Confidential, Lack>,
@@ -84,7 +84,7 @@ fn authorization(headers: &Headers) -> Option<&[u8]> {
 
 /// Whether anything may be said to the upstream of this name for its caller: not where that needs a credential, and there
 /// is none.
-pub(super) fn may_speak_to(request: &Request, upstream: &str) -> bool {
+pub(in crate::engine::exchange) fn may_speak_to(request: &Request, upstream: &str) -> bool {
     let mut upstreams = request.endpoint.upstreams.iter();
     let delegate = upstreams.find(|one| *one.name == *upstream);
     let delegate = delegate.and_then(|upstream| upstream.delegate.as_deref());
@@ -93,7 +93,7 @@ pub(super) fn may_speak_to(request: &Request, upstream: &str) -> bool {
 
 impl Exchange {
     /// Goes on with the call in turn once it is known what speaks for its caller.
-    pub(super) fn speak(&mut self, request: Box<Request>, calls: Calls) -> Step {
+    pub(in crate::engine::exchange) fn speak(&mut self, request: Box<Request>, calls: Calls) -> Step {
         let delegate = calls.current().and_then(|call| call.upstream.delegate.clone());
         let Some(delegate) = delegate else {
             return self.tie_spoken(request, calls);
@@ -106,7 +106,12 @@ impl Exchange {
     }
 
     /// The question about the call in turn is answered.
-    pub(super) fn delegated(&mut self, request: Box<Request>, calls: Calls, found: Result<Confidential, Lack>) -> Step {
+    pub(in crate::engine::exchange) fn delegated(
+        &mut self,
+        request: Box<Request>,
+        calls: Calls,
+        found: Result<Confidential, Lack>,
+    ) -> Step {
         let delegate = calls.current().and_then(|call| call.upstream.delegate.clone());
         let Some(delegate) = delegate else {
             return self.reject_missing(&request);
@@ -125,7 +130,12 @@ impl Exchange {
 
     /// The upstream has refused what spoke for the caller of the call in turn, and did nothing else: the call is made once
     /// more with what its caller has now, if that is something else. Where nobody makes it anew, this is the trouble.
-    pub(super) fn speak_anew(&mut self, request: Box<Request>, mut calls: Calls, trouble: Trouble) -> Step {
+    pub(in crate::engine::exchange) fn speak_anew(
+        &mut self,
+        request: Box<Request>,
+        mut calls: Calls,
+        trouble: Trouble,
+    ) -> Step {
         let call = calls.current().filter(|_| !calls.renewed);
         let Some(errand) = call.and_then(|call| call.delegation.errand().cloned()) else {
             return self.try_next(request, calls, trouble);
@@ -149,7 +159,7 @@ impl Exchange {
     }
 
     /// The same on a transparent path.
-    pub(super) fn speak_on(&mut self, request: Box<Request>, mut routed: Routed) -> Step {
+    pub(in crate::engine::exchange) fn speak_on(&mut self, request: Box<Request>, mut routed: Routed) -> Step {
         let upstream = routed.calls.first().map(|call| Arc::clone(&call.upstream));
         let delegate = upstream.as_ref().and_then(|upstream| upstream.delegate.as_ref());
         let (Some(delegate), Some(call)) = (delegate, routed.calls.first_mut()) else {
@@ -166,7 +176,7 @@ impl Exchange {
     }
 
     /// The question about a transparent path is answered.
-    pub(super) fn delegated_on(
+    pub(in crate::engine::exchange) fn delegated_on(
         &mut self,
         request: &Request,
         mut routed: Routed,
@@ -192,7 +202,12 @@ impl Exchange {
     }
 
     /// Finds what speaks for the client of a listen, one upstream after the other.
-    pub(super) fn speak_listen(&mut self, request: Box<Request>, filter: Filter, mut voices: Voices) -> Step {
+    pub(in crate::engine::exchange) fn speak_listen(
+        &mut self,
+        request: Box<Request>,
+        filter: Filter,
+        mut voices: Voices,
+    ) -> Step {
         while let Some((upstream, delegate)) = next_unheard(&request, &filter, &voices) {
             match request.voice(&delegate) {
                 Voice::Known(delegation) => voices.push((upstream, Some(delegation))),
@@ -206,7 +221,7 @@ impl Exchange {
     }
 
     /// The question about one of them is answered: the first of which nothing is known.
-    pub(super) fn delegated_listen(
+    pub(in crate::engine::exchange) fn delegated_listen(
         &mut self,
         request: Box<Request>,
         filter: Filter,
@@ -221,7 +236,7 @@ impl Exchange {
 
     /// What speaks for the session's caller is remembered anew, for what goes to its upstreams besides calls: tokens that
     /// were remembered grow old. `addressed` hears something of it now, whatever the session had to do with it before.
-    pub(super) fn refreshed(request: &Request, addressed: Option<&Arc<str>>) -> Vec<Command> {
+    pub(in crate::engine::exchange) fn refreshed(request: &Request, addressed: Option<&Arc<str>>) -> Vec<Command> {
         let Some(session) = request.sender.session else {
             return Vec::new();
         };
@@ -249,14 +264,17 @@ impl Exchange {
 }
 
 /// An upstream has answered so to what spoke for a caller: what is not to be used again, if anybody keeps it.
-pub(super) fn spent(delegation: &Delegation, status: u16) -> Option<Command> {
+pub(in crate::engine::exchange) fn spent(delegation: &Delegation, status: u16) -> Option<Command> {
     // 403: the credential is good, for something else.
     let refused = status == 401 && delegation.errand().is_some();
     refused.then(|| Command::Notify(Notice::Spent(delegation.clone())))
 }
 
 /// What speaks for a caller instead of what was refused.
-pub(super) fn instead(refused: &Delegation, found: Result<Confidential, Lack>) -> Result<Delegation, Trouble> {
+pub(in crate::engine::exchange) fn instead(
+    refused: &Delegation,
+    found: Result<Confidential, Lack>,
+) -> Result<Delegation, Trouble> {
     let found = found.and_then(|credential| refused.renewed(&credential).ok_or(Lack::Unreadable));
     match found {
         Ok(delegation) if delegation == *refused => Err(Trouble::CallerRefused),
@@ -279,7 +297,11 @@ fn next_unheard(request: &Request, filter: &Filter, voices: &Voices) -> Option<(
     Some((Arc::clone(&next.name), Arc::clone(next.delegate.as_ref()?)))
 }
 
-pub(super) fn remember(request: &Request, upstream: &Upstream, delegation: Delegation) -> Option<Command> {
+pub(in crate::engine::exchange) fn remember(
+    request: &Request,
+    upstream: &Upstream,
+    delegation: Delegation,
+) -> Option<Command> {
     let session = request.sender.session?;
     Some(Command::Notify(Notice::Delegated {
         session,
@@ -289,7 +311,7 @@ pub(super) fn remember(request: &Request, upstream: &Upstream, delegation: Deleg
 }
 
 /// What was found by a question of this file.
-pub(super) fn found(finding: Finding) -> Result<Confidential, Lack> {
+pub(in crate::engine::exchange) fn found(finding: Finding) -> Result<Confidential, Lack> {
     let Finding::Delegated(found) = finding else {
         debug_assert!(false, "finding {finding:?} is no credential");
         return Err(Lack::Unavailable);

@@ -3,7 +3,7 @@
 //! A page is made of the items of whole upstreams: at least one, more while they fit. A cursor is good for the very list
 //! that it was given with; when that has changed, the client begins anew.
 
-use super::answer::LARGE;
+use super::LARGE;
 use crate::engine::catalog::Kind;
 use crate::engine::mcp::Era;
 use crate::engine::session::Cursor;
@@ -11,7 +11,7 @@ use crate::engine::snapshot::{Endpoint, Prepared};
 use bytes::Bytes;
 
 /// The `result` of one page, in pieces; `None`: the cursor is not one for this list.
-pub(super) fn page(
+pub(in crate::engine::exchange) fn page(
     endpoint: &Endpoint,
     era: Era,
     list: &Prepared,

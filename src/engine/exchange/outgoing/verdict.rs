@@ -1,13 +1,13 @@
 //! What to make of an upstream's response headers (design 2, Upstream failures). Used for forwards and for own calls alike.
 
-use super::event::{ResponseHead, UpstreamFailure};
-use super::reject::Trouble;
+use crate::engine::exchange::event::{ResponseHead, UpstreamFailure};
+use crate::engine::exchange::reject::Trouble;
 use crate::engine::mcp::Era;
 use crate::engine::snapshot::Routing;
 
 /// The judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::engine::exchange) enum Verdict {
     /// The client may see it.
     Pass(Media),
     /// Perhaps the upstream session is lost; `otherwise` holds if it is not.
@@ -23,7 +23,7 @@ pub(super) enum Verdict {
 
 /// A judgement without doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Settled {
+pub(in crate::engine::exchange) enum Settled {
     /// The client may see it.
     Pass(Media),
     /// The client gets an error of ours instead.
@@ -32,7 +32,7 @@ pub(super) enum Settled {
 
 /// Kind of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Media {
+pub(in crate::engine::exchange) enum Media {
     /// `application/json`
     Json,
     /// `text/event-stream`
@@ -43,7 +43,12 @@ pub(super) enum Media {
 pub(super) const NOT_ROUTED: u16 = 530;
 
 /// Judges the response headers of a forward: see [`judge`].
-pub(super) fn judge_forward(routing: Routing, era: Era, tied: bool, head: &ResponseHead) -> Verdict {
+pub(in crate::engine::exchange) fn judge_forward(
+    routing: Routing,
+    era: Era,
+    tied: bool,
+    head: &ResponseHead,
+) -> Verdict {
     if routing == Routing::Route && status(head) == NOT_ROUTED {
         return Verdict::NotRouted;
     }
@@ -51,7 +56,7 @@ pub(super) fn judge_forward(routing: Routing, era: Era, tied: bool, head: &Respo
 }
 
 /// Judges response headers that answer a request in `era`; `tied`: it carried an upstream session id.
-pub(super) fn judge(era: Era, tied: bool, head: &ResponseHead) -> Verdict {
+pub(in crate::engine::exchange) fn judge(era: Era, tied: bool, head: &ResponseHead) -> Verdict {
     if let Some(details) = head.code_details.as_deref()
         && !details.starts_with("via_upstream")
     {
@@ -67,7 +72,7 @@ pub(super) fn judge(era: Era, tied: bool, head: &ResponseHead) -> Verdict {
 }
 
 /// The status code; 0 if unreadable.
-pub(super) fn status(head: &ResponseHead) -> u16 {
+pub(in crate::engine::exchange) fn status(head: &ResponseHead) -> u16 {
     head.headers
         .text(":status")
         .and_then(|status| status.parse().ok())
@@ -75,7 +80,7 @@ pub(super) fn status(head: &ResponseHead) -> u16 {
 }
 
 /// What kept Envoy from reaching the upstream; `None`: the upstream answered.
-pub(super) fn failure_of_envoy(head: &ResponseHead) -> Option<UpstreamFailure> {
+pub(in crate::engine::exchange) fn failure_of_envoy(head: &ResponseHead) -> Option<UpstreamFailure> {
     let details = head.code_details.as_deref()?;
     (!details.starts_with("via_upstream")).then(|| failure(details))
 }

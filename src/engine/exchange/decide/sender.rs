@@ -3,9 +3,9 @@
 //! The era is told by the body's `_meta` or by the header, never by the header alone for initialize (design 2, Eras).
 //! What header and body both say must agree (SEP-2243): a verdict on one of them would not hold for the other.
 
-use super::event::Headers;
-use super::reject::Reject;
-use super::step::SessionRef;
+use crate::engine::exchange::event::Headers;
+use crate::engine::exchange::reject::Reject;
+use crate::engine::exchange::step::SessionRef;
 use crate::engine::jsonrpc::{Envelope, Object};
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::headers::{self, decode_value};
@@ -20,7 +20,7 @@ const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// The era that a message belongs to.
-pub(super) fn era(headers: &Headers, method: Option<&str>, meta: Option<&Object<'_>>) -> Era {
+pub(in crate::engine::exchange) fn era(headers: &Headers, method: Option<&str>, meta: Option<&Object<'_>>) -> Era {
     let body_says = meta.is_some_and(|meta| meta.raw(META_VERSION).is_some());
     let header_says = header_is_modern(headers) && method != Some(Method::Initialize.as_str());
     // A discover without any sign is a modern probe: only that era has the method.
@@ -33,7 +33,7 @@ pub(super) fn era(headers: &Headers, method: Option<&str>, meta: Option<&Object<
 }
 
 /// True if the version header names 2026-07-28 or a later day, known or not.
-pub(super) fn header_is_modern(headers: &Headers) -> bool {
+pub(in crate::engine::exchange) fn header_is_modern(headers: &Headers) -> bool {
     headers
         .text(headers::PROTOCOL_VERSION)
         .is_some_and(|version| is_day(version) && version >= "2026-07-28")
@@ -51,7 +51,7 @@ fn is_day(text: &str) -> bool {
 }
 
 /// The session a client presents: `None` if it presents none.
-pub(super) fn session(
+pub(in crate::engine::exchange) fn session(
     endpoint: &Endpoint,
     identity: &Identity,
     headers: &Headers,
@@ -143,7 +143,11 @@ pub(super) fn modern_name(headers: &Headers, name: &str) -> Result<(), Reject> {
 
 /// Whether `Mcp-Method` and `Mcp-Name`, where they stand, say the same as the body. `name`: what the method is about, where
 /// that matters.
-pub(super) fn mirrors(headers: &Headers, method: Option<&str>, name: Option<&str>) -> Result<(), Reject> {
+pub(in crate::engine::exchange) fn mirrors(
+    headers: &Headers,
+    method: Option<&str>,
+    name: Option<&str>,
+) -> Result<(), Reject> {
     let said = single(headers, headers::METHOD)?;
     if said.is_some_and(|said| method.is_none_or(|method| method.as_bytes() != said)) {
         return Err(Reject::HeaderMismatch("Mcp-Method and the body's method disagree"));

@@ -5,9 +5,9 @@
 //! stands in Authorization, else a key. Who shows something that does not count is refused even where nobody must show
 //! anything.
 
-use super::event::{Headers, RequestHead};
-use super::reject::{Reject, Shown};
-use super::step::Answer;
+use crate::engine::exchange::event::{Headers, RequestHead};
+use crate::engine::exchange::reject::{Reject, Shown};
+use crate::engine::exchange::step::Answer;
 use crate::engine::policy::{Callers, Challenge, Claimed, Identity, Unfit};
 use crate::engine::snapshot::Endpoint;
 use base64::Engine as _;
@@ -23,7 +23,7 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 /// Who calls.
 #[derive(Debug)]
-pub(super) enum Caller {
+pub(in crate::engine::exchange) enum Caller {
     /// This one.
     Known(Arc<Identity>),
     /// This one, if the password fits.
@@ -31,7 +31,7 @@ pub(super) enum Caller {
 }
 
 /// The caller, as the endpoint's `authentication` has it. The claims are the identity's from here on.
-pub(super) fn identify(endpoint: &Endpoint, head: &mut RequestHead) -> Result<Caller, Reject> {
+pub(in crate::engine::exchange) fn identify(endpoint: &Endpoint, head: &mut RequestHead) -> Result<Caller, Reject> {
     let Some(callers) = &endpoint.callers else {
         return Ok(Caller::Known(Arc::default()));
     };
@@ -71,12 +71,12 @@ fn useless(shown: Shown, callers: &Callers) -> Reject {
 }
 
 /// What a caller is told whose token, key or password does not count.
-pub(super) const fn refused(challenge: Challenge) -> Reject {
+pub(in crate::engine::exchange) const fn refused(challenge: Challenge) -> Reject {
     Reject::Unauthenticated(Shown::Useless, challenge)
 }
 
 /// What a caller is told who lacks scopes; all that are needed are named at once.
-pub(super) fn insufficient_scope(endpoint: &Endpoint, needed: &[Arc<str>]) -> Reject {
+pub(in crate::engine::exchange) fn insufficient_scope(endpoint: &Endpoint, needed: &[Arc<str>]) -> Reject {
     let callers = endpoint.callers.as_ref();
     Reject::Scopes(callers.map_or_else(|| Challenge::lacking(needed), |callers| callers.insufficient(needed)))
 }

@@ -5,14 +5,14 @@
 //! and nothing of the old body goes on. Until then an error is an answer of our own, as everywhere.
 
 use crate::engine::call::Inspector;
-use crate::engine::exchange::call::Outgoing;
 use crate::engine::exchange::event::{CallEvent, ResponseHead, UpstreamFailure};
+use crate::engine::exchange::outgoing::verdict::{self, Verdict};
+use crate::engine::exchange::outgoing::{Outgoing, heading};
 use crate::engine::exchange::record::Way;
 use crate::engine::exchange::reject::{Reject, Trouble};
 use crate::engine::exchange::relay::{COMMENT, KEEP_ALIVE, WHOLE};
 use crate::engine::exchange::step::{Call, Command, End, HeaderName, HeaderWork, Notice, Reply, Step};
-use crate::engine::exchange::verdict::{self, Verdict};
-use crate::engine::exchange::{Exchange, Phase, Request, heading};
+use crate::engine::exchange::{Exchange, Phase, Request};
 use crate::engine::session::Binding;
 use crate::engine::sse;
 use bytes::Bytes;

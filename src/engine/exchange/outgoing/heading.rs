@@ -1,8 +1,8 @@
 //! The headers of a call on its way to the upstream, and of the response on its way back (design 2, Header work).
 
-use super::call::Outgoing;
-use super::event::Headers;
-use super::step::{HeaderName, HeaderWork};
+use super::Outgoing;
+use crate::engine::exchange::event::Headers;
+use crate::engine::exchange::step::{HeaderName, HeaderWork};
 use crate::engine::mcp::Era;
 use crate::engine::mcp::headers::{self, encode_value};
 use crate::engine::session::Binding;
@@ -17,10 +17,10 @@ const TO_UPSTREAM_NEVER: [&[u8]; 6] = [
     b"last-event-id",
     b"accept-encoding",
 ];
-pub(super) const BOTH_TYPES: &[u8] = b"application/json, text/event-stream";
+pub(in crate::engine::exchange) const BOTH_TYPES: &[u8] = b"application/json, text/event-stream";
 
 /// What changes in the client's headers on their way to the upstream (design 2, Header work).
-pub(super) fn request_headers(
+pub(in crate::engine::exchange) fn request_headers(
     endpoint: &Endpoint,
     call: &Outgoing,
     era: Era,
@@ -123,7 +123,11 @@ const OF_ENVOY: [&[u8]; 5] = [
 ];
 
 /// What changes in the client's headers on a transparent path: only what MCP needs and what is listed goes on.
-pub(super) fn transparent_headers(endpoint: &Endpoint, call: &Outgoing, client: &Headers) -> HeaderWork {
+pub(in crate::engine::exchange) fn transparent_headers(
+    endpoint: &Endpoint,
+    call: &Outgoing,
+    client: &Headers,
+) -> HeaderWork {
     let mut set: Vec<(HeaderName, Bytes)> = Vec::with_capacity(6 + call.upstream.headers.len());
     match endpoint.routing {
         Routing::Cluster => set.push((":path".into(), call.upstream.path.clone())),
@@ -161,7 +165,7 @@ pub(super) fn transparent_headers(endpoint: &Endpoint, call: &Outgoing, client: 
 
 /// What must not reach the client of a transparent path: whose pages may read is the gateway's to say, and it is no other
 /// host.
-pub(super) fn transparent_response(upstream: &Headers) -> HeaderWork {
+pub(in crate::engine::exchange) fn transparent_response(upstream: &Headers) -> HeaderWork {
     let gone = |name: &[u8]| name == b"alt-svc" || name.starts_with(b"access-control-");
     HeaderWork {
         remove: without_repetition(upstream.select(gone).map(|(name, _)| name)),
@@ -212,7 +216,11 @@ const OF_THE_GATEWAY: [&[u8]; 8] = [
 ];
 
 /// The headers that a call of the processor has of its own. What a forward carries, this carries; see [`client_headers`].
-pub(super) fn own_headers(call: &Outgoing, era: Era, binding: &Binding) -> Vec<(HeaderName, Bytes)> {
+pub(in crate::engine::exchange) fn own_headers(
+    call: &Outgoing,
+    era: Era,
+    binding: &Binding,
+) -> Vec<(HeaderName, Bytes)> {
     let mut own: Vec<(HeaderName, Bytes)> = Vec::with_capacity(3);
     own.push(("accept".into(), Bytes::from_static(BOTH_TYPES)));
     if let Some(id) = &binding.id {
@@ -235,7 +243,7 @@ pub(super) fn own_headers(call: &Outgoing, era: Era, binding: &Binding) -> Vec<(
 
 /// The client's headers that go on with a call of the processor, as they would with a forward to an upstream of this era;
 /// `own`: those it has already.
-pub(super) fn client_headers(
+pub(in crate::engine::exchange) fn client_headers(
     endpoint: &Endpoint,
     call: &Outgoing,
     era: Era,
@@ -260,7 +268,7 @@ pub(super) fn client_headers(
 const TO_CLIENT_NEVER: [&[u8]; 3] = [headers::SESSION_ID.as_bytes(), b"set-cookie", b"alt-svc"];
 
 /// What must not reach the client of an upstream's response headers.
-pub(super) fn response_headers(upstream: &Headers) -> HeaderWork {
+pub(in crate::engine::exchange) fn response_headers(upstream: &Headers) -> HeaderWork {
     let mut remove: Vec<HeaderName> = Vec::new();
     for (name, _) in upstream.select(|name| TO_CLIENT_NEVER.contains(&name) || name.starts_with(b"access-control-")) {
         if !remove.iter().any(|gone| gone == name) {
@@ -276,7 +284,7 @@ pub(super) fn response_headers(upstream: &Headers) -> HeaderWork {
 }
 
 /// An upstream's response headers as the client of a relay sees them. The length is not among them.
-pub(super) fn relayed_headers(upstream: &Headers) -> Vec<(HeaderName, Bytes)> {
+pub(in crate::engine::exchange) fn relayed_headers(upstream: &Headers) -> Vec<(HeaderName, Bytes)> {
     let nominated = upstream.text("connection").unwrap_or_default();
     let passes = |name: &[u8]| {
         let of_the_connection =

@@ -4,10 +4,14 @@
 //! one whose upstream is down must not be told apart.
 
 use super::admit::Intent;
-use super::event::Headers;
 use super::plan::Plan;
-use super::reject::Reject;
-use super::{Exchange, Request, Then, call, guard};
+use super::{route, task};
+use crate::engine::exchange::arrive::identify;
+use crate::engine::exchange::event::Headers;
+use crate::engine::exchange::reject::Reject;
+use crate::engine::exchange::step::{Question, Step};
+use crate::engine::exchange::{Exchange, Request, Then};
+use crate::engine::expression::TreeError;
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Object};
 use crate::engine::mcp::{Era, Method};
 use crate::engine::policy::{Asked, Caller, Item, Lookup, Policy, Tool, Verdict};
@@ -18,13 +22,9 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::step::{Question, Step};
-use super::task;
-use crate::engine::expression::TreeError;
-
 /// What rules have to know of a request besides its plan; empty where there are no rules.
 #[derive(Debug, Default)]
-pub(super) struct Petition {
+pub(in crate::engine::exchange) struct Petition {
     about: About,
     /// Raw `params.arguments`, a piece of the body.
     arguments: Option<Bytes>,
@@ -43,14 +43,14 @@ enum About {
 
 /// What a client calls itself.
 #[derive(Debug, Default)]
-pub(super) struct ClientName {
+pub(in crate::engine::exchange) struct ClientName {
     name: Box<str>,
     version: Box<str>,
 }
 
 impl ClientName {
     /// Out of a raw `clientInfo`; what is missing is empty.
-    pub(super) fn read(raw: &str) -> Self {
+    pub(in crate::engine::exchange) fn read(raw: &str) -> Self {
         let object = Object::read(raw).unwrap_or_default();
         let text = |key| object.string(key).unwrap_or_default().into();
         Self {
@@ -62,7 +62,7 @@ impl ClientName {
 
 impl Petition {
     /// Of a request with this method.
-    pub(super) fn read(
+    pub(in crate::engine::exchange) fn read(
         method: Option<Method>,
         era: Era,
         envelope: &Envelope<'_>,
@@ -84,7 +84,7 @@ impl Petition {
 /// Nothing, if what is there cannot be read, or if header and body disagree: the plan says so.
 fn about(method: Method, era: Era, envelope: &Envelope<'_>, headers: &Headers) -> About {
     let text = |key| envelope.params.string(key).map(Arc::from);
-    let mirrored = |name: Arc<str>| call::mirrored(era, headers, &name).is_ok().then_some(name);
+    let mirrored = |name: Arc<str>| route::mirrored(era, headers, &name).is_ok().then_some(name);
     let found = match method {
         Method::ToolsCall => text("name").and_then(mirrored).map(About::Tool),
         Method::PromptsGet => text("name").and_then(mirrored).map(About::Prompt),
@@ -120,7 +120,12 @@ fn completed(envelope: &Envelope<'_>) -> Option<About> {
 
 impl Exchange {
     /// Goes on with a plan, or with what is wrong with it, if the caller may.
-    pub(super) fn permit(&mut self, mut request: Box<Request>, plan: Result<Plan, Reject>, now: Timestamp) -> Step {
+    pub(in crate::engine::exchange) fn permit(
+        &mut self,
+        mut request: Box<Request>,
+        plan: Result<Plan, Reject>,
+        now: Timestamp,
+    ) -> Step {
         let endpoint = Arc::clone(&request.endpoint);
         let Some(guarded) = &endpoint.guarded else {
             return self.set_out(request, plan, now);
@@ -146,7 +151,7 @@ impl Exchange {
     }
 
     /// The caller, as rules and lists see them.
-    pub(super) fn caller<'a>(&'a self, request: &'a Request) -> Caller<'a> {
+    pub(in crate::engine::exchange) fn caller<'a>(&'a self, request: &'a Request) -> Caller<'a> {
         let client = request.sender.client.as_ref();
         Caller {
             identity: &request.identity,
@@ -304,7 +309,7 @@ impl Bench<'_> {
                 let text = message.unwrap_or_else(|| self.denial(about, &rule));
                 refused(rule, Reject::Denied(text, about.name().map(Arc::clone)))
             }
-            Verdict::Scopes { rule, needed } => refused(rule, guard::insufficient_scope(self.endpoint, &needed)),
+            Verdict::Scopes { rule, needed } => refused(rule, identify::insufficient_scope(self.endpoint, &needed)),
             Verdict::Unreadable(error) => Ruling {
                 rule: None,
                 refused: Some(Reject::Envelope(match error {

@@ -1,7 +1,7 @@
 //! What can be refused or known from request headers alone: path, Host, Origin, HTTP method, media types, Accept.
 
-use super::event::{Headers, RequestHead};
-use super::reject::{Looking, Reject};
+use crate::engine::exchange::event::{Headers, RequestHead};
+use crate::engine::exchange::reject::{Looking, Reject};
 use crate::engine::snapshot::{Endpoint, Routing, Snapshot};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub const ROUTE_MISSING: &str = "Route does not stand";
 
 /// HTTP methods that the endpoint knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(in crate::engine::exchange) enum Verb {
     /// A JSON-RPC message.
     Post,
     /// A stream.
@@ -24,7 +24,7 @@ pub(super) enum Verb {
 
 /// What the client can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Accepts {
+pub(in crate::engine::exchange) enum Accepts {
     /// JSON and event streams; also when it says nothing, or `*/*`.
     Both,
     /// JSON only.
@@ -150,7 +150,7 @@ pub(super) fn body_is_welcome(endpoint: &Endpoint, headers: &Headers) -> Result<
 }
 
 /// What the client can read, from every Accept header it sent.
-pub(super) fn accepts(headers: &Headers) -> Accepts {
+pub(in crate::engine::exchange) fn accepts(headers: &Headers) -> Accepts {
     let mut json = false;
     for value in headers.all("accept") {
         for range in value.split(|byte| *byte == b',') {

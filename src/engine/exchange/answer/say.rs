@@ -1,12 +1,14 @@
 //! What is said to the client: answers, refusals, and the facts that go with them.
 
-use super::event::Headers;
-use super::plan::{self, Plan, Sender};
-use super::record::Way;
-use super::reject::Reject;
-use super::step::{Answer, Command, End, Metadata, Reply, Step};
-use super::{BodyMode, Exchange, Phase, Request, admit, answer, page};
+use super::page;
 use crate::engine::catalog::Kind;
+use crate::engine::exchange::decide::admit;
+use crate::engine::exchange::decide::plan::{self, Plan, Sender};
+use crate::engine::exchange::event::Headers;
+use crate::engine::exchange::record::Way;
+use crate::engine::exchange::reject::Reject;
+use crate::engine::exchange::step::{Answer, Command, End, Metadata, Reply, Step};
+use crate::engine::exchange::{BodyMode, Exchange, Phase, Request, answer};
 use crate::engine::mcp::{Era, Version, headers};
 use crate::engine::session::id::fingerprint;
 use crate::engine::snapshot::Prepared;
@@ -14,7 +16,7 @@ use bytes::Bytes;
 
 impl Exchange {
     /// Carries out a plan that needs nobody else.
-    pub(super) fn say(&mut self, request: &Request, plan: &Plan) -> Step {
+    pub(in crate::engine::exchange) fn say(&mut self, request: &Request, plan: &Plan) -> Step {
         let endpoint = &request.endpoint;
         match plan {
             Plan::Absorb | Plan::Tell(_) => self.answer(request, answer::empty(202)),
@@ -57,7 +59,7 @@ impl Exchange {
         }
     }
 
-    pub(super) fn welcome(&mut self, request: &Request, id: String, version: Version) -> Step {
+    pub(in crate::engine::exchange) fn welcome(&mut self, request: &Request, id: String, version: Version) -> Step {
         let result = answer::initialize(&request.endpoint, version);
         let mut answer = answer::result(request.id(), &[result]);
         self.record.session = Some(fingerprint(id.as_bytes()));
@@ -65,13 +67,13 @@ impl Exchange {
         self.answer(request, answer)
     }
 
-    pub(super) fn answer(&mut self, request: &Request, mut answer: Answer) -> Step {
+    pub(in crate::engine::exchange) fn answer(&mut self, request: &Request, mut answer: Answer) -> Step {
         answer.metadata = Some(Box::new(self.answered(request)));
         self.said(answer)
     }
 
     /// An answer to whoever asks.
-    pub(super) fn answer_anybody(&mut self, mut answer: Answer) -> Step {
+    pub(in crate::engine::exchange) fn answer_anybody(&mut self, mut answer: Answer) -> Step {
         answer.metadata = Some(Box::new(self.metadata(None, true)));
         self.said(answer)
     }
@@ -107,7 +109,7 @@ impl Exchange {
         }
     }
 
-    pub(super) fn reject(&mut self, reject: &Reject, id: Option<&[u8]>) -> Step {
+    pub(in crate::engine::exchange) fn reject(&mut self, reject: &Reject, id: Option<&[u8]>) -> Step {
         self.record.tool = self.record.tool.take().or_else(|| reject.named());
         let answer = reject.answer(id, Some(Box::new(self.metadata(id, true))));
         self.record.way = Way::Reject;
@@ -123,7 +125,7 @@ impl Exchange {
         }
     }
 
-    pub(super) fn note_sender(&mut self, sender: &Sender, all: &Headers) {
+    pub(in crate::engine::exchange) fn note_sender(&mut self, sender: &Sender, all: &Headers) {
         self.record.method.clone_from(&sender.method);
         self.record.known = sender.known;
         self.record.era = sender.era;
@@ -145,7 +147,7 @@ impl Exchange {
     }
 
     /// Of a call that Envoy makes: where nobody reads the rest, the id, which an error of Envoy's own is to bear.
-    pub(super) fn forwarded(&self, request: &Request) -> Metadata {
+    pub(in crate::engine::exchange) fn forwarded(&self, request: &Request) -> Metadata {
         if request.endpoint.metadata {
             return self.metadata(request.id(), false);
         }
@@ -155,7 +157,7 @@ impl Exchange {
         }
     }
 
-    pub(super) fn metadata(&self, id: Option<&[u8]>, answered: bool) -> Metadata {
+    pub(in crate::engine::exchange) fn metadata(&self, id: Option<&[u8]>, answered: bool) -> Metadata {
         Metadata {
             method: self.record.method.clone(),
             id: text(id),
