@@ -1,5 +1,8 @@
 //! What exchanges ask for: here the questions of ext_proc streams meet the session map, the binder, the relay.
 
+mod sessions;
+mod ties;
+
 use crate::edge::delegation::{Delegations, Look as Sought};
 use crate::edge::extproc::{Admission, Asked, Backroom, Budget, CallStream, Gate, HubStream, Mail};
 use crate::edge::http::Voices;
@@ -9,16 +12,15 @@ use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::Telemetry;
 use crate::edge::throttle::{Counted, Places, Throttle, Verdict};
-use crate::edge::upstream::{Allowance, Binder, Bodies, Callers, Hub, Look as Sight, span};
+use crate::edge::upstream::{Allowance, Binder, Bodies, Callers, Hub, Look as Sight};
 use crate::engine::config::{Limits, Lists};
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Addressee, Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
+use crate::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
 use crate::engine::exchange::{Finding, Parked, Record, UPSTREAM_UNAUTHORIZED};
 use crate::engine::mcp::trace::Ratio;
-use crate::engine::session::{Binding, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted};
+use crate::engine::session::{SessionKey, SessionStore, Subscription, Timestamp, Wanted};
 use crate::engine::snapshot::Snapshot;
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -79,15 +81,6 @@ impl Desk {
 }
 
 impl Desk {
-    /// Whether the principal may begin another session.
-    fn may_begin(&self, principal: u64, session: SessionKey) -> bool {
-        let room = self.room.load();
-        let idle = u64::try_from(room.idle.as_millis()).unwrap_or(u64::MAX);
-        let before = Timestamp(now().0.saturating_sub(idle));
-        self.principals
-            .begin(principal, session, room.sessions, before, &self.store)
-    }
-
     /// Every caller sees what this upstream lists for that caller.
     fn is_listed_for_callers(&self, upstream: &str) -> bool {
         self.cell.load().endpoints.iter().any(|endpoint| {
@@ -103,58 +96,6 @@ impl Desk {
             self.notify(notice);
         }
     }
-
-    /// Finds out who hears a client's message, and passes it on.
-    fn tell(&self, session: SessionKey, to: Addressee, message: Bytes) -> Asked {
-        if self.store.recall(session, now()) == Recall::Ended {
-            return Asked::Now(Finding::Ended);
-        }
-        let tie = match to {
-            Addressee::Stateless(upstream, binding) => {
-                let delegation = self.store.delegation(session, &upstream);
-                Some((upstream, Binding { delegation, ..binding }))
-            }
-            Addressee::Upstream(upstream) => match self.store.lookup(session, &upstream, now()) {
-                Lookup::Bound(binding) => Some((upstream, binding)),
-                Lookup::Unbound | Lookup::Ended => None,
-            },
-            Addressee::Exchange(id) => {
-                let told = self.mailbox.deliver(session, &id, message);
-                return Asked::Now(Finding::Told(told));
-            }
-            Addressee::Owner(call) if self.mailbox.cancel(session, &call) => return Asked::Now(Finding::Told(true)),
-            Addressee::Owner(call) => self.store.owner(session, call.as_bytes()).map(named),
-            Addressee::Only => match <[_; 1]>::try_from(self.store.ties(session)) {
-                Ok([only]) => Some(named(only)),
-                Err(_) => None,
-            },
-            Addressee::All => {
-                for (upstream, binding) in self.store.ties(session).into_iter().map(named) {
-                    let message = message.clone();
-                    self.binder.notify(Notice::Tell {
-                        upstream,
-                        binding,
-                        message,
-                    });
-                }
-                return Asked::Now(Finding::Told(true));
-            }
-        };
-        let Some((upstream, binding)) = tie else {
-            tracing::debug!("Message of a client for an upstream session that is gone.");
-            return Asked::Now(Finding::Told(false));
-        };
-        let binder = Arc::clone(&self.binder);
-        Asked::Later(Box::pin(async move { binder.tell(upstream, binding, message).await }))
-    }
-}
-
-/// A tie that has just been made is heard by the session's stream, if it holds one, before the call goes on.
-async fn joined(hub: &Hub, session: SessionKey, upstream: &Arc<str>, found: Finding) -> Finding {
-    if let Finding::Bound(binding) | Finding::Reopened(binding) = &found {
-        hub.join(session, upstream, binding).await;
-    }
-    found
 }
 
 fn counted(verdict: Verdict) -> Finding {
@@ -163,10 +104,6 @@ fn counted(verdict: Verdict) -> Finding {
         Verdict::Exhausted(exhausted) => Finding::Exhausted(exhausted),
         Verdict::Uncounted => Finding::Uncounted,
     }
-}
-
-fn named((upstream, binding): (String, Binding)) -> (Arc<str>, Binding) {
-    (upstream.into(), binding)
 }
 
 /// Milliseconds since the epoch, now.
@@ -220,126 +157,36 @@ impl Backroom for Desk {
                 Ok(held) => Asked::Held(Finding::Held, Box::new(held)),
                 Err(kind) => Asked::Now(Finding::Crowded(kind)),
             },
-            Question::Recall(session) => Asked::Now(match self.store.recall(session.key, now()) {
-                Recall::Live => Finding::Live,
-                Recall::Ended => Finding::Ended,
-            }),
-            Question::Introduce(session) => Asked::Now(match self.store.recall(session.key, now()) {
-                Recall::Live => {
-                    let (client, level) = self.store.client(session.key);
-                    Finding::Introduced(client, level)
-                }
-                Recall::Ended => Finding::Ended,
-            }),
+            Question::Recall(session) => self.recall(session),
+            Question::Introduce(session) => self.introduce(session),
             Question::Start {
                 session,
                 principal,
                 client,
-            } => {
-                if !self.may_begin(principal, session.key) {
-                    return Asked::Now(Finding::SessionsFull);
-                }
-                Asked::Now(match self.store.start(session.key, session.expires, client) {
-                    Ok(()) => Finding::Live,
-                    Err(_full) => Finding::SessionsFull,
-                })
-            }
-            Question::SetLevel { session, level } => {
-                if !self.store.set_level(session.key, session.expires, level) {
-                    return Asked::Now(Finding::Ended);
-                }
-                // Upstream sessions opened later hear it in their handshake.
-                for (upstream, binding) in self.store.ties(session.key) {
-                    self.binder.notify(Notice::Level {
-                        upstream: upstream.into(),
-                        binding,
-                        level,
-                    });
-                }
-                Asked::Now(Finding::Live)
-            }
+            } => self.start(session, principal, client),
+            Question::SetLevel { session, level } => self.set_level(session, level),
+            Question::End(session) => self.end(session),
+            Question::Tell { session, to, message } => self.tell(session.key, to, message),
             Question::Bind {
                 session,
                 upstream,
                 call,
                 trace,
-            } => {
-                let known = self.store.lookup(session.key, &upstream, now());
-                // Released when the exchange is over, see `record`.
-                self.store.hold(session.key, &upstream, &call);
-                match known {
-                    Lookup::Bound(binding) => Asked::Now(Finding::Bound(binding)),
-                    Lookup::Ended => Asked::Now(Finding::Ended),
-                    Lookup::Unbound => {
-                        let binder = Arc::clone(&self.binder);
-                        let hub = self.hub.clone();
-                        Asked::Later(Box::pin(async move {
-                            let opening = binder.bind(session, Arc::clone(&upstream));
-                            let found = span::opened_for(trace, opening).await;
-                            joined(&hub, session.key, &upstream, found).await
-                        }))
-                    }
-                }
-            }
+            } => self.bind(session, upstream, &call, trace),
             Question::OneShot {
                 upstream,
                 version,
                 delegation,
                 trace,
-            } => {
-                let binder = Arc::clone(&self.binder);
-                Asked::Later(Box::pin(async move {
-                    span::opened_for(trace, binder.one_shot(upstream, version, delegation)).await
-                }))
-            }
-            Question::Borrow { borrower, trace } => {
-                if let Some(finding) = self.binder.lend(&borrower) {
-                    return Asked::Now(finding);
-                }
-                let binder = Arc::clone(&self.binder);
-                Asked::Later(Box::pin(async move {
-                    span::opened_for(trace, binder.borrow(borrower)).await
-                }))
-            }
-            Question::Renew { borrower, stale, trace } => {
-                let binder = Arc::clone(&self.binder);
-                Asked::Later(Box::pin(async move {
-                    span::opened_for(trace, binder.renew(borrower, stale)).await
-                }))
-            }
+            } => self.one_shot(upstream, version, delegation, trace),
+            Question::Borrow { borrower, trace } => self.borrow(borrower, trace),
+            Question::Renew { borrower, stale, trace } => self.renew(borrower, stale, trace),
             Question::Recover {
                 session,
                 upstream,
                 stale,
                 trace,
-            } => {
-                let binder = Arc::clone(&self.binder);
-                let hub = self.hub.clone();
-                Asked::Later(Box::pin(async move {
-                    let recovering = binder.recover(session, Arc::clone(&upstream), stale);
-                    let found = span::opened_for(trace, recovering).await;
-                    match session {
-                        Some(session) => joined(&hub, session.key, &upstream, found).await,
-                        None => found,
-                    }
-                }))
-            }
-            Question::End(session) => {
-                let ended = self.store.end(session.key, session.expires);
-                if !ended.first {
-                    return Asked::Now(Finding::Ended);
-                }
-                self.hub.end(session.key);
-                self.mailbox.end(session.key);
-                for (upstream, binding) in ended.bindings {
-                    self.binder.notify(Notice::Close {
-                        upstream: upstream.into(),
-                        binding,
-                    });
-                }
-                Asked::Later(Box::pin(async move { Finding::EndWritten(ended.written.await) }))
-            }
-            Question::Tell { session, to, message } => self.tell(session.key, to, message),
+            } => self.recover(session, upstream, stale, trace),
         }
     }
 
