@@ -1,14 +1,15 @@
 //! Calls to upstreams: what every way of making one has in common.
 //!
 //! Here is the call itself; beside it whose turn it is among several (`calls`, `gather`), what speaks for the caller
-//! (`delegate`), which headers go and come (`heading`), what to make of the answer's head (`verdict`), and what is
-//! remembered of it (`subscribe`).
+//! (`delegate`), the tie to the upstream and the way that the call goes (`tie`), which headers go and come (`heading`), what
+//! to make of the answer's head (`verdict`), and what is remembered of it (`subscribe`).
 
 pub(super) mod calls;
 pub(super) mod delegate;
 pub(super) mod gather;
 pub(super) mod heading;
 pub(super) mod subscribe;
+mod tie;
 pub(super) mod verdict;
 
 use crate::engine::mcp::params::ParamHeaders;

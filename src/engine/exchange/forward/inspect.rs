@@ -67,7 +67,7 @@ impl Request {
 
 impl Exchange {
     /// The wiring lets a forward of this request be answered as its client must see it.
-    pub(super) fn may_forward(&self, request: &Request) -> bool {
+    pub(in crate::engine::exchange) fn may_forward(&self, request: &Request) -> bool {
         !request.is_inspected() || self.modes.response == BodyMode::FullDuplex
     }
 
