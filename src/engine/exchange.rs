@@ -22,7 +22,7 @@
 //! | `arrive` | the request comes in: which endpoint, who calls, the body, what this caller sees |
 //! | `decide` | what is to be done with the message, whom it concerns, whether it may be (rules, limits) |
 //! | `outgoing` | what every call to an upstream needs: its turn, its headers, what speaks for its caller, a verdict on its answer |
-//! | `answer`, `forward`, `relay`, `bridge`, `listen`, `through` | the ways: out of memory; by Envoy; by the processor; the same in the words of the other era; a stream held open; a transparent path |
+//! | `answer`, `forward`, `relay`, `bridge`, `listen`, `transparent` | the ways: out of memory; by Envoy; by the processor; the same in the words of the other era; a stream held open; a transparent path |
 //! | `reject` | what may be wrong, and what the client is told |
 //! | [`record`] | what is written down, for audit line, metrics and trace |
 //! | `odd` | turns that no phase waits for |
@@ -35,6 +35,7 @@ pub mod step;
 
 mod answer;
 mod arrive;
+mod asking;
 mod bridge;
 mod decide;
 mod forward;
@@ -43,7 +44,7 @@ mod odd;
 mod outgoing;
 mod reject;
 mod relay;
-mod through;
+mod transparent;
 
 pub use arrive::door::{ROUTE_MISSING, ROUTE_REFUSED};
 pub use bridge::Parked;
@@ -61,18 +62,13 @@ use crate::engine::policy::Identity;
 use crate::engine::policy::rate::Quota;
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::{Endpoint, Snapshot};
-use crate::engine::stream::Filter;
 use arrive::door::Accepts;
 use arrive::doorstep::Doorstep;
 use arrive::intake::Intake;
 use arrive::viewing::Viewing;
-use bytes::Bytes;
-use decide::admit::Intent;
-use decide::plan::{Plan, Sender};
+use asking::Then;
+use decide::sender::Sender;
 use forward::inspect::Replay;
-use outgoing::Routed;
-use outgoing::calls::Calls;
-use outgoing::delegate::Voices;
 use record::observe::Watch;
 use reject::Reject;
 use std::sync::Arc;
@@ -121,7 +117,7 @@ enum Phase {
     /// Envoy makes the call.
     Forwarded(Box<forward::Forward>),
     /// A transparent path: the server has the request as it came.
-    PassedOn(Box<through::Passage>),
+    PassedOn(Box<transparent::Passage>),
     /// The upstream session may be lost; a question about it is open.
     Recovering(Box<forward::Suspicion>),
     /// The client holds a stream open.
@@ -165,38 +161,6 @@ impl Request {
     fn id(&self) -> Option<&[u8]> {
         self.sender.id.as_deref()
     }
-}
-
-/// What happens once the open question is answered.
-#[derive(Debug)]
-enum Then {
-    /// Carry this out: it needed to know that the session is alive.
-    Do(Plan),
-    /// Answer 202: this message was passed on, or nobody was there to take it. It is held until then.
-    Told(Bytes),
-    /// Answer initialize with this id.
-    Welcome {
-        id: String,
-        version: crate::engine::mcp::Version,
-    },
-    /// Go on with this: it had to be counted.
-    Admit(Intent),
-    /// Go on with this, if the client may: its rules wanted to know what it calls itself.
-    Permit(Result<Plan, Reject>),
-    /// Go on with this: it had to have its places.
-    Hold(Intent),
-    /// Go on with a call: it needed its tie.
-    Call(Calls),
-    /// Go on with a call: it needed what speaks for its caller.
-    Speak(Calls),
-    /// The same on a transparent path.
-    Pass(Routed),
-    /// The same for a listen, which may concern several upstreams.
-    Listen(Filter, Voices),
-    /// Answer GET.
-    Get,
-    /// Answer DELETE.
-    Delete,
 }
 
 impl Exchange {
@@ -298,11 +262,7 @@ impl Exchange {
             Phase::Doorstep(doorstep) => doorstep.held(),
             Phase::AwaitBody(arrival) => arrival.intake.len(),
             Phase::Viewing(viewing) => viewing.held(),
-            Phase::Asking(_, Then::Call(calls) | Then::Speak(calls)) => calls.held(),
-            Phase::Asking(_, Then::Pass(routed)) => routed.calls.iter().map(|call| call.body.len()).sum(),
-            Phase::Asking(_, Then::Admit(intent) | Then::Hold(intent)) => intent.held(),
-            Phase::Asking(_, Then::Permit(Ok(plan))) => plan.held(),
-            Phase::Asking(_, Then::Told(message)) => message.len(),
+            Phase::Asking(_, then) => then.held(),
             Phase::Calling(relay) => relay.held(),
             Phase::BridgingUp(up) => up.held(),
             Phase::BridgingDown(down) => down.held(),
@@ -310,12 +270,7 @@ impl Exchange {
             Phase::Recovering(suspicion) => suspicion.forward.held(),
             Phase::Replaying(replay) => replay.held(),
             Phase::Inspecting(inspector) => inspector.held(),
-            Phase::AwaitHead
-            | Phase::Asking(..)
-            | Phase::PassedOn(_)
-            | Phase::Streaming(_)
-            | Phase::Passing
-            | Phase::Done => 0,
+            Phase::AwaitHead | Phase::PassedOn(_) | Phase::Streaming(_) | Phase::Passing | Phase::Done => 0,
         }
     }
 

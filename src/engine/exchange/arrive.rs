@@ -7,16 +7,14 @@ pub(super) mod intake;
 pub(super) mod viewing;
 
 use super::decide::admit::Intent;
-use super::decide::permit::ClientName;
-use super::decide::plan::{self, Plan, Sender};
+use super::decide::plan;
 use super::decide::sender;
-use super::decide::tell::Errand;
-use super::event::{Finding, Headers, Refusal, RequestHead};
+use super::decide::sender::Sender;
+use super::event::{Headers, RequestHead};
 use super::modes::unserved;
-use super::outgoing::delegate;
 use super::reject::Reject;
-use super::step::{Addressee, Command, HeaderWork, Question, Reply, SessionRef, Step};
-use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, answer, listen};
+use super::step::{Command, HeaderWork, Question, Reply, Step};
+use super::{Arrival, BodyMode, Exchange, Phase, Request, Then, listen};
 use crate::engine::mcp::{Era, Method};
 use crate::engine::policy::Identity;
 use crate::engine::session::Timestamp;
@@ -188,119 +186,6 @@ impl Exchange {
             trailers: false,
         };
         self.admit(Box::new(request), Intent::Ask(question, Box::new(then)), now)
-    }
-
-    /// Starts on a plan: what concerns a session first hears whether that may go on.
-    pub(super) fn begin(&mut self, request: Box<Request>, plan: Plan, now: Timestamp) -> Step {
-        let session = request.sender.session;
-        if matches!(plan, Plan::Call(_)) {
-            self.note_call();
-        }
-        match (plan, session) {
-            (Plan::Call(routed), _) if request.endpoint.transparent.is_some() => self.speak_on(request, routed),
-            (Plan::Call(routed), _) => self.begin_call(request, routed),
-            (Plan::Initialize { version, flags, client }, _) => {
-                let (session, id) = answer::new_session(&request, version, flags, self.entropy, now);
-                let principal = request.identity.hash();
-                self.ask(
-                    request,
-                    Question::Start {
-                        session,
-                        principal,
-                        client,
-                    },
-                    Then::Welcome { id, version },
-                )
-            }
-            (Plan::Listen(filter), _) => self.speak_listen(request, filter, Vec::new()),
-            (Plan::SetLevel(level), Some(session)) => {
-                // All that the session is tied to hear it.
-                let refreshed = Self::refreshed(&request, None);
-                let mut step = self.ask(request, Question::SetLevel { session, level }, Then::Do(Plan::Empty));
-                step.commands.splice(0..0, refreshed);
-                step
-            }
-            (Plan::Tell(errand), Some(session)) => self.tell(request, session, errand),
-            (plan, Some(session)) => self.ask(request, Question::Recall(session), Then::Do(plan)),
-            (plan, None) => self.say(&request, &plan),
-        }
-    }
-
-    /// Passes a message on; its sender hears 202 whatever becomes of it.
-    fn tell(&mut self, request: Box<Request>, session: SessionRef, errand: Errand) -> Step {
-        let addressed = match &errand.to {
-            Addressee::Upstream(name) | Addressee::Stateless(name, _) => Some(Arc::clone(name)),
-            Addressee::Only | Addressee::Exchange(_) | Addressee::Owner(_) | Addressee::All => None,
-        };
-        if addressed
-            .as_deref()
-            .is_some_and(|name| !delegate::may_speak_to(&request, name))
-        {
-            return self.ask(request, Question::Recall(session), Then::Do(Plan::Absorb));
-        }
-        if addressed.is_some() {
-            self.record.upstream.clone_from(&addressed);
-        }
-        let Errand { to, message } = errand;
-        let then = Then::Told(message.clone());
-        let refreshed = Self::refreshed(&request, addressed.as_ref());
-        let mut step = self.ask(request, Question::Tell { session, to, message }, then);
-        step.commands.splice(0..0, refreshed);
-        step
-    }
-
-    pub(super) fn ask(&mut self, request: Box<Request>, question: Question, then: Then) -> Step {
-        self.phase = Phase::Asking(request, then);
-        Step {
-            commands: vec![Command::Ask(question)],
-            ..Step::default()
-        }
-    }
-
-    /// The open question is answered.
-    pub(super) fn found(&mut self, mut request: Box<Request>, then: Then, finding: Finding, now: Timestamp) -> Step {
-        match (then, finding) {
-            (_, Finding::Ended) => self.reject(&Reject::SessionNotFound("session_ended"), request.id()),
-            (_, Finding::SessionsFull) => self.reject(&Reject::SessionsFull, request.id()),
-            (Then::Do(plan), Finding::Live) => self.say(&request, &plan),
-            (Then::Told(_), Finding::Told(_)) => self.say(&request, &Plan::Absorb),
-            (Then::Welcome { id, version }, Finding::Live) => self.welcome(&request, id, version),
-            (Then::Get, Finding::Live) => self.listen_legacy(&request),
-            (Then::Delete, Finding::EndWritten(true)) => self.answer(&request, answer::empty(200)),
-            (Then::Delete, Finding::EndWritten(false)) => self.reject(&Reject::NotWritten, None),
-            (Then::Call(calls), finding) => self.tied(request, calls, finding),
-            (Then::Speak(calls), finding) => self.delegated(request, calls, delegate::found(finding)),
-            (Then::Pass(routed), finding) => self.delegated_on(&request, routed, delegate::found(finding)),
-            (Then::Listen(filter, voices), finding) => {
-                self.delegated_listen(request, filter, voices, delegate::found(finding))
-            }
-            (Then::Admit(intent), Finding::Admitted(quota)) => {
-                self.quota = quota;
-                self.admitted(request, intent, now)
-            }
-            (Then::Hold(intent), Finding::Held) => self.placed(request, intent, now),
-            (Then::Hold(_), Finding::Crowded(kind)) => self.reject(&Reject::Crowded(kind), request.id()),
-            (Then::Admit(_), Finding::Uncounted) => self.reject(&Reject::NotCounted, request.id()),
-            (Then::Admit(intent), Finding::Exhausted(exhausted)) => self.exhausted(&request, &intent, exhausted),
-            (Then::Permit(plan), Finding::Introduced(client, _)) => {
-                request.sender.client = Some(ClientName::read(&client.info));
-                self.permit(request, plan, now)
-            }
-            (
-                Then::Do(_)
-                | Then::Permit(_)
-                | Then::Admit(_)
-                | Then::Hold(_)
-                | Then::Told(_)
-                | Then::Welcome { .. }
-                | Then::Get
-                | Then::Delete,
-                other,
-            ) => {
-                debug_assert!(false, "finding {other:?} answers no question of this exchange");
-                self.reject(&Reject::Refused(Refusal::Draining), request.id())
-            }
-        }
     }
 }
 

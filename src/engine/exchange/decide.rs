@@ -6,8 +6,10 @@
 
 pub(super) mod admit;
 pub(super) mod permit;
+pub(super) mod petition;
 pub(super) mod plan;
 pub(super) mod route;
 pub(super) mod sender;
 pub(super) mod task;
 pub(super) mod tell;
+pub(super) mod transparent;

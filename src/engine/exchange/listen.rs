@@ -3,9 +3,12 @@
 //! The head leaves at once, then whatever the hub has for this client, a comment where that is nothing for long. It ends
 //! when the client leaves or the hub has said the last of it.
 
+mod voices;
+
+pub(super) use voices::Voices;
+
 use super::decide::task;
 use super::event::{HubEvent, RequestHead};
-use super::outgoing::delegate::Voices;
 use super::record::Way;
 use super::reject::Reject;
 use super::step::{Command, End, Listen, Reply, Step};

@@ -132,6 +132,9 @@ impl Looking {
 }
 
 impl Reject {
+    /// A cursor that this gateway did not give, or not for this list.
+    pub(super) const FOREIGN_CURSOR: Self = Self::Params("params.cursor is not one that this gateway gave");
+
     /// One word for logs and metrics.
     pub(super) const fn reason(&self) -> &'static str {
         match self {

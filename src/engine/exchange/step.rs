@@ -3,6 +3,7 @@
 mod command;
 mod notice;
 mod question;
+pub(super) mod quota;
 mod reply;
 
 pub use command::{Attended, Call, Command, Listen, ParkKey, Resumption};

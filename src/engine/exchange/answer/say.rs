@@ -2,12 +2,12 @@
 
 use super::page;
 use crate::engine::catalog::Kind;
-use crate::engine::exchange::decide::admit;
-use crate::engine::exchange::decide::plan::{self, Plan, Sender};
+use crate::engine::exchange::decide::plan::Plan;
+use crate::engine::exchange::decide::sender::Sender;
 use crate::engine::exchange::event::Headers;
 use crate::engine::exchange::record::Way;
 use crate::engine::exchange::reject::Reject;
-use crate::engine::exchange::step::{Answer, Command, End, Metadata, Reply, Step};
+use crate::engine::exchange::step::{Answer, Command, End, Metadata, Reply, Step, quota};
 use crate::engine::exchange::{BodyMode, Exchange, Phase, Request, answer};
 use crate::engine::mcp::{Era, Version, headers};
 use crate::engine::session::id::fingerprint;
@@ -48,12 +48,12 @@ impl Exchange {
             (true, BodyMode::FullDuplex, None) => self.stream_list(request, list),
             (false, _, None) => self.answer(request, answer::result(request.id(), &list.segments)),
             (false, _, Some(_)) | (true, BodyMode::FullDuplex, Some(_)) => {
-                self.reject(&plan::FOREIGN_CURSOR, request.id())
+                self.reject(&Reject::FOREIGN_CURSOR, request.id())
             }
             (true, BodyMode::Buffered | BodyMode::BufferedPartial | BodyMode::Streamed | BodyMode::None, cursor) => {
                 match page::page(&request.endpoint, request.era(), list, kind, cursor) {
                     Some(page) => self.answer(request, answer::result(request.id(), &page)),
-                    None => self.reject(&plan::FOREIGN_CURSOR, request.id()),
+                    None => self.reject(&Reject::FOREIGN_CURSOR, request.id()),
                 }
             }
         }
@@ -80,7 +80,7 @@ impl Exchange {
 
     fn said(&mut self, mut answer: Answer) -> Step {
         if let Some(quota) = &self.quota {
-            admit::tell(&mut answer, quota);
+            quota::tell(&mut answer, quota);
         }
         self.record.way = Way::Answer;
         self.record.status = answer.status;

@@ -75,12 +75,6 @@ pub(in crate::engine::exchange) const fn refused(challenge: Challenge) -> Reject
     Reject::Unauthenticated(Shown::Useless, challenge)
 }
 
-/// What a caller is told who lacks scopes; all that are needed are named at once.
-pub(in crate::engine::exchange) fn insufficient_scope(endpoint: &Endpoint, needed: &[Arc<str>]) -> Reject {
-    let callers = endpoint.callers.as_ref();
-    Reject::Scopes(callers.map_or_else(|| Challenge::lacking(needed), |callers| callers.insufficient(needed)))
-}
-
 /// Envoy finds a token wherever it stands in Authorization, behind another credential too, and may join several lines.
 fn shows_one_token(headers: &Headers) -> bool {
     let mut authorizations = headers.all("authorization");

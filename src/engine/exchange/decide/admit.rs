@@ -6,13 +6,12 @@
 
 use super::plan::Plan;
 use crate::engine::exchange::reject::Reject;
-use crate::engine::exchange::step::{Answer, Question, Step};
+use crate::engine::exchange::step::{Question, Step};
 use crate::engine::exchange::{Exchange, Request, Then};
 use crate::engine::mcp::Method;
 use crate::engine::policy::place::{self, Lasting, Place};
-use crate::engine::policy::rate::{Charge, Exhausted, Facts, Quota, charges};
+use crate::engine::policy::rate::{Charge, Exhausted, Facts, charges};
 use crate::engine::session::Timestamp;
-use bytes::Bytes;
 use std::sync::Arc;
 
 /// What is done once the request is counted.
@@ -137,26 +136,4 @@ fn places_of(request: &Request, intent: &Intent) -> Vec<Place> {
     };
     let session = request.sender.session.map(|session| session.key.0);
     place::places(limits, lasting, session, request.identity.hash())
-}
-
-/// Tells the client how its bucket stands, in the headers that Envoy's own filters use (draft-ietf-httpapi-ratelimit-headers-03).
-pub(in crate::engine::exchange) fn tell(answer: &mut Answer, quota: &Quota) {
-    let Quota {
-        limit,
-        burst,
-        count,
-        window,
-        remaining,
-        reset,
-    } = quota;
-    let said = [
-        (
-            "x-ratelimit-limit",
-            format!("{burst}, {count};w={window};name=\"{limit}\""),
-        ),
-        ("x-ratelimit-remaining", remaining.to_string()),
-        ("x-ratelimit-reset", reset.to_string()),
-    ];
-    let headers = said.map(|(name, value)| (name.into(), Bytes::from(value)));
-    answer.headers.extend(headers);
 }

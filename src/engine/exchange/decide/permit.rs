@@ -4,119 +4,22 @@
 //! one whose upstream is down must not be told apart.
 
 use super::admit::Intent;
+use super::petition::{About, Petition};
 use super::plan::Plan;
-use super::{route, task};
-use crate::engine::exchange::arrive::identify;
+use super::task;
 use crate::engine::exchange::event::Headers;
 use crate::engine::exchange::reject::Reject;
 use crate::engine::exchange::step::{Question, Step};
 use crate::engine::exchange::{Exchange, Request, Then};
 use crate::engine::expression::TreeError;
-use crate::engine::jsonrpc::{Envelope, EnvelopeError, Object};
+use crate::engine::jsonrpc::EnvelopeError;
 use crate::engine::mcp::{Era, Method};
-use crate::engine::policy::{Asked, Caller, Item, Lookup, Policy, Tool, Verdict};
+use crate::engine::policy::{Asked, Caller, Challenge, Item, Lookup, Policy, Tool, Verdict};
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::Endpoint;
 use crate::engine::stream::Filter;
-use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// What rules have to know of a request besides its plan; empty where there are no rules.
-#[derive(Debug, Default)]
-pub(in crate::engine::exchange) struct Petition {
-    about: About,
-    /// Raw `params.arguments`, a piece of the body.
-    arguments: Option<Bytes>,
-}
-
-/// What a request is about, by the name that its client uses.
-#[derive(Debug, Default)]
-enum About {
-    /// The protocol itself, or nothing that can be made out.
-    #[default]
-    Nothing,
-    Tool(Arc<str>),
-    Prompt(Arc<str>),
-    Resource(Arc<str>),
-}
-
-/// What a client calls itself.
-#[derive(Debug, Default)]
-pub(in crate::engine::exchange) struct ClientName {
-    name: Box<str>,
-    version: Box<str>,
-}
-
-impl ClientName {
-    /// Out of a raw `clientInfo`; what is missing is empty.
-    pub(in crate::engine::exchange) fn read(raw: &str) -> Self {
-        let object = Object::read(raw).unwrap_or_default();
-        let text = |key| object.string(key).unwrap_or_default().into();
-        Self {
-            name: text("name"),
-            version: text("version"),
-        }
-    }
-}
-
-impl Petition {
-    /// Of a request with this method.
-    pub(in crate::engine::exchange) fn read(
-        method: Option<Method>,
-        era: Era,
-        envelope: &Envelope<'_>,
-        headers: &Headers,
-        body: &Bytes,
-    ) -> Self {
-        let about = method.map_or(About::Nothing, |method| about(method, era, envelope, headers));
-        let arguments = match about {
-            About::Tool(_) | About::Prompt(_) => envelope.params.raw("arguments"),
-            About::Nothing | About::Resource(_) => None,
-        };
-        Self {
-            about,
-            arguments: arguments.map(|raw| body.slice_ref(raw.as_bytes())),
-        }
-    }
-}
-
-/// Nothing, if what is there cannot be read, or if header and body disagree: the plan says so.
-fn about(method: Method, era: Era, envelope: &Envelope<'_>, headers: &Headers) -> About {
-    let text = |key| envelope.params.string(key).map(Arc::from);
-    let mirrored = |name: Arc<str>| route::mirrored(era, headers, &name).is_ok().then_some(name);
-    let found = match method {
-        Method::ToolsCall => text("name").and_then(mirrored).map(About::Tool),
-        Method::PromptsGet => text("name").and_then(mirrored).map(About::Prompt),
-        Method::ResourcesRead => text("uri").and_then(mirrored).map(About::Resource),
-        Method::ResourcesSubscribe | Method::ResourcesUnsubscribe => text("uri").map(About::Resource),
-        Method::Complete => completed(envelope),
-        Method::Initialize
-        | Method::Discover
-        | Method::Ping
-        | Method::ToolsList
-        | Method::PromptsList
-        | Method::ResourcesList
-        | Method::ResourceTemplatesList
-        | Method::SetLevel
-        | Method::Listen
-        | Method::TasksGet
-        | Method::TasksUpdate
-        | Method::TasksResult
-        | Method::TasksCancel
-        | Method::TasksList => None,
-    };
-    found.unwrap_or_default()
-}
-
-fn completed(envelope: &Envelope<'_>) -> Option<About> {
-    let reference = envelope.params.object("ref").ok().flatten()?;
-    match reference.string("type").as_deref() {
-        Some("ref/prompt") => Some(About::Prompt(reference.string("name")?.into())),
-        Some("ref/resource") => Some(About::Resource(reference.string("uri")?.into())),
-        Some(_) | None => None,
-    }
-}
 
 impl Exchange {
     /// Goes on with a plan, or with what is wrong with it, if the caller may.
@@ -309,7 +212,7 @@ impl Bench<'_> {
                 let text = message.unwrap_or_else(|| self.denial(about, &rule));
                 refused(rule, Reject::Denied(text, about.name().map(Arc::clone)))
             }
-            Verdict::Scopes { rule, needed } => refused(rule, identify::insufficient_scope(self.endpoint, &needed)),
+            Verdict::Scopes { rule, needed } => refused(rule, insufficient_scope(self.endpoint, &needed)),
             Verdict::Unreadable(error) => Ruling {
                 rule: None,
                 refused: Some(Reject::Envelope(match error {
@@ -401,4 +304,10 @@ impl Lookup for Headers {
         }
         all
     }
+}
+
+/// What a caller is told who lacks scopes; all that are needed are named at once.
+fn insufficient_scope(endpoint: &Endpoint, needed: &[Arc<str>]) -> Reject {
+    let callers = endpoint.callers.as_ref();
+    Reject::Scopes(callers.map_or_else(|| Challenge::lacking(needed), |callers| callers.insufficient(needed)))
 }

@@ -1,15 +1,14 @@
 //! What is to be done with one message: reads it, checks it, decides on a way. Nothing is done here.
 
-use super::permit::{ClientName, Petition};
+use super::petition::{ClientName, Petition};
+use super::sender::{self, Sender};
 use super::tell::{self, Errand};
-use super::{route, sender, task};
+use super::{route, task, transparent};
 use crate::engine::catalog::Kind;
 use crate::engine::exchange::event::Headers;
 use crate::engine::exchange::outgoing::Routed;
-use crate::engine::exchange::record::{Arguments, observe};
+use crate::engine::exchange::record::observe;
 use crate::engine::exchange::reject::Reject;
-use crate::engine::exchange::step::SessionRef;
-use crate::engine::exchange::through;
 use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::mcp::{Era, Method, Version};
@@ -19,32 +18,6 @@ use crate::engine::snapshot::Endpoint;
 use crate::engine::stream::Filter;
 use crate::engine::stream::filter::FilterError;
 use bytes::Bytes;
-use std::borrow::Cow;
-
-/// Who sent a message and how it is told apart.
-#[derive(Debug, Default)]
-pub(in crate::engine::exchange) struct Sender {
-    /// The caller's raw id; `None`: a notification or a response, or unreadable.
-    pub(in crate::engine::exchange) id: Option<Bytes>,
-    /// `None` until known.
-    pub(in crate::engine::exchange) era: Option<Era>,
-    /// Verified, not yet recalled.
-    pub(in crate::engine::exchange) session: Option<SessionRef>,
-    /// Method or notification name.
-    pub(in crate::engine::exchange) method: Option<Cow<'static, str>>,
-    /// The method is one we know.
-    pub(in crate::engine::exchange) known: Option<Method>,
-    /// Legacy, without a session: the version its header names.
-    pub(in crate::engine::exchange) version: Option<Version>,
-    /// Upstreams may send this client requests (modern: ask it for input).
-    pub(in crate::engine::exchange) takes_requests: bool,
-    /// What rules look at.
-    pub(in crate::engine::exchange) petition: Petition,
-    /// What it calls itself; `None`: not known, or nobody wants to know.
-    pub(in crate::engine::exchange) client: Option<ClientName>,
-    /// What is written down of what it calls with.
-    pub(in crate::engine::exchange) arguments: Option<Box<Arguments>>,
-}
 
 /// Where a message comes from, besides its body.
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +28,6 @@ pub(in crate::engine::exchange) struct From<'a> {
 
 /// A body of so many bytes may stay in memory for the sake of its id.
 const SMALL: usize = 4096;
-
-/// A cursor that this gateway did not give, or not for this list.
-pub(in crate::engine::exchange) const FOREIGN_CURSOR: Reject =
-    Reject::Params("params.cursor is not one that this gateway gave");
 
 /// What to do.
 #[derive(Debug)]
@@ -152,7 +121,7 @@ pub(in crate::engine::exchange) fn plan(
         }
     }
     if endpoint.transparent.is_some() {
-        return through::plan(endpoint, from.headers, &envelope, body, sender);
+        return transparent::plan(endpoint, from.headers, &envelope, body, sender);
     }
     match (era, &envelope.shape) {
         (Era::Legacy, Shape::Request { .. }) => legacy(endpoint, from, &envelope, body, sender, now),
@@ -290,7 +259,7 @@ fn listening(envelope: &Envelope<'_>) -> Result<Plan, Reject> {
 fn list(envelope: &Envelope<'_>, kind: Kind) -> Result<Plan, Reject> {
     let cursor = match envelope.params.raw("cursor") {
         None | Some("null") => None,
-        Some(_) => Some(envelope.params.string("cursor").ok_or(FOREIGN_CURSOR)?),
+        Some(_) => Some(envelope.params.string("cursor").ok_or(Reject::FOREIGN_CURSOR)?),
     };
     Ok(Plan::List(kind, cursor.map(Into::into)))
 }

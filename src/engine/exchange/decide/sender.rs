@@ -1,9 +1,11 @@
-//! Who is calling: era, session and version of one message, from its headers and its body together.
+//! Who has sent a message: its era, session and version, from its headers and its body together.
 //!
 //! The era is told by the body's `_meta` or by the header, never by the header alone for initialize (design 2, Eras).
 //! What header and body both say must agree (SEP-2243): a verdict on one of them would not hold for the other.
 
+use super::petition::{ClientName, Petition};
 use crate::engine::exchange::event::Headers;
+use crate::engine::exchange::record::Arguments;
 use crate::engine::exchange::reject::Reject;
 use crate::engine::exchange::step::SessionRef;
 use crate::engine::jsonrpc::{Envelope, Object};
@@ -14,10 +16,37 @@ use crate::engine::mcp::{Era, Method, Version};
 use crate::engine::policy::Identity;
 use crate::engine::session::{IdError, Timestamp};
 use crate::engine::snapshot::Endpoint;
+use bytes::Bytes;
+use std::borrow::Cow;
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// Who sent a message and how it is told apart.
+#[derive(Debug, Default)]
+pub(in crate::engine::exchange) struct Sender {
+    /// The caller's raw id; `None`: a notification or a response, or unreadable.
+    pub(in crate::engine::exchange) id: Option<Bytes>,
+    /// `None` until known.
+    pub(in crate::engine::exchange) era: Option<Era>,
+    /// Verified, not yet recalled.
+    pub(in crate::engine::exchange) session: Option<SessionRef>,
+    /// Method or notification name.
+    pub(in crate::engine::exchange) method: Option<Cow<'static, str>>,
+    /// The method is one we know.
+    pub(in crate::engine::exchange) known: Option<Method>,
+    /// Legacy, without a session: the version its header names.
+    pub(in crate::engine::exchange) version: Option<Version>,
+    /// Upstreams may send this client requests (modern: ask it for input).
+    pub(in crate::engine::exchange) takes_requests: bool,
+    /// What rules look at.
+    pub(in crate::engine::exchange) petition: Petition,
+    /// What it calls itself; `None`: not known, or nobody wants to know.
+    pub(in crate::engine::exchange) client: Option<ClientName>,
+    /// What is written down of what it calls with.
+    pub(in crate::engine::exchange) arguments: Option<Box<Arguments>>,
+}
 
 /// The era that a message belongs to.
 pub(in crate::engine::exchange) fn era(headers: &Headers, method: Option<&str>, meta: Option<&Object<'_>>) -> Era {

@@ -2,7 +2,6 @@
 //!
 //! Tasks are of one era: a task of an upstream that the client reaches by translation is unknown to it.
 
-use super::plan::FOREIGN_CURSOR;
 use super::route;
 use crate::engine::call::task::{self, Cursors};
 use crate::engine::exchange::event::Headers;
@@ -86,7 +85,7 @@ pub(in crate::engine::exchange) fn list(
         None | Some("null") => None,
         Some(raw) => {
             let cursors = envelope.params.string("cursor").and_then(|text| Cursors::read(&text));
-            Some((raw, cursors.ok_or(FOREIGN_CURSOR)?))
+            Some((raw, cursors.ok_or(Reject::FOREIGN_CURSOR)?))
         }
     };
     let can = |upstream: &&Arc<Upstream>| {

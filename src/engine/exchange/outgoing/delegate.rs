@@ -2,23 +2,17 @@
 //!
 //! Most upstreams hear nothing of their callers; for them nothing is done here.
 
-use super::Routed;
 use super::calls::Calls;
 use crate::engine::config::Confidential;
 use crate::engine::exchange::event::{Finding, Headers};
 use crate::engine::exchange::reject::Trouble;
 use crate::engine::exchange::step::{Command, Notice, Question, Step};
-use crate::engine::exchange::through::unreached;
-use crate::engine::exchange::{Exchange, Request, Then, listen};
+use crate::engine::exchange::{Exchange, Request, Then};
 use crate::engine::policy::Identity;
 use crate::engine::policy::delegate::{Delegate, Errand, Lack, Said};
 use crate::engine::session::Delegation;
 use crate::engine::snapshot::Upstream;
-use crate::engine::stream::Filter;
 use std::sync::Arc;
-
-/// What speaks for the caller of a request at each upstream of a listen; `None`: nothing does, it is not asked.
-pub(in crate::engine::exchange) type Voices = Vec<(Arc<str>, Option<Delegation>)>;
 
 /// What is known of one upstream.
 pub(in crate::engine::exchange) enum Voice {
@@ -31,17 +25,21 @@ pub(in crate::engine::exchange) enum Voice {
 }
 
 impl Request {
-    fn voice(&self, delegate: &Delegate) -> Voice {
+    pub(in crate::engine::exchange) fn voice(&self, delegate: &Delegate) -> Voice {
         voice_of(delegate, &self.identity, &self.headers)
     }
 
     /// What is to be completed by a credential that was asked for, or will be.
-    fn half_voice(&self, delegate: &Delegate, errand: Errand) -> Delegation {
+    pub(in crate::engine::exchange) fn half_voice(&self, delegate: &Delegate, errand: Errand) -> Delegation {
         Delegation::had_by(delegate.beside(&self.identity), errand)
     }
 
     /// With the credential that was asked for.
-    fn found_voice(&self, delegate: &Delegate, found: Result<Confidential, Lack>) -> Result<Delegation, Lack> {
+    pub(in crate::engine::exchange) fn found_voice(
+        &self,
+        delegate: &Delegate,
+        found: Result<Confidential, Lack>,
+    ) -> Result<Delegation, Lack> {
         let Voice::Wanted(errand) = self.voice(delegate) else {
             return Err(Lack::Unavailable);
         };
@@ -158,82 +156,6 @@ impl Exchange {
         step
     }
 
-    /// The same on a transparent path.
-    pub(in crate::engine::exchange) fn speak_on(&mut self, request: Box<Request>, mut routed: Routed) -> Step {
-        let upstream = routed.calls.first().map(|call| Arc::clone(&call.upstream));
-        let delegate = upstream.as_ref().and_then(|upstream| upstream.delegate.as_ref());
-        let (Some(delegate), Some(call)) = (delegate, routed.calls.first_mut()) else {
-            return self.pass_on(&request, routed);
-        };
-        match request.voice(delegate) {
-            Voice::Known(delegation) => {
-                call.delegation = delegation;
-                self.pass_on(&request, routed)
-            }
-            Voice::Wanted(errand) => self.ask(request, Question::Delegate(errand), Then::Pass(routed)),
-            Voice::None(lack) => self.not_passed(&request, &call.upstream, lack),
-        }
-    }
-
-    /// The question about a transparent path is answered.
-    pub(in crate::engine::exchange) fn delegated_on(
-        &mut self,
-        request: &Request,
-        mut routed: Routed,
-        found: Result<Confidential, Lack>,
-    ) -> Step {
-        let Some(call) = routed.calls.first_mut() else {
-            return self.pass_on(request, routed);
-        };
-        let delegate = call.upstream.delegate.as_ref();
-        match delegate.map_or(Err(Lack::Unavailable), |delegate| request.found_voice(delegate, found)) {
-            Ok(delegation) => {
-                call.delegation = delegation;
-                self.pass_on(request, routed)
-            }
-            Err(lack) => self.not_passed(request, &call.upstream, lack),
-        }
-    }
-
-    fn not_passed(&mut self, request: &Request, upstream: &Upstream, lack: Lack) -> Step {
-        self.record.upstream = Some(Arc::clone(&upstream.name));
-        let id = request.id();
-        self.reject(&unreached(Trouble::Caller(lack), upstream, id), id)
-    }
-
-    /// Finds what speaks for the client of a listen, one upstream after the other.
-    pub(in crate::engine::exchange) fn speak_listen(
-        &mut self,
-        request: Box<Request>,
-        filter: Filter,
-        mut voices: Voices,
-    ) -> Step {
-        while let Some((upstream, delegate)) = next_unheard(&request, &filter, &voices) {
-            match request.voice(&delegate) {
-                Voice::Known(delegation) => voices.push((upstream, Some(delegation))),
-                Voice::Wanted(errand) => {
-                    return self.ask(request, Question::Delegate(errand), Then::Listen(filter, voices));
-                }
-                Voice::None(_) => voices.push((upstream, None)),
-            }
-        }
-        self.listen_modern(&request, filter, &voices)
-    }
-
-    /// The question about one of them is answered: the first of which nothing is known.
-    pub(in crate::engine::exchange) fn delegated_listen(
-        &mut self,
-        request: Box<Request>,
-        filter: Filter,
-        mut voices: Voices,
-        found: Result<Confidential, Lack>,
-    ) -> Step {
-        if let Some((upstream, delegate)) = next_unheard(&request, &filter, &voices) {
-            voices.push((upstream, request.found_voice(&delegate, found).ok()));
-        }
-        self.speak_listen(request, filter, voices)
-    }
-
     /// What speaks for the session's caller is remembered anew, for what goes to its upstreams besides calls: tokens that
     /// were remembered grow old. `addressed` hears something of it now, whatever the session had to do with it before.
     pub(in crate::engine::exchange) fn refreshed(request: &Request, addressed: Option<&Arc<str>>) -> Vec<Command> {
@@ -281,20 +203,6 @@ pub(in crate::engine::exchange) fn instead(
         Ok(delegation) => Ok(delegation),
         Err(lack) => Err(Trouble::Caller(lack)),
     }
-}
-
-/// The first upstream of the listen that is told of its callers, and of which it is not known what.
-fn next_unheard(request: &Request, filter: &Filter, voices: &Voices) -> Option<(Arc<str>, Arc<Delegate>)> {
-    let endpoint = &request.endpoint;
-    let mut unheard = endpoint
-        .upstreams
-        .iter()
-        .filter(|upstream| upstream.delegate.is_some() && voices.iter().all(|(name, _)| *name != upstream.name));
-    let first = unheard.next()?;
-    let concerned = listen::concerned(endpoint, filter);
-    let mut unheard = [first].into_iter().chain(unheard);
-    let next = unheard.find(|upstream| concerned.contains(&upstream.name))?;
-    Some((Arc::clone(&next.name), Arc::clone(next.delegate.as_ref()?)))
 }
 
 pub(in crate::engine::exchange) fn remember(

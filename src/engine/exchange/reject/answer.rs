@@ -1,9 +1,8 @@
 //! How an error is told: the JSON-RPC message, its data, the headers around it.
 
 use super::{Reject, Shown, Trouble};
-use crate::engine::exchange::decide::admit;
 use crate::engine::exchange::event::Refusal;
-use crate::engine::exchange::step::{Answer, Metadata};
+use crate::engine::exchange::step::{Answer, Metadata, quota};
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
@@ -220,7 +219,7 @@ impl Reject {
         if let Self::RateLimited(exhausted) = self {
             let seconds = Bytes::from(exhausted.retry_after.to_string());
             answer.headers.push(("retry-after".into(), seconds));
-            admit::tell(&mut answer, &exhausted.quota);
+            quota::tell(&mut answer, &exhausted.quota);
         }
         answer
     }

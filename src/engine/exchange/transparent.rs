@@ -5,17 +5,20 @@
 
 use super::arrive::door::{Accepts, Verb};
 use super::decide::admit::Intent;
-use super::decide::plan::{Plan, Sender};
-use super::decide::{route, sender};
-use super::event::{Headers, RequestHead, ResponseHead, UpstreamFailure};
-use super::outgoing::{Outgoing, Patience, Routed, delegate, heading, verdict};
+use super::decide::plan::Plan;
+use super::decide::sender::Sender;
+use super::decide::{route, transparent};
+use super::event::{RequestHead, ResponseHead, UpstreamFailure};
+use super::outgoing::delegate::Voice;
+use super::outgoing::{Patience, Routed, delegate, heading, verdict};
 use super::record::Way;
 use super::reject::{Reject, Trouble};
-use super::step::{Command, End, HeaderWork, Reply, Step};
-use super::{BodyMode, Exchange, Phase, Request};
-use crate::engine::jsonrpc::{Envelope, EnvelopeError, Shape};
-use crate::engine::mcp::{Method, headers};
+use super::step::{Command, End, HeaderWork, Question, Reply, Step};
+use super::{BodyMode, Exchange, Phase, Request, Then};
+use crate::engine::config::Confidential;
+use crate::engine::mcp::headers;
 use crate::engine::policy::Identity;
+use crate::engine::policy::delegate::Lack;
 use crate::engine::session::id::fingerprint;
 use crate::engine::session::{Delegation, Timestamp};
 use crate::engine::snapshot::{Endpoint, Upstream};
@@ -66,7 +69,7 @@ impl Exchange {
             Verb::Get => Patience::Endless,
             Verb::Post | Verb::Delete => Patience::Usual,
         };
-        let Some(call) = outgoing(&endpoint, Bytes::new(), patience) else {
+        let Some(call) = transparent::outgoing(&endpoint, Bytes::new(), patience) else {
             return self.reject(&Reject::NoEndpoint(super::reject::Looking::ForMcp), None);
         };
         let request = Request {
@@ -83,6 +86,49 @@ impl Exchange {
             name: None,
         };
         self.admit(Box::new(request), Intent::Begin(Plan::Call(routed)), now)
+    }
+
+    /// Goes on once it is known what speaks for the caller.
+    pub(super) fn speak_on(&mut self, request: Box<Request>, mut routed: Routed) -> Step {
+        let upstream = routed.calls.first().map(|call| Arc::clone(&call.upstream));
+        let delegate = upstream.as_ref().and_then(|upstream| upstream.delegate.as_ref());
+        let (Some(delegate), Some(call)) = (delegate, routed.calls.first_mut()) else {
+            return self.pass_on(&request, routed);
+        };
+        match request.voice(delegate) {
+            Voice::Known(delegation) => {
+                call.delegation = delegation;
+                self.pass_on(&request, routed)
+            }
+            Voice::Wanted(errand) => self.ask(request, Question::Delegate(errand), Then::Pass(routed)),
+            Voice::None(lack) => self.not_passed(&request, &call.upstream, lack),
+        }
+    }
+
+    /// The question about that is answered.
+    pub(super) fn delegated_on(
+        &mut self,
+        request: &Request,
+        mut routed: Routed,
+        found: Result<Confidential, Lack>,
+    ) -> Step {
+        let Some(call) = routed.calls.first_mut() else {
+            return self.pass_on(request, routed);
+        };
+        let delegate = call.upstream.delegate.as_ref();
+        match delegate.map_or(Err(Lack::Unavailable), |delegate| request.found_voice(delegate, found)) {
+            Ok(delegation) => {
+                call.delegation = delegation;
+                self.pass_on(request, routed)
+            }
+            Err(lack) => self.not_passed(request, &call.upstream, lack),
+        }
+    }
+
+    fn not_passed(&mut self, request: &Request, upstream: &Upstream, lack: Lack) -> Step {
+        self.record.upstream = Some(Arc::clone(&upstream.name));
+        let id = request.id();
+        self.reject(&unreached(Trouble::Caller(lack), upstream, id), id)
     }
 
     /// The request may go on to the server.
@@ -169,51 +215,4 @@ pub(super) fn unreached(trouble: Trouble, upstream: &Upstream, id: Option<&[u8]>
         Some(_) => Reject::Upstream(trouble, name),
         None => Reject::Unreached(trouble, name),
     }
-}
-
-/// What is to be done with a message: always the same, if it can be judged at all.
-pub(super) fn plan(
-    endpoint: &Endpoint,
-    client: &Headers,
-    envelope: &Envelope<'_>,
-    body: &Bytes,
-    sender: &Sender,
-) -> Result<Plan, Reject> {
-    // A server may carry out a request that waits for no answer; rules judge requests.
-    if sender.known.is_some() && !matches!(envelope.shape, Shape::Request { .. }) {
-        return Err(Reject::Envelope(EnvelopeError::WrongType("a request must have an id")));
-    }
-    let key = match sender.known {
-        Some(Method::ToolsCall | Method::PromptsGet) => Some("name"),
-        Some(Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) => Some("uri"),
-        Some(_) | None => None,
-    };
-    let name = match key {
-        Some("uri") => Some(route::parameter(envelope, "uri", "params.uri must be a string")?.1),
-        Some(_) => Some(route::parameter(envelope, "name", "params.name must be a string")?.1),
-        None => None,
-    };
-    // Who reads the headers instead of the body must come to the same.
-    sender::mirrors(client, sender.method.as_deref(), name.as_deref())?;
-    let call = outgoing(endpoint, body.clone(), Patience::Usual);
-    Ok(Plan::Call(Routed {
-        calls: call.into_iter().collect(),
-        gather: false,
-        name: name.map(Into::into),
-    }))
-}
-
-/// To the endpoint's only server.
-fn outgoing(endpoint: &Endpoint, body: Bytes, patience: Patience) -> Option<Outgoing> {
-    let upstream = endpoint.upstreams.first()?;
-    Some(Outgoing {
-        upstream: Arc::clone(upstream),
-        body,
-        renamed: None,
-        params: None,
-        tasks: false,
-        patience,
-        subscription: None,
-        delegation: Delegation::NONE,
-    })
 }
