@@ -133,7 +133,9 @@ impl Gateway {
         let shelf = Shelf::new(config.state_dir.join("catalogs"));
         let store = MemoryStore::open(config.state_dir.clone(), config.limits.sessions, desk::now())
             .context("the session journal cannot be opened")?;
-        let store = Arc::new(store);
+        let metrics = Metrics::new();
+        let durations = metrics.session_durations();
+        let store = Arc::new(store.told_to(move |past| durations.observe(past)));
         let board = Arc::new(Board::new(config.lists.first));
         let kept = folder::catalogs(&shelf, &drafts);
         let writer = Writer::new(drafts, &kept, Arc::clone(&board));
@@ -146,7 +148,6 @@ impl Gateway {
         throttle
             .follow(&config.rate_limits, config.rate_limit_service.as_ref())
             .context("rateLimitService.address")?;
-        let metrics = Metrics::new();
         let audit = AuditLog::start(&config.audit.to).context("audit: the file cannot be opened")?;
         let (telemetry, exporter) = match &config.telemetry {
             None => (Telemetry::new(audit, metrics), None),
@@ -229,6 +230,7 @@ impl Gateway {
             envoy: guide.has_envoy().then(|| self.health.clone()),
         };
         let (reported, reports) = mpsc::unbounded_channel();
+        let durations = self.desk.telemetry.metrics().session_durations();
         let course = Course {
             writer: self.writer,
             roster: Roster::new(
@@ -240,6 +242,7 @@ impl Gateway {
                 self.desk.hub.hearsay(),
                 guide.pulse(),
                 Arc::new(self.desk.delegations.clone()),
+                Arc::new(move |upstream, past| durations.observe_at(upstream, past)),
                 &self.config,
             ),
             board: self.board,

@@ -1,7 +1,7 @@
 //! Who is discovered and how upstreams are reached: follows the configuration, one task per enabled upstream.
 
 use super::status::Board;
-use crate::edge::http::{Target, Targets, Voices};
+use crate::edge::http::{Pasts, Target, Targets, Voices};
 use crate::edge::secrets;
 use crate::edge::upstream::{Discovery, Hearsay, Reach, Report, Settings, Shelf};
 use crate::engine::config::{self, Config};
@@ -30,6 +30,8 @@ pub(super) struct Roster {
     settings: watch::Sender<Settings>,
     /// Who has the credentials of callers.
     voices: Arc<dyn Voices>,
+    /// Who hears of sessions with upstreams that are over.
+    pasts: Pasts,
 }
 
 /// One upstream as it is served now.
@@ -53,6 +55,7 @@ impl Roster {
         hearsay: Hearsay,
         pulse: Option<Duration>,
         voices: Arc<dyn Voices>,
+        pasts: Pasts,
         config: &Config,
     ) -> Self {
         let settings = watch::channel(settings(config, pulse)).0;
@@ -68,6 +71,7 @@ impl Roster {
             pulse,
             settings,
             voices,
+            pasts,
         }
     }
 
@@ -142,7 +146,10 @@ impl Roster {
         }
         let credential = input.credential.as_ref().and_then(|value| value.as_deref().ok());
         match Target::new(upstream, credential) {
-            Ok(target) => Some(Arc::new(target.spoken_to_by(Arc::clone(&self.voices)))),
+            Ok(target) => {
+                let target = target.spoken_to_by(Arc::clone(&self.voices));
+                Some(Arc::new(target.told_to(Arc::clone(&self.pasts))))
+            }
             Err(problem) => {
                 error!(upstream = %upstream.name, error = %problem, "Upstream cannot be called with this configuration.");
                 self.board

@@ -8,6 +8,7 @@
 
 mod connect;
 mod error;
+mod lasted;
 mod lasting;
 mod response;
 mod sse;
@@ -16,6 +17,7 @@ mod voice;
 mod wire;
 
 pub use error::HttpError;
+pub use lasted::Pasts;
 pub use response::{Media, Response};
 pub use target::{Target, TargetError, Targets, Underway};
 pub use voice::Voices;

@@ -3,6 +3,7 @@
 pub mod cursor;
 pub mod delegation;
 pub mod id;
+pub mod past;
 pub mod state;
 pub mod store;
 

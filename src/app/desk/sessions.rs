@@ -4,6 +4,7 @@ use super::{Desk, now};
 use crate::edge::extproc::Asked;
 use crate::engine::exchange::Finding;
 use crate::engine::exchange::step::{Addressee, Notice, SessionRef};
+use crate::engine::session::past::Begun;
 use crate::engine::session::{Binding, Client, Level, Lookup, Recall, SessionKey, SessionStore, Timestamp};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -31,7 +32,11 @@ impl Desk {
             return Asked::Now(Finding::SessionsFull);
         }
         Asked::Now(match self.store.start(session.key, session.expires, client) {
-            Ok(()) => Finding::Live,
+            Ok(()) => {
+                let (at, version) = (now(), session.version);
+                self.store.begun(session.key, Begun { at, version });
+                Finding::Live
+            }
             Err(_full) => Finding::SessionsFull,
         })
     }
@@ -61,6 +66,8 @@ impl Desk {
     }
 
     pub(super) fn end(&self, session: SessionRef) -> Asked {
+        // It lasted until now.
+        self.store.recall(session.key, now());
         let ended = self.store.end(session.key, session.expires);
         if !ended.first {
             return Asked::Now(Finding::Ended);

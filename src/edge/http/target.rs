@@ -1,6 +1,7 @@
 //! One upstream as it is called: address, constant headers, credential, timeouts, trust; its connections are in `wire`.
 
 use super::connect::{self, Trust};
+use super::lasted::Told;
 use super::sse::Sessions;
 use super::voice::Voice;
 use super::wire::Wire;
@@ -43,6 +44,8 @@ pub struct Target {
     own: Delegation,
     /// Who has those.
     pub(super) voice: Voice,
+    /// Who hears of sessions that are over.
+    pub(super) told: Told,
 }
 
 /// A call under way; over when dropped.
@@ -120,6 +123,7 @@ impl Target {
             doubted: Notify::new(),
             own: own(upstream, credential),
             voice: Voice::default(),
+            told: Told::default(),
         })
     }
 

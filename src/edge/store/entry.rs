@@ -4,6 +4,7 @@
 
 use super::calls::Calls;
 use crate::engine::mcp::Version;
+use crate::engine::session::past::{Begun, Ending, Past};
 use crate::engine::session::store::SUBSCRIPTIONS;
 use crate::engine::session::{Binding, Client, Delegation, Level, SessionKey, Subscription, Timestamp, Wanted};
 use dashmap::DashMap;
@@ -90,6 +91,8 @@ pub(super) struct Live {
     used: AtomicU64,
     /// Calls under way.
     held: AtomicU32,
+    /// `None`: in another process, or in an earlier life of this one.
+    pub(super) begun: Option<Begun>,
     pub(super) client: Arc<Client>,
     pub(super) level: Option<Level>,
     calls: Calls,
@@ -110,6 +113,8 @@ pub(super) struct Tie {
     pub(super) version: Version,
     /// Boxed: most have none.
     pub(super) address: Option<Box<SocketAddr>>,
+    /// Not written down.
+    pub(super) opened: Option<Timestamp>,
 }
 
 impl Tie {
@@ -119,6 +124,7 @@ impl Tie {
             id: binding.id,
             version: binding.version,
             address: binding.address.map(Box::new),
+            opened: binding.opened,
         }
     }
 
@@ -128,6 +134,7 @@ impl Tie {
             version: self.version,
             address: self.address.as_deref().copied(),
             delegation,
+            opened: self.opened,
         }
     }
 }
@@ -140,6 +147,7 @@ impl Live {
             expires,
             used: AtomicU64::new(now.0),
             held: AtomicU32::new(0),
+            begun: None,
             client,
             level: None,
             calls: Calls::default(),
@@ -190,6 +198,12 @@ impl Live {
             all.push(subscription);
         }
         self.subscriptions = all.into_boxed_slice();
+    }
+
+    /// What is left of it: it lasted until it was last used.
+    pub(super) fn past(&self) -> Option<Past> {
+        let until = Timestamp(self.used.load(Ordering::Relaxed));
+        Some(self.begun?.past(until, Ending::Closed))
     }
 
     /// Counts as used at `now`.

@@ -9,12 +9,14 @@ mod loading;
 use super::entry::{Entry, Live, MapKey, Sessions, Tie};
 use super::intern::{Clients, Names, stranger};
 use super::journal::{Journal, JournalError};
+use crate::engine::session::past::{Begun, Past};
 use crate::engine::session::store::{Ended, Full};
 use crate::engine::session::{
     Binding, Client, Delegation, Level, Lookup, Recall, SessionKey, SessionStore, Subscription, Timestamp, Wanted,
 };
 use dashmap::Entry as Slot;
 use loading::Loading;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -35,6 +37,17 @@ pub struct MemoryStore {
     /// The time of the last sweep: new sessions count as used then.
     swept: AtomicU64,
     journal: Option<Journal>,
+    pasts: Pasts,
+}
+
+/// Who hears of sessions that are over.
+#[derive(Default)]
+struct Pasts(Option<Box<dyn Fn(Past) + Send + Sync>>);
+
+impl fmt::Debug for Pasts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Pasts")
+    }
 }
 
 impl MemoryStore {
@@ -49,6 +62,28 @@ impl MemoryStore {
             names: Names::default(),
             swept: AtomicU64::new(0),
             journal: None,
+            pasts: Pasts::default(),
+        }
+    }
+
+    /// The same; `pasts` hears of sessions that are over and had begun in this process.
+    #[must_use]
+    pub fn told_to(mut self, pasts: impl Fn(Past) + Send + Sync + 'static) -> Self {
+        self.pasts = Pasts(Some(Box::new(pasts)));
+        self
+    }
+
+    /// A session that was just remembered began so.
+    pub fn begun(&self, key: SessionKey, begun: Begun) {
+        if let Some(Entry::Live(live)) = self.sessions.get_mut(&key.into()).as_deref_mut() {
+            live.begun = Some(begun);
+            live.touch(begun.at);
+        }
+    }
+
+    fn over(&self, live: &Live) {
+        if let (Some(pasts), Some(past)) = (&self.pasts.0, live.past()) {
+            pasts(past);
         }
     }
 
@@ -129,6 +164,7 @@ impl MemoryStore {
         match entry {
             Entry::Live(mut live) => {
                 self.live.fetch_sub(1, Relaxed);
+                self.over(&live);
                 live.take_ties()
             }
             Entry::Ended(_) => Vec::new(),
@@ -324,6 +360,7 @@ impl SessionStore for MemoryStore {
         let (first, bindings) = match self.sessions.insert(key, Entry::Ended(expires)) {
             Some(Entry::Live(mut live)) => {
                 self.live.fetch_sub(1, Relaxed);
+                self.over(&live);
                 (true, live.take_ties())
             }
             Some(Entry::Ended(_)) => (false, Vec::new()),

@@ -190,6 +190,7 @@ impl<'a> Reader<'a> {
                 version,
                 address,
                 delegation,
+                opened: None,
             },
         ))
     }

@@ -6,6 +6,7 @@
 
 mod issuers;
 pub(super) mod labels;
+mod sessions;
 mod tools;
 
 use super::otlp::Counts;
@@ -15,7 +16,9 @@ use crate::engine::jsonrpc::Code;
 use crate::engine::mcp::Era;
 use crate::engine::status::GatewayStatus;
 use issuers::Issuers;
-use labels::{Build, Call, ErrorType, Exchanges, LimitLabel, MethodLabel, Operation, Reject, UpstreamLabel};
+use labels::{
+    Build, Call, ErrorType, Exchanges, LimitLabel, MethodLabel, Operation, Reject, UpstreamLabel, VersionLabel,
+};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -23,6 +26,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+pub use sessions::SessionDurations;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -40,8 +44,8 @@ type Seconds = Gauge<f64, AtomicU64>;
 pub struct Metrics {
     registry: Registry,
     durations: Family<Operation, Histogram>,
-    /// The members of `durations` without an error, by method; made when first used.
-    good: [OnceLock<Histogram>; MethodLabel::COUNT],
+    /// The members of `durations` without an error, by method and revision; made when first used.
+    good: [[OnceLock<Histogram>; VersionLabel::COUNT]; MethodLabel::COUNT],
     calls: Family<Call, Histogram>,
     tool_names: ToolNames,
     exchanges: [[Counter; ERAS]; WAYS],
@@ -50,6 +54,7 @@ pub struct Metrics {
     buckets: Family<LimitLabel, Gauge>,
     replays: Counter,
     sessions: Gauge,
+    session_durations: SessionDurations,
     generation: Gauge,
     body_bytes: Gauge,
     callers: Gauge,
@@ -82,7 +87,7 @@ impl Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             calls: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             tool_names: ToolNames::default(),
-            good: std::array::from_fn(|_| OnceLock::new()),
+            good: std::array::from_fn(|_| std::array::from_fn(|_| OnceLock::new())),
             exchanges: WAY_ORDER
                 .map(|way| ERA_ORDER.map(|era| exchanges.get_or_create_owned(&Exchanges::new(way, era)))),
             rejects: Family::default(),
@@ -90,6 +95,7 @@ impl Metrics {
             buckets: Family::default(),
             replays: Counter::default(),
             sessions: Gauge::default(),
+            session_durations: SessionDurations::default(),
             generation: Gauge::default(),
             body_bytes: Gauge::default(),
             callers: Gauge::default(),
@@ -117,6 +123,7 @@ impl Metrics {
             Unit::Seconds,
             self.calls.clone(),
         );
+        self.session_durations.register(&mut registry);
         let started = Seconds::default();
         started.set(
             SystemTime::now()
@@ -191,6 +198,12 @@ impl Metrics {
         self
     }
 
+    /// For those who end sessions.
+    #[must_use]
+    pub fn session_durations(&self) -> SessionDurations {
+        self.session_durations.clone()
+    }
+
     /// Counts one exchange.
     pub(super) fn record(&self, record: &Record, elapsed: Duration) {
         self.exchange(record.way, record.era).inc();
@@ -208,16 +221,16 @@ impl Metrics {
         if record.way == Way::Undecided {
             return;
         }
-        let method = MethodLabel::of(record);
+        let (method, version) = (MethodLabel::of(record), VersionLabel(record.version));
         let seconds = elapsed.as_secs_f64();
         if let Some(call) = Call::of(record) {
             self.calls.get_or_create(&call).observe(seconds);
         }
         match (ErrorType::of(record), self.tool_names.of(record)) {
-            (ErrorType::None, None) => self.good(method).observe(seconds),
+            (ErrorType::None, None) => self.good(method, version).observe(seconds),
             (error, tool) => self
                 .durations
-                .get_or_create(&Operation::new(method, error, tool))
+                .get_or_create(&Operation::new(method, error, tool, version))
                 .observe(seconds),
         }
     }
@@ -267,12 +280,12 @@ impl Metrics {
         text
     }
 
-    fn good(&self, method: MethodLabel) -> &Histogram {
+    fn good(&self, method: MethodLabel, version: VersionLabel) -> &Histogram {
         let make = || {
             self.durations
-                .get_or_create_owned(&Operation::new(method, ErrorType::None, None))
+                .get_or_create_owned(&Operation::new(method, ErrorType::None, None, version))
         };
-        self.good[method.index()].get_or_init(make)
+        self.good[method.index()][version.index()].get_or_init(make)
     }
 
     const fn exchange(&self, way: Way, era: Option<Era>) -> &Counter {

@@ -18,6 +18,7 @@ use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
 use crate::engine::exchange::step::{Borrower, Notice, SessionRef};
 use crate::engine::mcp::Version;
+use crate::engine::session::past::Ending;
 use crate::engine::session::{Binding, Client, Delegation, Lookup, SessionKey, SessionStore, Timestamp};
 use crate::engine::snapshot::Snapshot;
 use arc_swap::ArcSwap;
@@ -194,7 +195,9 @@ impl Binder {
         if !is_lost(&target, &stale).await {
             return Finding::StillThere;
         }
-        self.inner.pool.forget(&borrower.upstream);
+        for free in self.inner.pool.forget(&borrower.upstream) {
+            free.target.over(free.binding.past(now(), Ending::Lost));
+        }
         match self.open_for(borrower).await {
             Ok(binding) => Finding::Reopened(binding),
             Err(failure) => Finding::Unbindable(failure),
@@ -302,8 +305,17 @@ impl Inner {
     }
 }
 
-/// Asks the upstream itself. Only a plain "no such session" means lost; silence does not.
+/// Asks the upstream itself, and tells if it is.
 async fn is_lost(target: &Arc<Target>, stale: &Binding) -> bool {
+    let lost = is_unknown(target, stale).await;
+    if lost {
+        target.over(stale.past(now(), Ending::Lost));
+    }
+    lost
+}
+
+/// Only a plain "no such session" means lost; silence does not.
+async fn is_unknown(target: &Arc<Target>, stale: &Binding) -> bool {
     if stale.id.is_none() {
         return false;
     }

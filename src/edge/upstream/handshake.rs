@@ -1,6 +1,7 @@
 //! Opens a legacy session: initialize, notifications/initialized, and the log level that its client had set.
 
 use super::Failure;
+use super::binder::now;
 use super::line::{Line, SMALL, Speaker, Tie};
 use crate::edge::http::{HttpError, Target};
 use crate::engine::mcp::capabilities::ServerFlags;
@@ -107,6 +108,7 @@ async fn initialize(
             // A server without sessions has nothing that one address would hold.
             address: address.filter(|_| has_session),
             delegation: delegation.clone(),
+            opened: Some(now()),
         },
         capabilities: capabilities.into(),
         flags: ServerFlags::read(capabilities),

@@ -6,6 +6,7 @@
 mod attempt;
 mod eras;
 
+use super::binder::now;
 use super::handshake::Handshake;
 use super::line::{Line, Tie};
 use super::pulse::Pulse;
@@ -16,6 +17,7 @@ use crate::edge::backoff::Backoff;
 use crate::edge::http::Target;
 use crate::engine::catalog::Listing;
 use crate::engine::mcp::Era;
+use crate::engine::session::past::Ending;
 use crate::engine::stream::Kinds;
 pub(super) use eras::FreshEras;
 use std::sync::Arc;
@@ -129,6 +131,14 @@ impl Keeper {
         }
     }
 
+    /// The discovery session is not known there any more.
+    fn lose_session(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.target.over(session.binding.past(now(), Ending::Lost));
+        }
+        self.watch = None;
+    }
+
     /// Waits until it is time to list again: a change is noticed, settings change, or the pause is over.
     ///
     /// # Errors
@@ -149,10 +159,7 @@ impl Keeper {
             kinds = said(self.era, &self.hearsay, self.target.name()) => News::Changed(kinds),
         };
         match noticed {
-            News::SessionLost => {
-                self.session = None;
-                self.watch = None;
-            }
+            News::SessionLost => self.lose_session(),
             News::Changed(kinds) => {
                 self.said = self.said.or(kinds);
                 tokio::time::sleep(DEBOUNCE).await;

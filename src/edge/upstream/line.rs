@@ -2,11 +2,13 @@
 
 use super::Failure;
 use super::answer::{self, Reply};
+use super::binder::now;
 use super::span;
 use crate::edge::http::{HttpError, Response, Target};
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
 use crate::engine::mcp::trace::TRACEPARENT;
 use crate::engine::mcp::{Version, headers};
+use crate::engine::session::past::Ending;
 use crate::engine::session::{Binding, Delegation};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -204,6 +206,9 @@ impl Line {
 
     /// Ends the session (DELETE). Best effort: many servers answer 405.
     pub(super) async fn delete(&self, time: Duration) {
+        if let Tie::Session(binding) = &self.tie {
+            self.target.over(binding.past(now(), Ending::Closed));
+        }
         if self.has_session()
             && let Ok(spoken) = self.spoken().await
         {

@@ -57,8 +57,10 @@ impl Pool {
     }
 
     /// Takes the sessions at one upstream: it has lost one, so it has lost them all, or soon will.
-    pub(super) fn forget(&self, upstream: &str) {
-        self.free().retain(|borrower, _| *borrower.upstream != *upstream);
+    pub(super) fn forget(&self, upstream: &str) -> Vec<Free> {
+        let mut free = self.free();
+        let taken = free.extract_if(|borrower, _| *borrower.upstream == *upstream);
+        taken.flat_map(|(_, of_borrower)| of_borrower).collect()
     }
 
     /// Takes the sessions that were not used for `idle`, or whose target is no longer `current`.

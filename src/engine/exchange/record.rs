@@ -23,6 +23,10 @@ pub struct Record {
     pub session: Option<Arc<str>>,
     /// Era of the client.
     pub era: Option<crate::engine::mcp::Era>,
+    /// Revision that the client speaks; `None`: it does not say.
+    pub version: Option<crate::engine::mcp::Version>,
+    /// Revision spoken with the upstream.
+    pub spoken: Option<crate::engine::mcp::Version>,
     /// How it was handled.
     pub way: Way,
     /// HTTP status, as far as seen.

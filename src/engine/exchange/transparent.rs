@@ -140,6 +140,7 @@ impl Exchange {
         };
         let upstream = Arc::clone(&call.upstream);
         self.record.upstream = Some(Arc::clone(&upstream.name));
+        self.record.spoken = self.record.version;
         if let Err(trouble) = route::usability(&upstream) {
             return self.reject(&unreached(trouble, &upstream, id.as_deref()), id.as_deref());
         }

@@ -37,6 +37,8 @@ pub struct Binding {
     pub address: Option<SocketAddr>,
     /// What speaks for its caller there.
     pub delegation: Delegation,
+    /// When; `None`: nobody remembers.
+    pub opened: Option<Timestamp>,
 }
 
 impl PartialEq for Binding {
@@ -56,6 +58,7 @@ impl Binding {
             version,
             address: None,
             delegation: Delegation::NONE,
+            opened: None,
         }
     }
 }

@@ -121,6 +121,10 @@ async fn the_dashboard_and_the_alerts_find_what_they_ask_for() {
         Request::post("nonsense").send(gateway.address).await;
         let lost = rpc(1, "tools/call", &json!({"name": "dead_x", "arguments": {}}));
         client.request(lost).send(gateway.address).await;
+        // Sessions that end, here and at the upstream.
+        let guest = gateway.client().await;
+        guest.call("puppet_echo", &json!({})).await;
+        guest.delete().await;
     };
     let panels = dashboard();
     assert!(panels.len() > 10, "it asks for a lot");

@@ -253,7 +253,14 @@ async fn metrics_arrive_under_the_names_of_the_conventions() {
     eventually("the call is counted", async || of_calls().is_some()).await;
     let point = of_calls().expect("it was just there");
     assert_eq!(point["count"], "1");
-    assert_eq!(attribute(&point, "gen_ai.tool.name"), "puppet_echo");
+    for (key, value) in [
+        ("gen_ai.tool.name", "puppet_echo"),
+        ("gen_ai.operation.name", "execute_tool"),
+        ("mcp.protocol.version", "2025-11-25"),
+        ("network.transport", "tcp"),
+    ] {
+        assert_eq!(attribute(&point, key), value, "{key}");
+    }
     assert_eq!(point["explicitBounds"].as_array().map(Vec::len), Some(14));
     for name in [
         "mcp.client.operation.duration",
@@ -263,6 +270,47 @@ async fn metrics_arrive_under_the_names_of_the_conventions() {
         assert!(collector.metric(name).is_some(), "{name}");
     }
     assert!(collector.spans().is_empty(), "nobody asked for spans");
+}
+
+#[tokio::test]
+async fn sessions_that_are_over_arrive_with_the_time_that_they_lasted() {
+    let Some(collector) = Collector::start().await else {
+        return;
+    };
+    let puppet = Puppet::start(&["echo"]).await;
+    let gateway = collector.setup(", traces: 0").puppet("puppet", &puppet).up().await;
+    let client = gateway.client().await;
+    call(&gateway, &client, None, &Value::Null).await;
+    let counted = |name: &str, upstream: &str| {
+        let metric = collector.metric(name).unwrap_or_default();
+        let mut points = each(&metric["histogram"]["dataPoints"]).cloned().collect::<Vec<_>>();
+        points.retain(|point| attribute(point, "upstream") == upstream);
+        points.into_iter().next()
+    };
+    assert_eq!(
+        counted("mcp.server.session.duration", ""),
+        None,
+        "the session is not over"
+    );
+    client.delete().await;
+    eventually("the client's session is counted", async || {
+        counted("mcp.server.session.duration", "").is_some()
+    })
+    .await;
+    eventually("the upstream's session is counted", async || {
+        counted("mcp.client.session.duration", "puppet").is_some()
+    })
+    .await;
+    for point in [
+        counted("mcp.server.session.duration", ""),
+        counted("mcp.client.session.duration", "puppet"),
+    ] {
+        let point = point.expect("it was just there");
+        assert_eq!(attribute(&point, "mcp.protocol.version"), "2025-11-25");
+        assert_eq!(attribute(&point, "error.type"), "", "{point}");
+        let lasted = point["sum"].as_f64().expect("a number of seconds");
+        assert!(lasted > 0.0 && lasted < 60.0, "{lasted}");
+    }
 }
 
 #[tokio::test]

@@ -314,3 +314,29 @@ fn threads_agree_on_the_number_of_sessions() {
     let live = store.sessions.iter().filter(|entry| matches!(**entry, Entry::Live(_)));
     assert_eq!(store.len(), live.count());
 }
+
+#[test]
+fn sessions_that_are_over_are_told_with_the_time_for_which_they_were_used() {
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let pasts = Arc::clone(&heard);
+    let store = mk_store(0).told_to(move |past| pasts.lock().unwrap().push(past));
+    let begun = Begun {
+        at: NOW,
+        version: Version::V2025_06_18,
+    };
+    for number in 0..2 {
+        store.start(mk_key(number), EXPIRES, mk_client("test")).unwrap();
+        store.begun(mk_key(number), begun);
+    }
+    store.start(mk_key(2), EXPIRES, mk_client("test")).unwrap();
+    store.recall(mk_key(0), LATER);
+    let _ = store.end(mk_key(0), EXPIRES);
+    let _ = store.end(mk_key(0), EXPIRES);
+    store.expire(EXPIRES);
+    let lasted: Vec<_> = heard.lock().unwrap().iter().map(|past: &Past| past.lasted).collect();
+    assert_eq!(
+        lasted,
+        [std::time::Duration::from_secs(1_000), std::time::Duration::ZERO],
+        "once each; nobody knows when the third began"
+    );
+}

@@ -39,7 +39,7 @@ proptest! {
         let mut live = Live::new(Timestamp(expires), Timestamp(0), Arc::default());
         live.level = level;
         for (upstream, id, version, address) in &ties {
-            let binding = Binding { id: id.as_deref().map(Arc::from), version: *version, address: *address, delegation: Delegation::NONE };
+            let binding = Binding { id: id.as_deref().map(Arc::from), version: *version, address: *address, delegation: Delegation::NONE, opened: None };
             live.insert(Tie::new(upstream.as_str().into(), binding));
         }
         for (upstream, uri) in &subscriptions {

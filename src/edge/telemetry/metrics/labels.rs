@@ -3,7 +3,8 @@
 use crate::engine::exchange::Record;
 use crate::engine::exchange::record::Way;
 use crate::engine::jsonrpc::code::Code;
-use crate::engine::mcp::{Era, Method};
+use crate::engine::mcp::{Era, Method, Version};
+use crate::engine::session::past::{Ending, Past};
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use std::sync::Arc;
 
@@ -13,14 +14,21 @@ pub(super) struct Operation {
     mcp_method_name: &'static str,
     error_type: &'static str,
     gen_ai_tool_name: Option<Arc<str>>,
+    mcp_protocol_version: VersionLabel,
 }
 
 impl Operation {
-    pub(super) const fn new(method: MethodLabel, error: ErrorType, tool: Option<Arc<str>>) -> Self {
+    pub(super) const fn new(
+        method: MethodLabel,
+        error: ErrorType,
+        tool: Option<Arc<str>>,
+        version: VersionLabel,
+    ) -> Self {
         Self {
             mcp_method_name: method.as_str(),
             error_type: error.as_str(),
             gen_ai_tool_name: tool,
+            mcp_protocol_version: version,
         }
     }
 }
@@ -31,11 +39,37 @@ impl EncodeLabelSet for Operation {
             mcp_method_name,
             error_type,
             gen_ai_tool_name,
+            mcp_protocol_version,
         } = self;
         ("mcp_method_name", *mcp_method_name).encode(encoder.encode_label())?;
         ("error_type", *error_type).encode(encoder.encode_label())?;
-        match gen_ai_tool_name.as_deref() {
-            Some(name) => ("gen_ai_tool_name", name).encode(encoder.encode_label()),
+        if let Some(name) = gen_ai_tool_name.as_deref() {
+            ("gen_ai_tool_name", name).encode(encoder.encode_label())?;
+        }
+        mcp_protocol_version.encode(encoder)
+    }
+}
+
+/// A revision that we know; none where nobody says one.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(super) struct VersionLabel(pub(super) Option<Version>);
+
+impl VersionLabel {
+    /// One more than there are revisions.
+    pub(super) const COUNT: usize = Version::ALL.len() + 1;
+
+    pub(super) const fn index(self) -> usize {
+        match self.0 {
+            Some(version) => version as usize,
+            None => Self::COUNT - 1,
+        }
+    }
+}
+
+impl EncodeLabelSet for VersionLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(version) => ("mcp_protocol_version", version.as_str()).encode(encoder.encode_label()),
             None => Ok(()),
         }
     }
@@ -47,6 +81,8 @@ pub(in crate::edge::telemetry) struct Call {
     mcp_method_name: &'static str,
     error_type: &'static str,
     upstream: String,
+    #[prometheus(flatten)]
+    mcp_protocol_version: VersionLabel,
 }
 
 impl Call {
@@ -65,7 +101,30 @@ impl Call {
             mcp_method_name: MethodLabel::of(record).as_str(),
             error_type: ErrorType::of(record).as_str(),
             upstream: upstream.to_owned(),
+            mcp_protocol_version: VersionLabel(record.spoken),
         })
+    }
+}
+
+/// Labels of `mcp_client_session_duration_seconds`.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct AtUpstream {
+    error_type: &'static str,
+    upstream: String,
+    #[prometheus(flatten)]
+    mcp_protocol_version: VersionLabel,
+}
+
+impl AtUpstream {
+    pub(super) fn new(upstream: &str, past: &Past) -> Self {
+        Self {
+            error_type: match past.ending {
+                Ending::Closed => "",
+                Ending::Lost => "session_lost",
+            },
+            upstream: upstream.to_owned(),
+            mcp_protocol_version: VersionLabel(Some(past.version)),
+        }
     }
 }
 

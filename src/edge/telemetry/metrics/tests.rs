@@ -1,5 +1,6 @@
 use super::*;
-use crate::engine::mcp::Method;
+use crate::engine::mcp::{Method, Version};
+use crate::engine::session::past::{Ending, Past};
 use crate::engine::status::{IssuerStatus, Reason, UpstreamStatus};
 
 fn mk_call() -> Record {
@@ -150,6 +151,65 @@ fn a_call_bears_the_name_of_a_tool_that_is_listed_and_whether_it_failed() {
 }
 
 #[test]
+fn each_side_of_a_call_says_which_revision_it_speaks() {
+    let metrics = Metrics::new();
+    let call = Record {
+        version: Some(Version::V2025_11_25),
+        spoken: Some(Version::V2026_07_28),
+        upstream: Some("github".into()),
+        ..mk_call()
+    };
+    metrics.record(&call, Duration::ZERO);
+    let other = Record {
+        version: Some(Version::V2025_06_18),
+        ..mk_call()
+    };
+    metrics.record(&other, Duration::ZERO);
+    let text = metrics.encode();
+    for (side, labels) in [
+        ("server", r#"mcp_protocol_version="2025-11-25""#),
+        ("server", r#"mcp_protocol_version="2025-06-18""#),
+        ("client", r#"upstream="github",mcp_protocol_version="2026-07-28""#),
+    ] {
+        let labels = format!(r#"mcp_method_name="tools/call",error_type="",{labels}"#);
+        assert_has(
+            &text,
+            &format!("mcp_{side}_operation_duration_seconds_count{{{labels}}} 1"),
+        );
+    }
+}
+
+#[test]
+fn sessions_that_are_over_have_lasted() {
+    let metrics = Metrics::new();
+    let durations = metrics.session_durations();
+    let closed = Past {
+        version: Version::V2025_06_18,
+        lasted: Duration::from_millis(1_500),
+        ending: Ending::Closed,
+    };
+    durations.observe(closed);
+    durations.observe_at("github", closed);
+    let lost = Past {
+        ending: Ending::Lost,
+        ..closed
+    };
+    durations.observe_at("github", lost);
+    let text = metrics.encode();
+    assert_has(
+        &text,
+        r#"mcp_server_session_duration_seconds_sum{mcp_protocol_version="2025-06-18"} 1.5"#,
+    );
+    for error in ["", "session_lost"] {
+        let labels = format!(r#"error_type="{error}",upstream="github",mcp_protocol_version="2025-06-18""#);
+        assert_has(
+            &text,
+            &format!("mcp_client_session_duration_seconds_count{{{labels}}} 1"),
+        );
+    }
+}
+
+#[test]
 fn an_undecided_exchange_has_no_duration() {
     let metrics = Metrics::new();
     metrics.record(&Record::default(), Duration::ZERO);
@@ -265,6 +325,13 @@ fn alerts_and_dashboard_name_metrics_that_exist() {
         ..mk_status(vec![mk_upstream("a", true, 1)])
     };
     metrics.observe(&status, 0);
+    let past = Past {
+        version: Version::NEWEST_LEGACY,
+        lasted: Duration::ZERO,
+        ending: Ending::Closed,
+    };
+    metrics.session_durations().observe(past);
+    metrics.session_durations().observe_at("a", past);
     let text = metrics.encode();
     assert_has(
         &text,

@@ -51,7 +51,7 @@ fn metric(family: &Family<'_>, window: Window) -> Option<Metric> {
         }),
         Kind::Gauge => Data::Gauge(Gauge { data_points: numbers() }),
         Kind::Histogram => Data::Histogram(Histogram {
-            data_points: histogram(&family.samples, window),
+            data_points: histogram(family, window),
             aggregation_temporality: temporality,
         }),
         Kind::Other => return None,
@@ -87,6 +87,21 @@ fn unit(unit: &str) -> &str {
     }
 }
 
+/// What Prometheus is not told at each sample: it is always the same, or follows from the labels.
+fn implied(labels: &[(&str, String)]) -> Vec<KeyValue> {
+    let mut attributes = vec![text("network.transport", "tcp"), text("network.protocol.name", "http")];
+    for (key, value) in labels {
+        match (*key, value.as_str()) {
+            ("mcp_method_name", "tools/call") => attributes.push(text("gen_ai.operation.name", "execute_tool")),
+            ("error_type", code) if code.parse::<i32>().is_ok() => {
+                attributes.push(text("rpc.response.status_code", code));
+            }
+            _ => {}
+        }
+    }
+    attributes
+}
+
 /// Without labels that are empty, which count as none.
 fn attributes<'a>(labels: &'a [(&str, String)]) -> impl Iterator<Item = KeyValue> + 'a {
     let said = labels.iter().filter(|(key, value)| *key != "le" && !value.is_empty());
@@ -94,6 +109,7 @@ fn attributes<'a>(labels: &'a [(&str, String)]) -> impl Iterator<Item = KeyValue
         "mcp_method_name" => text("mcp.method.name", value),
         "error_type" => text("error.type", value),
         "gen_ai_tool_name" => text("gen_ai.tool.name", value),
+        "mcp_protocol_version" => text("mcp.protocol.version", value),
         other => text(other, value),
     })
 }
@@ -113,11 +129,18 @@ fn number(sample: &Sample<'_>, window: Window) -> NumberPoint {
     clippy::cast_sign_loss,
     reason = "counts: whole, not below zero"
 )]
-fn histogram(samples: &[Sample<'_>], window: Window) -> Vec<HistogramPoint> {
+fn histogram(family: &Family<'_>, window: Window) -> Vec<HistogramPoint> {
+    let of_mcp = ["mcp_server_", "mcp_client_"]
+        .iter()
+        .any(|head| family.name.starts_with(head));
     let mut points: Vec<(HistogramPoint, u64)> = Vec::new();
-    for sample in samples {
-        let attributes: Vec<KeyValue> = attributes(&sample.labels).collect();
-        let at = points.iter().position(|(point, _)| point.attributes == attributes);
+    for sample in &family.samples {
+        let mut attributes: Vec<KeyValue> = attributes(&sample.labels).collect();
+        if of_mcp {
+            attributes.extend(implied(&sample.labels));
+        }
+        // Samples of one point follow each other.
+        let at = points.iter().rposition(|(point, _)| point.attributes == attributes);
         let at = at.unwrap_or_else(|| {
             let point = HistogramPoint {
                 start_time_unix_nano: window.start,

@@ -10,7 +10,7 @@ use super::proto::{AnyValue, KeyValue, Span};
 use crate::edge::telemetry::metrics::labels::{Call, ErrorType};
 use crate::engine::exchange::record::Way;
 use crate::engine::exchange::{Record, Traced};
-use crate::engine::mcp::{Era, Method};
+use crate::engine::mcp::{Era, Method, Version};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A method, name or id is cut here, at the next lower character border.
@@ -31,7 +31,7 @@ pub(super) fn spans(record: &Record, elapsed: Duration, now: SystemTime) -> impl
 
 fn server(record: &Record, traced: &Traced, start: u64, end: u64) -> Span {
     let error = error_type(record);
-    let mut attributes = common(record, traced, error);
+    let mut attributes = common(record, traced, record.version, error);
     attributes.extend(record.client.as_deref().map(|client| text("client.address", client)));
     attributes.push(text("mcp.manifold.way", record.way.as_str()));
     attributes.extend(record.rule.as_deref().map(|rule| text("mcp.manifold.rule", rule)));
@@ -59,7 +59,7 @@ fn client(record: &Record, traced: &Traced, start: u64, end: u64) -> Option<Span
     let called = traced.called.filter(|_| Call::of(record).is_some())?;
     let since = u64::try_from(called.as_nanos()).unwrap_or(u64::MAX);
     let error = error_type(record);
-    let mut attributes = common(record, traced, error);
+    let mut attributes = common(record, traced, record.spoken, error);
     attributes.extend(
         record
             .upstream
@@ -116,13 +116,16 @@ fn target(record: &Record) -> Option<(&'static str, &str)> {
     Some((key, name))
 }
 
-fn common(record: &Record, traced: &Traced, error: Option<&str>) -> Vec<KeyValue> {
+fn common(record: &Record, traced: &Traced, version: Option<Version>, error: Option<&str>) -> Vec<KeyValue> {
     let mut attributes = vec![
         text("mcp.method.name", record.method.as_deref().unwrap_or_default()),
-        text("jsonrpc.request.id", unquoted(&traced.id)),
         text("network.transport", "tcp"),
         text("network.protocol.name", "http"),
     ];
+    // Notifications have none.
+    let id = Some(unquoted(&traced.id)).filter(|id| !id.is_empty());
+    attributes.extend(id.map(|id| text("jsonrpc.request.id", id)));
+    attributes.extend(version.map(|version| text("mcp.protocol.version", version.as_str())));
     if let Some((key, name)) = target(record) {
         attributes.push(text(key, name));
     }
@@ -132,7 +135,7 @@ fn common(record: &Record, traced: &Traced, error: Option<&str>) -> Vec<KeyValue
     // Modern requests have none.
     let session = record.session.as_deref().filter(|_| record.era == Some(Era::Legacy));
     attributes.extend(session.map(|session| text("mcp.session.id", session)));
-    if record.known == Some(Method::ResourcesRead) {
+    if let Some(Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) = record.known {
         attributes.extend(record.tool.as_deref().map(|uri| text("mcp.resource.uri", uri)));
     }
     let code = record.code.map(|code| code.to_string());

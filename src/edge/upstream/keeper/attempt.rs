@@ -28,10 +28,7 @@ impl Keeper {
     async fn attempt_legacy(&mut self) -> Result<(Arc<Listing>, Vec<String>), Failure> {
         if let Some(session) = self.session.clone().filter(|session| session.binding.id.is_some()) {
             match self.list(Agreed::legacy(&self.target, &session)).await {
-                Err(failure) if failure.session_may_be_lost() => {
-                    self.session = None;
-                    self.watch = None;
-                }
+                Err(failure) if failure.session_may_be_lost() => self.lose_session(),
                 listed => return listed,
             }
         }

@@ -63,6 +63,7 @@ impl Exchange {
         let result = answer::initialize(&request.endpoint, version);
         let mut answer = answer::result(request.id(), &[result]);
         self.record.session = Some(fingerprint(id.as_bytes()));
+        self.record.version = Some(version);
         answer.headers.push((headers::SESSION_ID.into(), Bytes::from(id)));
         self.answer(request, answer)
     }
@@ -129,6 +130,7 @@ impl Exchange {
         self.record.method.clone_from(&sender.method);
         self.record.known = sender.known;
         self.record.era = sender.era;
+        self.record.version = sender.session.map_or(sender.version, |session| Some(session.version));
         if sender.session.is_some() {
             let id = all.get(headers::SESSION_ID).unwrap_or(b"");
             self.record.session = Some(fingerprint(id));

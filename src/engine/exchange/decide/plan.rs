@@ -121,12 +121,14 @@ pub(in crate::engine::exchange) fn plan(
         }
     }
     if endpoint.transparent.is_some() {
+        sender.version = sender::named_version(from.headers);
         return transparent::plan(endpoint, from.headers, &envelope, body, sender);
     }
     match (era, &envelope.shape) {
         (Era::Legacy, Shape::Request { .. }) => legacy(endpoint, from, &envelope, body, sender, now),
         (Era::Modern, Shape::Request { method, .. }) => {
-            let plan = modern(endpoint, from.headers, &envelope, body, method, sender.known)?;
+            sender.version = Some(sender::modern_request(from.headers, &envelope, method)?);
+            let plan = modern(endpoint, from.headers, &envelope, body, sender.known)?;
             if matches!(plan, Plan::List(..)) {
                 sender.takes_requests = sender::modern_capabilities(&envelope).any();
             }
@@ -211,10 +213,8 @@ fn modern(
     headers: &Headers,
     envelope: &Envelope<'_>,
     body: &Bytes,
-    method: &str,
     known: Option<Method>,
 ) -> Result<Plan, Reject> {
-    sender::modern_request(headers, envelope, method)?;
     let Some(method) = known else {
         return Err(Reject::UnknownMethod(Era::Modern));
     };

@@ -36,7 +36,7 @@ pub(in crate::engine::exchange) struct Sender {
     pub(in crate::engine::exchange) method: Option<Cow<'static, str>>,
     /// The method is one we know.
     pub(in crate::engine::exchange) known: Option<Method>,
-    /// Legacy, without a session: the version its header names.
+    /// What the message names. In a session that one's version counts.
     pub(in crate::engine::exchange) version: Option<Version>,
     /// Upstreams may send this client requests (modern: ask it for input).
     pub(in crate::engine::exchange) takes_requests: bool,
@@ -109,19 +109,23 @@ pub(in crate::engine::exchange) fn session(
 
 /// The version of a legacy message: the header's, if it is a legacy revision of ours.
 pub(super) fn legacy_version(headers: &Headers) -> Result<Option<Version>, Reject> {
-    let Some(value) = headers.get(headers::PROTOCOL_VERSION) else {
+    if headers.get(headers::PROTOCOL_VERSION).is_none() {
         return Ok(None);
-    };
-    std::str::from_utf8(value)
-        .ok()
-        .and_then(|text| Version::parse(text.trim()))
+    }
+    named_version(headers)
         .filter(|version| version.era() == Era::Legacy)
         .map(Some)
         .ok_or(Reject::VersionHeader)
 }
 
-/// Everything a modern request must say twice, or at all. `name` is the value that `Mcp-Name` mirrors.
-pub(super) fn modern_request(headers: &Headers, envelope: &Envelope<'_>, method: &str) -> Result<(), Reject> {
+/// The header's, if it is one that we know.
+pub(super) fn named_version(headers: &Headers) -> Option<Version> {
+    let value = headers.get(headers::PROTOCOL_VERSION)?;
+    Version::parse(std::str::from_utf8(value).ok()?.trim())
+}
+
+/// Everything a modern request must say twice, or at all; its version.
+pub(super) fn modern_request(headers: &Headers, envelope: &Envelope<'_>, method: &str) -> Result<Version, Reject> {
     let Some(version) = envelope.meta.as_ref().and_then(|meta| meta.string(META_VERSION)) else {
         return Err(Reject::Meta("_meta lacks io.modelcontextprotocol/protocolVersion"));
     };
@@ -130,15 +134,15 @@ pub(super) fn modern_request(headers: &Headers, envelope: &Envelope<'_>, method:
         Some(_) => return Err(Reject::HeaderMismatch("MCP-Protocol-Version and _meta disagree")),
         None => return Err(Reject::HeaderMismatch("MCP-Protocol-Version is missing")),
     }
-    if Version::parse(&version).is_none_or(|version| version.era() == Era::Legacy) {
+    let Some(spoken) = Version::parse(&version).filter(|version| version.era() == Era::Modern) else {
         return Err(Reject::Version(version.into_owned().into()));
-    }
+    };
     let capabilities = envelope.meta.as_ref().and_then(|meta| meta.raw(META_CAPABILITIES));
     if !capabilities.is_some_and(|raw| raw.starts_with('{')) {
         return Err(Reject::Meta("_meta lacks io.modelcontextprotocol/clientCapabilities"));
     }
     match single(headers, headers::METHOD)? {
-        Some(header) if header == method.as_bytes() => Ok(()),
+        Some(header) if header == method.as_bytes() => Ok(spoken),
         Some(_) => Err(Reject::HeaderMismatch("Mcp-Method and the body's method disagree")),
         None => Err(Reject::HeaderMismatch("Mcp-Method is missing")),
     }

@@ -58,6 +58,7 @@ impl Exchange {
             return self.reject_missing(&request);
         };
         let upstream = Arc::clone(&call.upstream);
+        self.record.spoken = Some(speech.version);
         match (client, spoken) {
             (Era::Legacy, Era::Legacy) => self.tie_legacy(request, calls, &upstream.name, speech),
             (Era::Modern, Era::Modern) => {
@@ -156,6 +157,7 @@ impl Exchange {
         let Some(call) = calls.current() else {
             return self.reject_missing(&request);
         };
+        self.record.spoken = Some(binding.version);
         let through_envoy = call.upstream.via == Via::Envoy
             && !request.endpoint.limits.counts_calls()
             && request.accepts == Accepts::Both

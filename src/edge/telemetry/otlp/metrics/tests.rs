@@ -3,7 +3,7 @@ use crate::edge::telemetry::Metrics;
 use crate::edge::telemetry::otlp::proto::any_value::Value;
 use crate::engine::exchange::Record;
 use crate::engine::exchange::record::Way;
-use crate::engine::mcp::Method;
+use crate::engine::mcp::{Method, Version};
 use std::time::Duration;
 
 fn mk_points() -> Vec<Metric> {
@@ -15,6 +15,7 @@ fn mk_points() -> Vec<Metric> {
         way: Way::Forward,
         status: 200,
         code: error,
+        version: Some(Version::V2025_11_25),
         ..Record::default()
     };
     metrics.record(&call(None), Duration::from_millis(15));
@@ -58,11 +59,19 @@ fn durations_have_the_names_of_the_conventions() {
         panic!("two sets")
     };
     let (good, bad) = if good.count == 3 { (good, bad) } else { (bad, good) };
-    assert_eq!(said(&good.attributes), [("mcp.method.name", "tools/call")]);
     assert_eq!(
-        said(&bad.attributes),
-        [("mcp.method.name", "tools/call"), ("error.type", "-31010")]
+        said(&good.attributes),
+        [
+            ("mcp.method.name", "tools/call"),
+            ("mcp.protocol.version", "2025-11-25"),
+            ("network.transport", "tcp"),
+            ("network.protocol.name", "http"),
+            ("gen_ai.operation.name", "execute_tool"),
+        ]
     );
+    for pair in [("error.type", "-31010"), ("rpc.response.status_code", "-31010")] {
+        assert!(said(&bad.attributes).contains(&pair), "{pair:?}");
+    }
     assert_eq!(good.explicit_bounds.len(), 14, "the conventions' buckets");
     assert_eq!(good.bucket_counts.len(), 15, "and what is beyond them");
     assert_eq!(good.bucket_counts.iter().sum::<u64>(), good.count);

@@ -12,6 +12,8 @@ fn mk_record() -> Record {
         upstream: Some("github".into()),
         session: Some("ba7816bf8f01cfea".into()),
         era: Some(Era::Legacy),
+        version: Some(Version::V2025_11_25),
+        spoken: Some(Version::V2025_06_18),
         way: Way::Forward,
         status: 200,
         client: Some("127.0.0.1".into()),
@@ -69,6 +71,8 @@ fn a_call_has_a_span_of_the_server_and_one_of_the_client() {
         assert_eq!(said(server, key).as_deref(), Some(value));
         assert_eq!(said(client, key).as_deref(), Some(value));
     }
+    assert_eq!(said(server, "mcp.protocol.version").as_deref(), Some("2025-11-25"));
+    assert_eq!(said(client, "mcp.protocol.version").as_deref(), Some("2025-06-18"));
     assert_eq!(said(client, "mcp.manifold.upstream").as_deref(), Some("github"));
     assert!(said(server, "error.type").is_none() && server.status.is_none());
 }
