@@ -87,6 +87,13 @@ bench-kube: kube-tools ## a thousand registrations in a real cluster, timed (min
 bench: tools link-oha ## engine, memory, streams, guards, and the comparison with the no-op processor and mcp_router: all goals with their verdicts
 	@exec bash tests/bench/run.sh $(ARGS)
 
+# For so long each.
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: fuzz-prerequisites ## what takes bytes from outside, with random ones: each target for FUZZ_SECONDS (60)
+	@for target in $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs))); do \
+		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1; done
+
 .PHONY: tools
 tools: live-tools link-services link-deny ## install what the tests need
 
@@ -147,6 +154,15 @@ prerequisites:
 		|| lacks "python3 (3.10 or later) with venv" "apt-get install python3-venv"; \
 	command -v npm >/dev/null || lacks "node with npm" "apt-get install nodejs npm"; \
 	command -v curl >/dev/null || lacks "curl" "apt-get install curl"; \
+	exit $$missing
+
+# Sanitizers need a nightly compiler.
+.PHONY: fuzz-prerequisites
+fuzz-prerequisites:
+	@missing=0; \
+	lacks() { echo "missing: $$1; install it with: $$2" >&2; missing=1; }; \
+	cargo +nightly --version >/dev/null 2>&1 || lacks "a nightly compiler" "rustup toolchain install nightly"; \
+	cargo fuzz --version >/dev/null 2>&1 || lacks "cargo-fuzz" "cargo install cargo-fuzz --locked"; \
 	exit $$missing
 
 # One test shows an MCP client in a web page.

@@ -1,6 +1,7 @@
 //! Tests of parts in this process: one module per room.
 
 mod admin;
+mod claims;
 mod cli;
 mod config;
 mod envoy;
