@@ -68,7 +68,7 @@ pub struct Endpoint {
     pub lifetime: Duration,
     /// Of a call that waits for what its client is asked for.
     pub parked: Duration,
-    /// What goes through Envoy has an end there that no call can put off: nobody else sees when an answer begins.
+    /// What goes through Envoy has to begin in a time that no call can put off: nobody else sees when an answer begins.
     pub timed_by_envoy: bool,
     /// From the configuration.
     pub limits: Limits,

@@ -5,9 +5,12 @@ use super::harness::client::{modern, names, rpc};
 use super::harness::gateway::{Setup, Wiring};
 use super::harness::program::Program;
 use super::harness::puppet::{Act, Puppet};
+use super::harness::stream::Stream;
 use super::tools;
 use serde_json::{Value, json};
 use std::process::Command;
+use std::time::Duration;
+use tokio::sync::watch;
 
 #[tokio::test]
 async fn names_that_clients_would_refuse_are_changed_and_still_lead_to_their_tool() {
@@ -215,4 +218,31 @@ async fn without_the_response_phase_calls_pass_and_nothing_leaks() {
         (&json!("tools/call"), &json!("up"), &json!("legacy"))
     );
     assert!(!line.to_string().contains(&client.session), "{line}");
+}
+
+#[tokio::test]
+async fn without_the_response_phase_an_answer_that_has_begun_takes_its_time() {
+    let puppet = Puppet::start(&["echo"]).await;
+    let (open, gate) = watch::channel(false);
+    puppet.play(move |seen| {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: begun\n\n".to_vec();
+        let last = format!("data: {{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{}}}}\n\n", seen.id);
+        let then = Box::new(Act::SayAndLeave(last.into_bytes()));
+        (seen.method == "tools/call").then(|| Act::SayThen(head, gate.clone(), then))
+    });
+    let gateway = Setup::new()
+        .upstream_with("up", &puppet.url(), "via: envoy, timeout: { call: 1s }")
+        .with("envoy: { responsePhase: false }")
+        .up()
+        .await;
+    let client = gateway.client().await;
+    let call = client.request(rpc(7, "tools/call", &json!({"name": "up_echo", "arguments": {}})));
+    let mut stream = Stream::open(gateway.address, &call).await;
+    assert_eq!(stream.event().await.as_deref(), Some(": begun"));
+    // Longer than it may take until headers.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    open.send(true).expect("it waits");
+    assert_eq!(stream.message().await["id"], 7);
+    stream.rest().await;
+    assert_eq!(stream.whole, Some(true), "not cut");
 }

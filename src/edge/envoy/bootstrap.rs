@@ -245,13 +245,17 @@ fn merged_routes(config: &Config, body: BodyMode) -> String {
         .fill(include_str!("template/merged_routes.yaml"))
 }
 
-/// With the response phase off nobody else watches the time of a call.
+/// With the response phase off nobody else watches the time of a call: as everywhere, that until its answer begins. A
+/// route's `timeout` would cut the answer too.
 fn route_timeout(config: &Config) -> String {
     if config.envoy.response_phase {
         return "timeout: 0s".to_owned();
     }
     let timeout = seconds(largest_call_timeout(config));
-    format!("# The largest timeout.call: without the response phase the processor cannot keep it.\ntimeout: {timeout}")
+    format!(
+        "# The largest timeout.call, until headers: without the response phase the processor cannot keep it.\n\
+         timeout: 0s\nretry_policy: {{ per_try_timeout: {timeout} }}"
+    )
 }
 
 fn largest_call_timeout(config: &Config) -> Duration {

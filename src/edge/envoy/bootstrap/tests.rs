@@ -86,8 +86,18 @@ fn response_headers_are_sent_by_the_virtual_host_and_not_by_the_filter() {
 fn without_the_response_phase_the_route_keeps_the_deadline() {
     let (on, off) = (mk_config(""), mk_config("envoy: { responsePhase: false }\n"));
     let (on, off) = (rendered(&on, &mk_options(&on)), rendered(&off, &mk_options(&off)));
-    assert_eq!(route(&on, "upstream")["route"]["timeout"], "0s");
-    assert_eq!(route(&off, "upstream")["route"]["timeout"], "70s");
+    for rendered in [&on, &off] {
+        assert_eq!(
+            route(rendered, "upstream")["route"]["timeout"],
+            "0s",
+            "an answer takes its time"
+        );
+    }
+    assert!(route(&on, "upstream")["route"]["retry_policy"].is_null());
+    assert_eq!(
+        route(&off, "upstream")["route"]["retry_policy"]["per_try_timeout"],
+        "70s"
+    );
     let host = &manager(&off)["route_config"]["virtual_hosts"][0];
     assert_eq!(mode(host)["response_header_mode"], "SKIP");
 }
