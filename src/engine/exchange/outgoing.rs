@@ -34,7 +34,7 @@ pub(super) struct Outgoing {
     pub(super) tasks: bool,
     /// How long the upstream may take.
     pub(super) patience: Patience,
-    /// What is remembered of the session once this is called: the URI as the upstream knows it.
+    /// What is remembered of the session once the upstream has agreed: the URI as the upstream knows it.
     pub(super) subscription: Option<(Arc<str>, Wanted)>,
     /// What speaks for the caller; see `delegate`.
     pub(super) delegation: Delegation,

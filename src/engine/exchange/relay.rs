@@ -2,7 +2,8 @@
 //!
 //! What the client sees is what it would see of a forward: status, headers and bytes of the upstream, each piece as it
 //! comes. Used where Envoy cannot: a call without a session (one-shot upstream session), a client that reads only JSON, a resource
-//! that several upstreams are asked for in turn, a replay after a lost session, an upstream with `via: direct`.
+//! that several upstreams are asked for in turn, a subscription, a replay after a lost session, an upstream with
+//! `via: direct`.
 
 mod collected;
 mod incoming;
@@ -237,7 +238,7 @@ impl Relay {
             },
             Stage::AwaitHead | Stage::Stream(_) => false,
         };
-        self.streamable && readable && !self.calls.reads_answers()
+        self.streamable && readable && !self.calls.reads_answers() && self.call.subscription.is_none()
     }
 
     /// The call will not be made again: what it was made of need not be kept as long as the answer takes.

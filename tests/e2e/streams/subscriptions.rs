@@ -94,6 +94,28 @@ async fn a_subscription_outlives_the_upstreams_sessions() {
 }
 
 #[tokio::test]
+async fn a_subscription_that_its_upstream_refuses_is_none() {
+    let (puppet, open) = second().await;
+    puppet.also(|seen| (seen.method == "resources/subscribe").then(|| seen.error(200, -32603, "not now")));
+    let gateway = Setup::new()
+        .upstream_with("two", &puppet.url(), "prefix: ''")
+        .up()
+        .await;
+    let client = gateway.client().await;
+    let mut stream = listen(&client).await;
+    let answer = client.rpc("resources/subscribe", &json!({"uri": "puppet://r"})).await;
+    assert_eq!(answer["error"]["message"], "not now", "{answer}");
+    open.send(true).expect("it listens");
+    let nothing = tokio::time::timeout(Duration::from_millis(300), stream.message()).await;
+    assert!(nothing.is_err(), "whatever the upstream says: {nothing:?}");
+    // It does not know the session any more, and is given another.
+    let opened = puppet.posted("initialize").len();
+    client.rpc("resources/read", &json!({"uri": "puppet://r"})).await;
+    assert!(puppet.posted("initialize").len() > opened);
+    assert_eq!(puppet.posted("resources/subscribe").len(), 1, "not claimed again");
+}
+
+#[tokio::test]
 async fn a_legacy_client_hears_of_a_modern_upstreams_resource() {
     let (_fixture, url) = fixture(&["--eras", "modern"]).await;
     let gateway = Setup::new().upstream_with("one", &url, "prefix: ''").up().await;

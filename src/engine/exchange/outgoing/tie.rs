@@ -5,8 +5,8 @@
 //!                                        `-> bridge        the upstream speaks the other era
 //! ```
 
+use super::Routed;
 use super::calls::Calls;
-use super::{Routed, subscribe};
 use crate::engine::config::Via;
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
 use crate::engine::exchange::reject::{Reject, Trouble};
@@ -162,19 +162,17 @@ impl Exchange {
             && !request.endpoint.limits.counts_calls()
             && request.accepts == Accepts::Both
             && !call.tasks
+            && call.subscription.is_none()
             && !calls.one_shot
             && (call.deadline().is_some() || !request.endpoint.timed_by_envoy)
             && !calls.asking_around()
             && self.may_forward(&request);
-        let remember = subscribe::remember(&request, &calls);
-        let mut step = if through_envoy {
+        if through_envoy {
             let call = call.clone();
             self.forward(request, call, binding)
         } else {
             self.relay(request, calls, binding)
-        };
-        step.commands.extend(remember);
-        step
+        }
     }
 
     /// Nobody is left to ask.

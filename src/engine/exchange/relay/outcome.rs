@@ -4,8 +4,8 @@ use super::collected::{is_not_found, response_in};
 use super::{Collected, Flow, Relay, Stage};
 use crate::engine::exchange::event::UpstreamFailure;
 use crate::engine::exchange::outgoing::calls::Calls;
-use crate::engine::exchange::outgoing::delegate;
 use crate::engine::exchange::outgoing::verdict::Media;
+use crate::engine::exchange::outgoing::{delegate, subscribe};
 use crate::engine::exchange::reject::{Reject, Trouble};
 use crate::engine::exchange::step::{Answer, Command, End, Reply, Step};
 use crate::engine::exchange::{Accepts, Exchange, Phase, Request};
@@ -66,6 +66,7 @@ impl Exchange {
         if relay.calls.asking_around() && is_not_found(&pieces) {
             return self.relay_next(*relay);
         }
+        let agreed = agreed(&relay, &pieces);
         let answer = Answer {
             status,
             headers,
@@ -75,7 +76,9 @@ impl Exchange {
         };
         self.record.status = status;
         self.record.bytes_out = answer.body.iter().map(Bytes::len).sum();
-        self.relay_done(&relay, vec![Reply::Answer(answer)])
+        let mut step = self.relay_done(&relay, vec![Reply::Answer(answer)]);
+        step.commands.splice(0..0, agreed);
+        step
     }
 
     pub(super) fn relay_failed(&mut self, relay: Box<Relay>, failure: UpstreamFailure) -> Step {
@@ -184,4 +187,11 @@ impl Exchange {
             end: End::Done,
         }
     }
+}
+
+/// What is remembered now that this answer is here.
+fn agreed(relay: &Relay, pieces: &[Bytes]) -> Option<Command> {
+    relay.call.subscription.as_ref()?;
+    let message = response_in(pieces).unwrap_or_else(|| pieces.concat().into());
+    subscribe::agreed(&relay.request, &relay.call, &message)
 }
