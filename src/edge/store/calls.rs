@@ -40,6 +40,17 @@ impl Calls {
         let upstream = calls.iter().rev().find(|call| call.id == id)?.upstream;
         Some(move |name: &str| hash(name.as_bytes()) == upstream)
     }
+
+    /// How many calls ago each upstream was called last, told by its name; those that were not are as old as all.
+    pub(super) fn ages(&self) -> impl Fn(&str) -> usize + use<> {
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest_first: Vec<u32> = calls.iter().rev().map(|call| call.upstream).collect();
+        move |name: &str| {
+            let name = hash(name.as_bytes());
+            let at = latest_first.iter().position(|upstream| *upstream == name);
+            at.unwrap_or(latest_first.len())
+        }
+    }
 }
 
 /// FNV-1a: a few bytes, once for each call.
@@ -68,6 +79,16 @@ mod tests {
         assert_eq!(owner(b"1"), Some("c"));
         assert_eq!(owner(b"\"1\""), Some("b"));
         assert_eq!(owner(b"2"), None);
+    }
+
+    #[test]
+    fn upstreams_are_ordered_by_their_latest_call() {
+        let calls = Calls::default();
+        for upstream in ["a", "b", "a"] {
+            calls.remember(upstream, b"1");
+        }
+        let age = calls.ages();
+        assert_eq!(["a", "b", "c"].map(&age), [0, 1, 3]);
     }
 
     #[test]

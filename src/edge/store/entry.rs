@@ -291,6 +291,14 @@ impl Live {
         self.ties.iter().map(pair).collect()
     }
 
+    /// The same, that to the upstream that was called last first.
+    pub(super) fn bindings_by_call(&self) -> Vec<(String, Binding)> {
+        let age = self.calls.ages();
+        let mut bindings = self.bindings();
+        bindings.sort_by_key(|(upstream, _)| age(upstream));
+        bindings
+    }
+
     /// Takes all ties.
     pub(super) fn take_ties(&mut self) -> Vec<(String, Binding)> {
         let taken = self.bindings();

@@ -343,7 +343,7 @@ impl SessionStore for MemoryStore {
 
     fn ties(&self, key: SessionKey) -> Vec<(String, Binding)> {
         match self.sessions.get(&key.into()).as_deref() {
-            Some(Entry::Live(live)) => live.bindings(),
+            Some(Entry::Live(live)) => live.bindings_by_call(),
             Some(Entry::Ended(_)) | None => Vec::new(),
         }
     }

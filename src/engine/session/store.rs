@@ -199,7 +199,7 @@ pub trait SessionStore: Send + Sync + 'static {
     fn subscribe(&self, key: SessionKey, expires: Timestamp, subscription: Subscription, wanted: Wanted);
     /// What the session is subscribed to, at all upstreams.
     fn subscriptions(&self, key: SessionKey) -> Vec<Subscription>;
-    /// The ties of a session: (upstream, binding).
+    /// The ties of a session: (upstream, binding), that to the upstream that was called last first.
     fn ties(&self, key: SessionKey) -> Vec<(String, Binding)>;
     /// The upstream that the call with this raw JSON id went to, and the tie to it.
     fn owner(&self, key: SessionKey, call: &[u8]) -> Option<(String, Binding)>;

@@ -10,11 +10,16 @@ const ANSWER: &str = r#"{"jsonrpc":"2.0","id":5,"result":{}}"#;
 
 /// A server that knows how event 7 goes on.
 async fn knowing() -> Puppet {
+    knowing_of("7").await
+}
+
+/// A server that knows how this event goes on.
+async fn knowing_of(id: &'static str) -> Puppet {
     let puppet = Puppet::start(&["echo"]).await;
-    puppet.play(|seen| {
+    puppet.play(move |seen| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
         match (seen.verb.as_str(), seen.header("last-event-id")) {
-            ("GET", Some("7")) => {
+            ("GET", Some(last)) if last == id => {
                 let text = format!("{head}id: 8\ndata: {ANSWER}\n\n");
                 Some(Act::SayAndLeave(text.into_bytes()))
             }
@@ -65,6 +70,33 @@ async fn with_one_upstream_ids_are_its_own() {
         stream.event().await.as_deref(),
         Some(&*format!("id: 8\ndata: {ANSWER}"))
     );
+}
+
+/// Answers that Envoy forwards are not read, where their client takes no requests: their ids name nobody.
+#[tokio::test]
+async fn an_id_that_names_no_upstream_is_taken_to_whoever_knows_it() {
+    let (one, two) = (knowing_of("a-7").await, knowing_of("b-7").await);
+    let gateway = Setup::new().puppet("one", &one).puppet("two", &two).up().await;
+    let client = gateway.client().await;
+    for tool in ["one_echo", "two_echo"] {
+        client.text_of(tool, &json!({})).await;
+    }
+    let own = listen(&client).await;
+    for (last, named) in [("a-7", "id: me:one:8"), ("b-7", "id: me:two:8")] {
+        let mut stream = Stream::open(client.address, &get(&client).with("last-event-id", last)).await;
+        let event = stream.event().await.expect("an event");
+        assert!(event.contains(named) && event.contains(ANSWER), "{last}: {event}");
+        stream.rest().await;
+        assert_eq!(stream.whole, Some(true), "it ends as at the upstream");
+    }
+    let others = one.with_verb("GET");
+    let others: Vec<_> = others.iter().filter_map(|seen| seen.header("last-event-id")).collect();
+    assert_eq!(
+        others,
+        ["a-7"],
+        "the one that was called last was asked first, and knew it"
+    );
+    assert_eq!(own.whole, None, "the session's own stream stands beside");
 }
 
 #[tokio::test]

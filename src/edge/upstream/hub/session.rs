@@ -8,8 +8,23 @@ use crate::engine::exchange::step::SessionRef;
 use crate::engine::mcp::Era;
 use crate::engine::session::{Binding, EndpointHash, SessionKey};
 use crate::engine::stream::{Kinds, Part, event_id};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// A stream that a client has lost.
+struct Resumption {
+    /// Who may know how it goes on, the likeliest first, each with the session's tie to it.
+    asked: VecDeque<(Arc<str>, Binding)>,
+    /// Of the last event that the client got, as its upstream made it.
+    id: String,
+}
+
+impl Resumption {
+    fn first(&self) -> Option<Arc<str>> {
+        self.asked.front().map(|(upstream, _)| Arc::clone(upstream))
+    }
+}
 
 impl Inner {
     /// A GET of a session. One that resumes a stream stands beside the session's own, or is it, if there is none.
@@ -21,45 +36,41 @@ impl Inner {
         principal: Option<Arc<str>>,
     ) -> (u64, Arc<Ear>) {
         let ear = Arc::new(Ear::new(Kinds::ALL, None));
-        let resumed = last.and_then(|last| self.resumable(session.key, last, alone));
+        let resumption = last.and_then(|last| self.resumable(session.key, last, alone));
         let mut seats = self.seats();
         let seat = Seat {
-            resumes: resumed.as_ref().map(|(upstream, ..)| Arc::clone(upstream)),
+            resumes: resumption.as_ref().and_then(Resumption::first),
             session: Some(session),
             principal,
             alone: alone.is_some(),
             ..Seat::new(session.endpoint, Arc::clone(&ear))
         };
         let number = seats.add(seat);
-        if resumed.is_none() || seats.main_of(session.key).is_none() {
+        if resumption.is_none() || seats.main_of(session.key).is_none() {
             self.make_main(&mut seats, number);
         }
-        if let Some((upstream, binding, id)) = resumed {
-            self.resume(&mut seats, number, &upstream, &binding, id);
+        if let Some(resumption) = resumption {
+            self.resume(&mut seats, number, resumption);
         }
         (number, ear)
     }
 
-    /// Who is meant by a `Last-Event-ID`: its upstream, the tie to it, and the upstream's own id.
-    fn resumable(
-        &self,
-        session: SessionKey,
-        last: &str,
-        alone: Option<&Arc<str>>,
-    ) -> Option<(Arc<str>, Binding, String)> {
+    /// Who may be meant by a `Last-Event-ID`. With one upstream, ids are its own. With several they name theirs, but for
+    /// those of answers that went by unread: whoever made such an id knows it, and was most likely called last.
+    fn resumable(&self, session: SessionKey, last: &str, alone: Option<&Arc<str>>) -> Option<Resumption> {
         let mut ties = self.store.ties(session);
         let (upstream, id) = match (alone, event_id::reveal(last)) {
-            (None, Some((upstream, id))) => (upstream.to_owned(), id),
-            // With one upstream, ids are its own. With several, those of forwarded answers are.
-            (Some(only), _) => (only.to_string(), last),
-            (None, None) => match ties.as_slice() {
-                [(only, _)] => (only.clone(), last),
-                _ => return None,
-            },
+            (None, Some((upstream, id))) => (Some(upstream), id),
+            (Some(only), _) => (Some(&**only), last),
+            (None, None) => (None, last),
         };
-        let at = ties.iter().position(|(name, _)| *name == upstream)?;
-        let (upstream, binding) = ties.swap_remove(at);
-        Some((upstream.into(), binding, id.to_owned()))
+        ties.retain(|(name, _)| upstream.is_none_or(|upstream| upstream == name));
+        let asked = ties.into_iter().map(|(name, binding)| (name.into(), binding));
+        let resumption = Resumption {
+            asked: asked.collect(),
+            id: id.to_owned(),
+        };
+        (!resumption.asked.is_empty()).then_some(resumption)
     }
 
     /// The seat becomes the one that hears everything of its session; an older one ends, or goes on with what it resumes.
@@ -115,42 +126,64 @@ impl Inner {
         Some(opened)
     }
 
-    /// Takes up a stream where its client lost it. If the upstream knows nothing of it, the client gets a fresh one.
-    fn resume(self: &Arc<Self>, seats: &mut Seats, number: u64, upstream: &Arc<str>, binding: &Binding, id: String) {
+    /// Takes up a stream where its client lost it. If no upstream knows anything of it, the client gets a fresh one.
+    fn resume(self: &Arc<Self>, seats: &mut Seats, number: u64, mut resumption: Resumption) {
         let Some(seat) = seats.get_mut(number) else { return };
-        let (Some(target), Some(session)) = (self.target(upstream), self.session_feed(seat, upstream)) else {
+        let Some((upstream, binding)) = resumption.asked.pop_front() else {
             return;
         };
-        let (pump, opened) = Pump::new(session.tied(target, binding), Way::Resume(id), &self.bodies);
+        let (Some(target), Some(session)) = (self.target(&upstream), self.session_feed(seat, &upstream)) else {
+            return;
+        };
+        let way = Way::Resume(resumption.id.clone());
+        let (pump, opened) = Pump::new(session.tied(target, &binding), way, &self.bodies);
         let inner = Arc::clone(self);
         let ear = Arc::clone(&seat.ear);
         let task = self.runtime.spawn(async move {
             match session.run(pump).await {
                 // As at the upstream: its client comes again, if it wants more.
                 Ended::Closed => ear.end(End::Over),
-                Ended::NoStream | Ended::SessionLost => inner.afresh(number),
+                Ended::NoStream | Ended::SessionLost if resumption.asked.is_empty() => inner.afresh(number),
+                Ended::NoStream | Ended::SessionLost => inner.resume_elsewhere(number, resumption),
                 Ended::Stopped => {}
             }
         });
-        seat.set(Feed::new(upstream, Some(binding), opened, task.abort_handle()));
+        seat.resumes = Some(Arc::clone(&upstream));
+        seat.set(Feed::new(&upstream, Some(&binding), opened, task.abort_handle()));
+    }
+
+    /// The upstream that was asked knows nothing of it: the next one may.
+    fn resume_elsewhere(self: &Arc<Self>, number: u64, resumption: Resumption) {
+        let mut seats = self.seats();
+        let Some(seat) = seats.get_mut(number) else { return };
+        self.leave_resumed(seat, number);
+        self.resume(&mut seats, number, resumption);
+    }
+
+    /// What the seat wanted to resume is not to be had there: it hears that upstream as any GET does, or not at all.
+    fn leave_resumed(self: &Arc<Self>, seat: &mut Seat, number: u64) {
+        let Some((session, upstream)) = seat.session.zip(seat.resumes.take()) else {
+            return;
+        };
+        if !seat.main {
+            seat.feeds.retain(|feed| feed.upstream != upstream);
+            return;
+        }
+        let ties = self.store.ties(session.key);
+        if let Some((_, binding)) = ties.into_iter().find(|(name, _)| **name == *upstream) {
+            let _ = self.begin(seat, number, &upstream, &binding);
+        }
     }
 
     /// There was nothing to resume: the seat hears what any GET hears.
     fn afresh(self: &Arc<Self>, number: u64) {
         let mut seats = self.seats();
         let Some(seat) = seats.get_mut(number) else { return };
-        let resumed = seat.resumes.take();
-        if !seat.main {
-            return self.make_main(&mut seats, number);
+        if seat.main {
+            return self.leave_resumed(seat, number);
         }
-        let tie = seat.session.zip(resumed).and_then(|(session, upstream)| {
-            let ties = self.store.ties(session.key);
-            let (_, binding) = ties.into_iter().find(|(name, _)| **name == *upstream)?;
-            Some((upstream, binding))
-        });
-        if let Some((upstream, binding)) = tie {
-            let _ = self.begin(seat, number, &upstream, &binding);
-        }
+        seat.resumes = None;
+        self.make_main(&mut seats, number);
     }
 
     /// Holds a listen at each modern upstream where the session has subscriptions.
