@@ -37,6 +37,7 @@ class Container:
     def __init__(self, pod, spec):
         self.pod, self.spec, self.name = pod, spec, spec["name"]
         self.process = None
+        self.inside = []
         self.restarts = -1
         self.waiting = ("ContainerCreating", "")
         self.last = None
@@ -143,8 +144,8 @@ class Container:
             lines.append("mount -o remount,bind,ro /")
         environment = [f"{name}={value}" for name, value in variables.items()]
         folder = self.spec.get("workingDir") or image.folder
-        words = ["exec", *self.privileges(security), "env", "-i", "-C", folder, *environment, *command]
-        lines.append(" ".join(quote(word) for word in words))
+        self.inside = [*self.privileges(security), "env", "-i", "-C", folder, *environment]
+        lines.append(" ".join(quote(word) for word in ["exec", *self.inside, *command]))
         return "\n".join(lines) + "\n"
 
     def mount(self, mount, variables):
@@ -262,13 +263,15 @@ class Container:
     # === stopping
 
     def run(self, command, timeout):
-        """A command inside the running container; its exit code."""
+        """A command inside the running container, under its user and with its variables; its exit code."""
         process = self.process
         if process is None:
             return 1
         enter = ["nsenter", f"--target={process.pid}", "--mount", "--uts", "--net", f"--root=/proc/{process.pid}/root", "--"]
+        # Processes have no namespace here: who sees that it is in a cluster takes process 1 for its container's first.
+        inside = [*self.inside, "env", "--unset=KUBERNETES_SERVICE_HOST"]
         try:
-            return subprocess.run([*enter, *command], capture_output=True, timeout=timeout).returncode
+            return subprocess.run([*enter, *inside, *command], capture_output=True, timeout=timeout).returncode
         except (OSError, subprocess.TimeoutExpired):
             return 1
 

@@ -181,7 +181,8 @@ class Pod:
             pass  # The API server is away: said again at the next tick.
 
     def end(self):
-        """Not ready first, so that nobody is sent here; hooks, TERM, patience, KILL; then the object goes."""
+        """Not ready first, so that nobody is sent here; hooks, TERM, patience, KILL; then the object goes. Hooks run at once,
+        but a sidecar gets its TERM after everything that was started after it has ended."""
         grace = self.object["metadata"].get("deletionGracePeriodSeconds")
         grace = 0 if self.gone else 30 if grace is None else grace
         self.ended = True
@@ -202,7 +203,15 @@ class Pod:
 
     def stop(self, container, deadline):
         container.before_stop(max(0.1, deadline - time.monotonic()))
+        while time.monotonic() < deadline and any(other.running() for other in self.started_after(container)):
+            time.sleep(TICK)
         container.terminate()
+
+    def started_after(self, container):
+        """Those that a sidecar serves until they end; nobody for any other container."""
+        if container not in self.inits:
+            return []
+        return [*self.inits[self.inits.index(container) + 1 :], *self.mains]
 
     def remove_object(self):
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
