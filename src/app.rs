@@ -15,6 +15,7 @@ mod clusters;
 mod controller;
 mod course;
 mod desk;
+mod drain;
 mod endpoints;
 mod explain;
 mod folder;
@@ -53,7 +54,7 @@ use course::Course;
 use desk::{Desk, Room};
 use endpoints::Draft;
 use guide::Guide;
-use options::{ControllerOptions, ServeOptions, UpOptions};
+use options::{ControllerOptions, DrainOptions, ServeOptions, UpOptions};
 use panel::Panel;
 use roster::Roster;
 use status::Board;
@@ -84,6 +85,14 @@ pub fn up(options: UpOptions) -> anyhow::Result<()> {
 /// What kept it from starting, or ended it.
 pub fn serve(options: ServeOptions) -> anyhow::Result<()> {
     runtime()?.block_on(serve::run(options))
+}
+
+/// Tells a processor that serves that the Envoy beside it is about to end.
+///
+/// # Errors
+/// No processor has heard it.
+pub fn drain(options: DrainOptions) -> anyhow::Result<()> {
+    drain::say(options)
 }
 
 /// Runs the Kubernetes controller until it is told to end.

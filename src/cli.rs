@@ -41,6 +41,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             log.start()?;
             crate::app::serve(serve.into_options())
         }
+        Command::Drain(drain) => crate::app::drain(drain.into_options()),
         Command::Controller(controller) => {
             log.start()?;
             crate::app::controller(controller.into_options())

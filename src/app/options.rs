@@ -52,6 +52,15 @@ pub struct RegistryOptions {
     pub state_dir: Option<PathBuf>,
 }
 
+/// What `drain` was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrainOptions {
+    /// What the processor runs with, for its state folder.
+    pub source: ConfigSource,
+    /// Instead of the configuration's.
+    pub state_dir: Option<PathBuf>,
+}
+
 /// What `controller` was asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ControllerOptions {

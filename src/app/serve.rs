@@ -2,7 +2,7 @@
 
 use super::options::{Listen, RegistryOptions, ServeFrom, ServeOptions};
 use super::tasks::Tasks;
-use super::{GRACE, Gateway, Guide, Signals, endpoints, folder, report};
+use super::{GRACE, Gateway, Guide, Signals, drain, endpoints, folder, report};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::envoy::route_key;
 use crate::edge::extproc::{self, Gate, Listener};
@@ -46,12 +46,14 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
         .map_or_else(|| listen.to_string(), |port| format!("port {port}"));
     let board = Arc::clone(&gateway.board);
     let desk = Arc::clone(&gateway.desk);
+    let state_dir = gateway.config.state_dir.clone();
     gateway.start(&mut tasks, vec![listener], admin, guide)?;
     info!(ext_proc = %shown, admin = %at, "Processor serves.");
     let outcome = tokio::select! {
         () = signals.asked() => Ok(()),
         lost = tasks.lost() => Err(lost),
         () = announce(&board, &shown, at) => unreachable!("it waits for ever"),
+        () = drain::heed(&state_dir, &desk.hub) => unreachable!("it waits for ever"),
     };
     info!("Draining.");
     // Envoy stays: running exchanges finish, new ones hear that nobody serves them any more.

@@ -2,7 +2,7 @@
 
 use super::controller::ControllerArguments;
 use super::manifests::ManifestsArguments;
-use crate::app::options::{Listen, RegistryOptions, ServeFrom, ServeOptions, UpOptions};
+use crate::app::options::{DrainOptions, Listen, RegistryOptions, ServeFrom, ServeOptions, UpOptions};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::telemetry::log::{self, LogFormat};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -90,6 +90,14 @@ Envoy is taken from --envoy, else $MCP_MANIFOLD_ENVOY, else `envoy` in PATH.")]
     --gateway team/gateway --listen unix:/var/run/mcp-manifold/ext-proc.sock \
     --fallback unix:/var/run/mcp-manifold/fallback.sock --state-dir /var/lib/mcp-manifold")]
     Serve(ServeArguments),
+    /// Tell a processor that serves that the Envoy beside it is about to end
+    ///
+    /// Streams that clients hold open end, in good order: clients come back where Envoy stays. Calls are served on. Meant
+    /// for a preStop hook in the same pod.
+    #[command(after_help = "Examples:
+  mcp-manifold drain -f manifold.yaml
+  mcp-manifold drain --state-dir /var/lib/mcp-manifold")]
+    Drain(DrainArguments),
     /// Run the Kubernetes controller
     ///
     /// Watches the resources that register MCP servers, generates what Envoy Gateway needs, tells processors what to
@@ -222,6 +230,22 @@ struct RegistryArguments {
     state_dir: Option<PathBuf>,
 }
 
+/// `drain`
+#[derive(Debug, Args)]
+pub(super) struct DrainArguments {
+    /// Configuration file that the processor runs with, for its state folder
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The processor's state folder; default: FILE's
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "MCP_MANIFOLD_STATE_DIR",
+        required_unless_present = "file"
+    )]
+    state_dir: Option<PathBuf>,
+}
+
 /// `check`
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
@@ -328,6 +352,18 @@ impl ServeArguments {
             from: self.registry.from(source),
             listen: self.listen,
             fallback: self.fallback,
+        }
+    }
+}
+
+impl DrainArguments {
+    pub(super) fn into_options(self) -> DrainOptions {
+        DrainOptions {
+            source: ConfigSource {
+                file: self.file,
+                upstreams: Vec::new(),
+            },
+            state_dir: self.state_dir,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A processor led by a registry, as in a cluster: several endpoints, changes, its controller gone, its own restart. Envoy
 //! is wired as Envoy Gateway wires it.
 
+mod draining;
 mod pki;
 mod room;
 

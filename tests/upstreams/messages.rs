@@ -13,6 +13,8 @@ use std::time::Duration;
 
 type Context = RequestContext<RoleServer>;
 
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
+
 /// Answers the tools of this file; `None` for others.
 pub(crate) async fn call(
     request: &CallToolRequestParams,
@@ -66,6 +68,25 @@ async fn progress(context: &Context) -> Result<CallToolResult, ErrorData> {
         }
     }
     Ok(done("Tool with progress executed"))
+}
+
+/// Sleeps; every half second it says for how many milliseconds it has, if somebody wants to know.
+pub(crate) async fn sleep(context: &Context, time: Duration) {
+    let begun = tokio::time::Instant::now();
+    let mut next = begun + HALF_A_SECOND;
+    while next < begun + time {
+        tokio::time::sleep_until(next).await;
+        if let Some(token) = context.meta.get_progress_token() {
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a test")]
+            let slept = begun.elapsed().as_millis() as f64;
+            let _gone = context
+                .peer
+                .notify_progress(ProgressNotificationParam::new(token, slept))
+                .await;
+        }
+        next += HALF_A_SECOND;
+    }
+    tokio::time::sleep_until(begun + time).await;
 }
 
 /// One round of the tools that ask the client's model or user; `None` for others.

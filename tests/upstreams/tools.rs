@@ -74,7 +74,7 @@ pub(crate) async fn call(
         "test_x_mcp_header" => ContentBlock::text("The header and the parameter agree."),
         "echo" => ContentBlock::text(raw_arguments(&context)),
         "sleep" => {
-            tokio::time::sleep(Duration::from_millis(number("ms"))).await;
+            messages::sleep(&context, Duration::from_millis(number("ms"))).await;
             ContentBlock::text("slept")
         }
         "big" => ContentBlock::text("x".repeat(usize::try_from(number("bytes")).unwrap_or(0).min(64 << 20))),

@@ -146,7 +146,10 @@ impl Exchange {
                 }
             }
             // The specification's graceful end, so that the client does not take it for a broken stream.
-            HubEvent::Drained => self.end_stream(listening.tag.as_deref().map(say::over)),
+            HubEvent::Drained => {
+                let last = listening.tag.as_deref().map_or(say::COME_BACK, say::over);
+                self.end_stream(Some(last))
+            }
             HubEvent::Over => self.end_stream(None),
         }
     }

@@ -50,6 +50,9 @@ pub fn acknowledged(tag: &[u8], kinds: Kinds, parts: &[Part]) -> Bytes {
     ))
 }
 
+/// The last of a GET stream that the gateway ends by itself: its client is to come back, in a second. It says nothing else.
+pub const COME_BACK: Bytes = Bytes::from_static(b"retry: 1000\n\n");
+
 /// The last frame of a listen that the gateway ends by itself.
 #[must_use]
 pub fn over(tag: &[u8]) -> Bytes {

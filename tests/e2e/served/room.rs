@@ -184,6 +184,17 @@ impl Room {
         self.address = listening().await.expect("it just did");
     }
 
+    /// Tells the processor that its Envoy is about to end.
+    pub(super) fn drain(&self) {
+        let mut command = Command::new(tools::gateway());
+        command
+            .arg("drain")
+            .arg("--state-dir")
+            .arg(self.folder.path().join("state"));
+        let outcome = command.output().expect("the program runs");
+        assert!(outcome.status.success(), "{outcome:?}");
+    }
+
     /// What the processor's log says so far.
     pub(super) fn log(&self) -> String {
         self.processor.as_ref().map(Program::output).unwrap_or_default()
