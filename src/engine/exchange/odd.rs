@@ -101,27 +101,8 @@ impl Exchange {
                     | Phase::Done => self.stay(phase),
                 }
             }
-            Event::Envoy(Message::ResponseBody { chunk, end }) => match phase {
-                Phase::Recovering(suspicion) => self.hold(suspicion, Message::ResponseBody { chunk, end }),
-                phase @ (Phase::AwaitHead
-                | Phase::Doorstep(_)
-                | Phase::AwaitBody(_)
-                | Phase::Viewing(_)
-                | Phase::Asking(..)
-                | Phase::Calling(_)
-                | Phase::BridgingUp(_)
-                | Phase::BridgingDown(_)
-                | Phase::Forwarded(_)
-                | Phase::PassedOn(_)
-                | Phase::Streaming(_)
-                | Phase::Passing
-                | Phase::Inspecting(_)
-                // Of the answer that is replaced.
-                | Phase::Replaying(_)
-                | Phase::Done) => self.stay(phase),
-            },
-            Event::Envoy(Message::ResponseTrailers) => match phase {
-                Phase::Recovering(suspicion) => self.hold(suspicion, Message::ResponseTrailers),
+            Event::Envoy(message @ (Message::ResponseBody { .. } | Message::ResponseTrailers)) => match phase {
+                Phase::Recovering(suspicion) => self.hold(suspicion, message),
                 phase @ (Phase::AwaitHead
                 | Phase::Doorstep(_)
                 | Phase::AwaitBody(_)

@@ -9,7 +9,7 @@ pub(super) mod delegate;
 pub(super) mod gather;
 pub(super) mod heading;
 pub(super) mod subscribe;
-mod tie;
+pub(super) mod tie;
 pub(super) mod verdict;
 
 use crate::engine::mcp::params::ParamHeaders;

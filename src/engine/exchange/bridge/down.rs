@@ -19,6 +19,7 @@ use crate::engine::era::bridge::down::{Taken, digest, request};
 use crate::engine::era::legacy;
 use crate::engine::exchange::event::Finding;
 use crate::engine::exchange::outgoing::calls::Calls;
+use crate::engine::exchange::outgoing::tie::Found;
 use crate::engine::exchange::outgoing::verdict::Settled;
 use crate::engine::exchange::outgoing::{Outgoing, heading};
 use crate::engine::exchange::record::Way;
@@ -192,47 +193,44 @@ impl Exchange {
     /// A question about this call is answered.
     pub(in crate::engine::exchange) fn down_found(&mut self, down: Down, finding: Finding) -> Step {
         match (down, finding) {
-            (Down::Borrowing(waiting), Finding::Bound(binding)) => self.down_begin(*waiting, binding),
-            (Down::Borrowing(waiting), Finding::Unbindable(failure)) => {
-                let Waiting { request, calls, .. } = *waiting;
-                self.unbindable(request, calls, failure)
-            }
             (Down::Resuming(waiting), Finding::Resumed(parked)) => self.down_resume(*waiting, *parked),
             (Down::Resuming(waiting), Finding::NotParked) => {
                 self.reject(&Reject::RequestState(StateError::Gone), waiting.request.id())
             }
-            (Down::Under(under), Finding::StillThere) => self.down_settled(under),
-            (Down::Under(mut under), Finding::Reopened(binding)) => {
+            (down, finding) => self.down_tied(down, Found::of(finding)),
+        }
+    }
+
+    /// The same for what concerns the upstream session.
+    fn down_tied(&mut self, down: Down, found: Option<Found>) -> Step {
+        match (down, found) {
+            (Down::Borrowing(waiting), Some(Found::Bound(binding))) => self.down_begin(*waiting, binding),
+            (Down::Borrowing(waiting), Some(Found::Unbindable(failure))) => {
+                let Waiting { request, calls, .. } = *waiting;
+                self.unbindable(request, calls, failure)
+            }
+            (Down::Under(under), Some(Found::StillThere)) => self.down_settled(under),
+            (Down::Under(mut under), Some(Found::Reopened(binding))) => {
                 under.open.binding = binding;
                 self.record.replayed = true;
                 under.open.again();
                 self.down_call(under, Step::default())
             }
-            (Down::Under(under), Finding::Unbindable(failure)) => {
+            (Down::Under(under), Some(Found::Unbindable(failure))) => {
                 self.down_refused(*under, Step::default(), Trouble::Failed(failure))
             }
             (
                 down,
-                Finding::Compared(_)
-                | Finding::Live
-                | Finding::Ended
-                | Finding::SessionsFull
-                | Finding::Admitted(_)
-                | Finding::Exhausted(_)
-                | Finding::Held
-                | Finding::Crowded(_)
-                | Finding::Uncounted
-                | Finding::Bound(_)
-                | Finding::Unbindable(_)
-                | Finding::StillThere
-                | Finding::Reopened(_)
-                | Finding::EndWritten(_)
-                | Finding::Told(_)
-                | Finding::Introduced(..)
-                | Finding::Resumed(_)
-                | Finding::Delegated(_)
-                | Finding::Viewed(_)
-                | Finding::NotParked,
+                Some(
+                    Found::Live
+                    | Found::Ended
+                    | Found::Bound(_)
+                    | Found::Unbindable(_)
+                    | Found::StillThere
+                    | Found::Reopened(_)
+                    | Found::Delegated(_),
+                )
+                | None,
             ) => self.stay(Phase::BridgingDown(down)),
         }
     }

@@ -222,25 +222,8 @@ impl Exchange {
                 | Stage::Events(_)
                 | Stage::Asking(_)
                 | Stage::Closing(_),
-                Finding::Live
-                | Finding::SessionsFull
-                | Finding::Introduced(..)
-                | Finding::Bound(_)
-                | Finding::Reopened(_)
-                | Finding::StillThere
-                | Finding::Unbindable(_)
-                | Finding::EndWritten(_)
-                | Finding::Told(_)
-                | Finding::Resumed(_)
-                | Finding::Compared(_)
-                | Finding::Admitted(_)
-                | Finding::Exhausted(_)
-                | Finding::Uncounted
-                | Finding::Held
-                | Finding::Crowded(_)
-                | Finding::Delegated(_)
-                | Finding::Viewed(_)
-                | Finding::NotParked,
+                // Nothing else was asked.
+                _,
             ) => self.stay(Phase::BridgingUp(up)),
         }
     }

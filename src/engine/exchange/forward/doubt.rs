@@ -5,6 +5,7 @@
 use super::Forward;
 use crate::engine::exchange::event::{Finding, Message, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::outgoing::delegate;
+use crate::engine::exchange::outgoing::tie::Found;
 use crate::engine::exchange::outgoing::verdict::{self, Settled};
 use crate::engine::exchange::reject::{Reject, Trouble};
 use crate::engine::exchange::relay::Turn;
@@ -98,8 +99,8 @@ impl Exchange {
             rest,
             len: _,
         } = suspicion;
-        match finding {
-            Finding::StillThere => match otherwise {
+        match Found::of(finding) {
+            Some(Found::StillThere) => match otherwise {
                 Settled::Pass(_) => {
                     let mut step = self.pass_response(&head);
                     for message in rest {
@@ -111,29 +112,19 @@ impl Exchange {
                 }
                 Settled::Replace(trouble) => self.replace(&forward, trouble),
             },
-            Finding::Reopened(binding) if forward.replayable => self.once_more(Forward { binding, ..forward }, head),
-            Finding::Delegated(found) => match delegate::instead(&forward.call.delegation, found) {
+            Some(Found::Reopened(binding)) if forward.replayable => {
+                self.once_more(Forward { binding, ..forward }, head)
+            }
+            Some(Found::Delegated(found)) => match delegate::instead(&forward.call.delegation, found) {
                 Ok(delegation) => self.once_more(forward.spoken_for_by(delegation), head),
                 Err(trouble) => self.replace(&forward, trouble),
             },
-            Finding::Reopened(_) => self.replace(&forward, Trouble::Status(verdict::status(&head))),
-            Finding::Unbindable(failure) => self.replace(&forward, Trouble::Failed(failure)),
-            Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), forward.request.id()),
-            Finding::Compared(_)
-            | Finding::Live
-            | Finding::SessionsFull
-            | Finding::Admitted(_)
-            | Finding::Exhausted(_)
-            | Finding::Held
-            | Finding::Crowded(_)
-            | Finding::Uncounted
-            | Finding::Bound(_)
-            | Finding::EndWritten(_)
-            | Finding::Introduced(..)
-            | Finding::Told(_)
-            | Finding::Resumed(_)
-            | Finding::Viewed(_)
-            | Finding::NotParked => self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage)),
+            Some(Found::Reopened(_)) => self.replace(&forward, Trouble::Status(verdict::status(&head))),
+            Some(Found::Unbindable(failure)) => self.replace(&forward, Trouble::Failed(failure)),
+            Some(Found::Ended) => self.reject(&Reject::SessionNotFound("session_ended"), forward.request.id()),
+            Some(Found::Live | Found::Bound(_)) | None => {
+                self.replace(&forward, Trouble::Failed(UpstreamFailure::Garbage))
+            }
         }
     }
 

@@ -7,15 +7,63 @@
 
 use super::Routed;
 use super::calls::Calls;
-use crate::engine::config::Via;
+use crate::engine::config::{Confidential, Via};
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
 use crate::engine::exchange::reject::{Reject, Trouble};
 use crate::engine::exchange::step::{Question, Step};
 use crate::engine::exchange::{Accepts, Exchange, Request, Then};
 use crate::engine::mcp::{Era, Version};
+use crate::engine::policy::delegate::Lack;
 use crate::engine::session::{Binding, Delegation};
 use crate::engine::snapshot::Speech;
 use std::sync::Arc;
+
+/// What was found out about the tie of a call, before it is made or while its answer is in doubt.
+#[derive(Debug)]
+pub(in crate::engine::exchange) enum Found {
+    /// No tie is needed: the session is alive.
+    Live,
+    /// The session was ended meanwhile.
+    Ended,
+    /// This is the tie.
+    Bound(Binding),
+    /// None could be made.
+    Unbindable(UpstreamFailure),
+    /// The upstream session is not lost: the answer stands.
+    StillThere,
+    /// It was lost; this is the new tie.
+    Reopened(Binding),
+    /// What speaks for the caller now.
+    Delegated(Result<Confidential, Lack>),
+}
+
+impl Found {
+    /// `None`: the finding answers no question about a tie.
+    pub(in crate::engine::exchange) fn of(finding: Finding) -> Option<Self> {
+        match finding {
+            Finding::Live => Some(Self::Live),
+            Finding::Ended => Some(Self::Ended),
+            Finding::Bound(binding) => Some(Self::Bound(binding)),
+            Finding::Unbindable(failure) => Some(Self::Unbindable(failure)),
+            Finding::StillThere => Some(Self::StillThere),
+            Finding::Reopened(binding) => Some(Self::Reopened(binding)),
+            Finding::Delegated(credential) => Some(Self::Delegated(credential)),
+            Finding::Compared(_)
+            | Finding::Viewed(_)
+            | Finding::Admitted(_)
+            | Finding::Uncounted
+            | Finding::Exhausted(_)
+            | Finding::Held
+            | Finding::Crowded(_)
+            | Finding::SessionsFull
+            | Finding::Introduced(..)
+            | Finding::EndWritten(_)
+            | Finding::Told(_)
+            | Finding::Resumed(_)
+            | Finding::NotParked => None,
+        }
+    }
+}
 
 impl Exchange {
     /// A request was routed: find its tie to the upstream, then make the call.
@@ -107,32 +155,18 @@ impl Exchange {
 
     /// The question about the tie is answered.
     pub(in crate::engine::exchange) fn tied(&mut self, request: Box<Request>, calls: Calls, finding: Finding) -> Step {
-        match finding {
-            Finding::Bound(binding) => self.go(request, calls, binding),
-            Finding::Live => {
+        match Found::of(finding) {
+            Some(Found::Bound(binding)) => self.go(request, calls, binding),
+            Some(Found::Live) => {
                 let version = calls.spoken_to(request.era()).map(|(_, speech)| speech.version);
                 let version = version.unwrap_or(Version::NEWEST_LEGACY);
                 let binding = stateless(&calls, version);
                 self.go(request, calls, binding)
             }
-            Finding::Unbindable(failure) => self.unbindable(request, calls, failure),
-            Finding::Compared(_)
-            | Finding::Ended
-            | Finding::SessionsFull
-            | Finding::Admitted(_)
-            | Finding::Exhausted(_)
-            | Finding::Held
-            | Finding::Crowded(_)
-            | Finding::Uncounted
-            | Finding::StillThere
-            | Finding::Reopened(_)
-            | Finding::EndWritten(_)
-            | Finding::Introduced(..)
-            | Finding::Resumed(_)
-            | Finding::Delegated(_)
-            | Finding::Viewed(_)
-            | Finding::NotParked
-            | Finding::Told(_) => self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage)),
+            Some(Found::Unbindable(failure)) => self.unbindable(request, calls, failure),
+            Some(Found::Ended | Found::StillThere | Found::Reopened(_) | Found::Delegated(_)) | None => {
+                self.try_next(request, calls, Trouble::Failed(UpstreamFailure::Garbage))
+            }
         }
     }
 

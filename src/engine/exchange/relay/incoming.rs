@@ -5,6 +5,7 @@ use super::pulse::Pulse;
 use super::{COLLECT_MAX, COMMENT, Collected, Flow, Head, KEEP_ALIVE, PROMPT, Relay, SMALL, Stage, Turn};
 use crate::engine::exchange::event::{CallEvent, Finding, ResponseHead, UpstreamFailure};
 use crate::engine::exchange::outgoing::heading;
+use crate::engine::exchange::outgoing::tie::Found;
 use crate::engine::exchange::outgoing::verdict::{self, Media, Settled, Verdict};
 use crate::engine::exchange::reject::{Input, Reject, Trouble};
 use crate::engine::exchange::step::{Command, End, Question, Reply, Step};
@@ -174,9 +175,9 @@ impl Exchange {
 
     /// What is known of the upstream session now.
     pub(in crate::engine::exchange) fn relay_found(&mut self, mut relay: Box<Relay>, finding: Finding) -> Step {
-        match finding {
-            Finding::StillThere => self.still_there(relay),
-            Finding::Reopened(binding) => {
+        match Found::of(finding) {
+            Some(Found::StillThere) => self.still_there(relay),
+            Some(Found::Reopened(binding)) => {
                 relay.binding = binding;
                 relay.turn = Turn::Second;
                 relay.stage = Stage::AwaitHead;
@@ -188,24 +189,9 @@ impl Exchange {
                     ..Step::default()
                 }
             }
-            Finding::Unbindable(failure) => self.relay_refused(*relay, Trouble::Failed(failure)),
-            Finding::Ended => self.reject(&Reject::SessionNotFound("session_ended"), relay.request.id()),
-            Finding::Compared(_)
-            | Finding::Live
-            | Finding::SessionsFull
-            | Finding::Admitted(_)
-            | Finding::Exhausted(_)
-            | Finding::Held
-            | Finding::Crowded(_)
-            | Finding::Uncounted
-            | Finding::Bound(_)
-            | Finding::EndWritten(_)
-            | Finding::Introduced(..)
-            | Finding::Told(_)
-            | Finding::Resumed(_)
-            | Finding::Delegated(_)
-            | Finding::Viewed(_)
-            | Finding::NotParked => {
+            Some(Found::Unbindable(failure)) => self.relay_refused(*relay, Trouble::Failed(failure)),
+            Some(Found::Ended) => self.reject(&Reject::SessionNotFound("session_ended"), relay.request.id()),
+            Some(Found::Live | Found::Bound(_) | Found::Delegated(_)) | None => {
                 self.phase = Phase::Calling(relay);
                 Step::default()
             }
