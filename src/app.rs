@@ -169,7 +169,7 @@ impl Gateway {
         let desk = Desk {
             cell: writer.cell(),
             store,
-            callers: hub.callers(),
+            views: hub.views(),
             hub,
             binder: Arc::new(binder),
             relay: Relay::new(Arc::clone(&targets)),

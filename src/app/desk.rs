@@ -12,7 +12,7 @@ use crate::edge::relay::{Mailbox, Outliving, ParkingLot, Relay};
 use crate::edge::store::{MemoryStore, Principals};
 use crate::edge::telemetry::Telemetry;
 use crate::edge::throttle::{Counted, Places, Throttle, Verdict};
-use crate::edge::upstream::{Allowance, Binder, Bodies, Callers, Hub, Look as Sight};
+use crate::edge::upstream::{Allowance, Binder, Bodies, Hub, Look as Sight, Views};
 use crate::engine::config::{Limits, Lists};
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::step::{Attended, Call, Listen, Notice, ParkKey, Question, SessionRef};
@@ -30,7 +30,7 @@ pub(super) struct Desk {
     pub(super) store: Arc<MemoryStore>,
     pub(super) binder: Arc<Binder>,
     pub(super) hub: Hub,
-    pub(super) callers: Callers,
+    pub(super) views: Views,
     pub(super) relay: Relay,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) outliving: Outliving,
@@ -68,7 +68,7 @@ impl Bodies for Budget {
 impl Desk {
     /// Limits of another configuration; what is under way stays.
     pub(super) fn set_limits(&self, limits: &Limits, lists: &Lists, idle: Duration) {
-        self.callers.set_bounds(Allowance::of(lists));
+        self.views.set_bounds(Allowance::of(lists));
         self.room.store(Arc::new(Room {
             sessions: limits.sessions_per_principal,
             idle,
@@ -145,7 +145,7 @@ impl Backroom for Desk {
                 Sought::Now(found) => Asked::Now(Finding::Delegated(found)),
                 Sought::Later(later) => Asked::Later(Box::pin(async move { Finding::Delegated(later.await) })),
             },
-            Question::View(viewer) => match self.callers.look(viewer) {
+            Question::View(viewer) => match self.views.look(viewer) {
                 Sight::Now(endpoint) => Asked::Now(Finding::Viewed(endpoint)),
                 Sight::Later(later) => Asked::Later(Box::pin(async move { Finding::Viewed(later.await) })),
             },
@@ -262,7 +262,7 @@ impl Backroom for Desk {
         {
             match principal {
                 Some(principal) if self.is_listed_for_callers(upstream) => {
-                    self.callers.changed(upstream, principal, *kinds);
+                    self.views.changed(upstream, principal, *kinds);
                 }
                 Some(_) | None => self.hub.hearsay().tell(upstream, *kinds),
             }
@@ -282,7 +282,7 @@ impl Backroom for Desk {
         if let (Some(UPSTREAM_UNAUTHORIZED), Some(upstream), Some(principal)) =
             (record.reason, &record.upstream, &record.principal)
         {
-            self.callers.refused(upstream, principal);
+            self.views.refused(upstream, principal);
         }
         self.telemetry.record(record, elapsed);
     }

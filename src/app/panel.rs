@@ -62,7 +62,7 @@ impl Gateway for Panel {
             .observe(&self.status(), self.desk.bodies().used() + self.desk.replay().used());
         let metrics = self.desk.telemetry.metrics();
         metrics.observe_buckets(&self.desk.throttle.buckets());
-        metrics.observe_callers(self.desk.callers.len());
+        metrics.observe_callers(self.desk.views.len());
         self.desk.telemetry.scrape()
     }
 }

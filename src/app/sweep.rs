@@ -42,7 +42,7 @@ pub(super) async fn run(desk: Arc<Desk>, config: Arc<ArcSwap<Config>>, stop: Can
         desk.binder.sweep(idle);
         desk.relay.sweep(idle);
         desk.throttle.sweep();
-        desk.callers.sweep();
+        desk.views.sweep();
         desk.parked
             .expire(now)
             .into_iter()

@@ -1,9 +1,9 @@
 //! The admin port: health, readiness, metrics, status, tools, and a page for people (contract 5).
 //!
-//! Reads only, all from memory. What it shows comes from a [`Gateway`]; who may see it is decided in `guard`.
+//! Reads only, all from memory. What it shows comes from a [`Gateway`]; who may see it is decided in `access`.
 
+mod access;
 mod exposition;
-mod guard;
 mod page;
 mod probes;
 
@@ -11,12 +11,12 @@ pub use probes::{Probes, run_probes};
 
 use crate::engine::policy::{Explained, Question};
 use crate::engine::status::{GatewayStatus, ToolList};
+use access::{Access, Caller};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use guard::{Caller, Guard};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,13 +55,13 @@ pub async fn run(
     token: Option<&str>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let guard = Guard::new(listener.local_addr()?.ip(), token);
+    let access = Access::new(listener.local_addr()?.ip(), token);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let graceful = async move {
         // The sender is only ever dropped.
         let _ = stopped.await;
     };
-    let server = axum::serve(listener, router(gateway, guard)).with_graceful_shutdown(graceful);
+    let server = axum::serve(listener, router(gateway, access)).with_graceful_shutdown(graceful);
     let mut server = std::pin::pin!(server.into_future());
     tokio::select! {
         outcome = &mut server => return outcome,
@@ -72,7 +72,7 @@ pub async fn run(
     Ok(())
 }
 
-fn router(gateway: Arc<dyn Gateway>, guard: Guard) -> Router {
+fn router(gateway: Arc<dyn Gateway>, access: Access) -> Router {
     Router::new()
         .route("/", get(show_page))
         .route("/status", get(show_status))
@@ -82,7 +82,7 @@ fn router(gateway: Arc<dyn Gateway>, guard: Guard) -> Router {
         .route("/readyz", get(show_ready))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
-        .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check))
+        .layer(middleware::from_fn_with_state(Arc::new(access), access::check))
         .with_state(gateway)
 }
 

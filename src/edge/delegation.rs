@@ -3,18 +3,18 @@
 //! Asked with what the configuration of the snapshot says, so that nothing has to be told of a reload. What is found is
 //! kept for a while, bounded, in memory alone, and never printed.
 
-mod exchange;
 mod files;
+mod token_exchange;
 
 use crate::edge::http::Voices;
 use crate::engine::config::delegated::Source;
 use crate::engine::config::{Confidential, Secret};
 use crate::engine::policy::delegate::{Errand, Lack};
 use crate::engine::session::Delegation;
-use exchange::Exchange;
 use files::Files;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use token_exchange::TokenExchange;
 use tokio::runtime::Handle;
 
 /// Credentials of all callers at once; above that the oldest go.
@@ -38,7 +38,7 @@ pub enum Look {
 #[derive(Clone)]
 pub struct Delegations {
     files: Arc<Files>,
-    exchange: Arc<Exchange>,
+    exchange: Arc<TokenExchange>,
 }
 
 impl Delegations {
@@ -47,7 +47,7 @@ impl Delegations {
     pub fn new(runtime: Handle, resolve: Resolve) -> Self {
         Self {
             files: Arc::new(Files::new(runtime.clone())),
-            exchange: Arc::new(Exchange::new(runtime, resolve)),
+            exchange: Arc::new(TokenExchange::new(runtime, resolve)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! - [`Discovery`]: one task per upstream. Probes both eras, lists, watches for changes, sends a [`Report`].
 //! - [`Binder`]: opens, checks and closes upstream sessions on behalf of clients.
 //! - [`Hub`]: the streams that clients hold open, and those of upstreams that feed them.
-//! - [`Callers`]: what upstreams list for each caller, where that differs.
+//! - [`Views`]: what upstreams list for each caller, where that differs.
 //! - [`Shelf`]: the last good catalogs on disk.
 //!
 //! ```text
@@ -16,7 +16,6 @@
 
 mod answer;
 mod binder;
-mod callers;
 mod discovery;
 mod disk;
 mod failure;
@@ -34,10 +33,10 @@ mod reach;
 mod report;
 pub mod span;
 mod survey;
+mod views;
 mod watch;
 
 pub use binder::Binder;
-pub use callers::{Allowance, Callers, Look};
 pub use discovery::{Discovery, Settings};
 pub use disk::{Kept, Shelf, ShelfError};
 pub use failure::Failure;
@@ -46,6 +45,7 @@ pub use hub::{Bodies, Hub};
 pub use notices::Notices;
 pub use reach::Reach;
 pub use report::Report;
+pub use views::{Allowance, Look, Views};
 
 use crate::edge::backoff::Bounds;
 use std::time::Duration;

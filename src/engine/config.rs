@@ -5,9 +5,9 @@
 
 mod audit;
 mod authentication;
-pub mod callers;
 pub mod change;
 mod cors;
+pub mod credential_files;
 pub mod delegated;
 pub mod file;
 mod gateway;

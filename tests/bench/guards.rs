@@ -2,7 +2,7 @@
 //! caller shows.
 
 use crate::gateway::{Guard, Story};
-use mcp_manifold::engine::config::callers::{api_keys, passwords};
+use mcp_manifold::engine::config::credential_files::{api_keys, passwords};
 use mcp_manifold::engine::policy::{Claims, Credentials};
 use serde_json::json;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! The files that `authentication` names, read again when they change. What was read last stays in force while a file
 //! cannot be read; at the start that is nothing, and whoever relies on the file stays outside.
 
-use crate::engine::config::callers::{api_keys, passwords};
+use crate::engine::config::credential_files::{api_keys, passwords};
 use crate::engine::config::file::Problem;
 use crate::engine::config::{Authentication, Config};
 use crate::engine::policy::{Callers, Credentials, Standings};

@@ -7,13 +7,13 @@
 mod background;
 mod flight;
 
-use super::callers::{Allowance, Callers};
 use super::handshake;
 use super::hub::{Bodies, Hub};
 use super::line::{Line, SMALL, Tie};
 use super::notices::{Errand, Notices};
 use super::pool::Pool;
 use super::span;
+use super::views::{Allowance, Views};
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::event::{Finding, UpstreamFailure};
 use crate::engine::exchange::step::{Borrower, Notice, SessionRef};
@@ -93,7 +93,7 @@ impl Binder {
     pub fn hub(&self, cell: Arc<ArcSwap<Snapshot>>, bodies: Arc<dyn Bodies>, allowance: Allowance) -> Hub {
         let inner = &self.inner;
         let targets = Arc::clone(&inner.targets);
-        let callers = Callers::new(targets, inner.runtime.clone(), inner.notices.clone(), allowance);
+        let views = Views::new(targets, inner.runtime.clone(), inner.notices.clone(), allowance);
         Hub::new(
             Arc::clone(&inner.targets),
             Arc::clone(&inner.store),
@@ -101,7 +101,7 @@ impl Binder {
             inner.runtime.clone(),
             inner.notices.clone(),
             bodies,
-            callers,
+            views,
         )
     }
 

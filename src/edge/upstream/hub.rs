@@ -16,7 +16,7 @@ mod pump;
 mod seats;
 mod session;
 
-use super::{Callers, Hearsay};
+use super::{Hearsay, Views};
 use crate::edge::http::{Target, Targets};
 use crate::engine::exchange::HubEvent;
 use crate::engine::exchange::step::{Listen, Notice};
@@ -52,7 +52,7 @@ pub(super) struct Inner {
     runtime: Handle,
     notices: mpsc::UnboundedSender<(Arc<Target>, Notice)>,
     hearsay: Hearsay,
-    callers: Callers,
+    views: Views,
     bodies: Arc<dyn Bodies>,
     /// Everybody who listens. Held for look-ups and changes; tasks are begun and ended under it, never waited for.
     seats: Mutex<Seats>,
@@ -67,7 +67,7 @@ impl Hub {
         runtime: Handle,
         notices: mpsc::UnboundedSender<(Arc<Target>, Notice)>,
         bodies: Arc<dyn Bodies>,
-        callers: Callers,
+        views: Views,
     ) -> Self {
         let inner = Arc::new(Inner {
             targets,
@@ -76,18 +76,18 @@ impl Hub {
             runtime,
             notices,
             hearsay: Hearsay::default(),
-            callers,
+            views,
             bodies,
             seats: Mutex::default(),
         });
-        inner.callers.tell(Arc::downgrade(&inner));
+        inner.views.tell(Arc::downgrade(&inner));
         Self { inner }
     }
 
     /// What upstreams list for each caller.
     #[must_use]
-    pub fn callers(&self) -> Callers {
-        self.inner.callers.clone()
+    pub fn views(&self) -> Views {
+        self.inner.views.clone()
     }
 
     /// What upstreams say in clients' sessions about their lists.
@@ -134,7 +134,7 @@ impl Hub {
             self.inner.store.attend(session);
         }
         if let Some(principal) = principal {
-            self.inner.callers.attend(&principal);
+            self.inner.views.attend(&principal);
         }
         Box::pin(Hearing {
             inner: Arc::clone(&self.inner),

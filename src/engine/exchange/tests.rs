@@ -13,7 +13,7 @@ use super::step::{Command, End, Reply, Step};
 use super::{BodyMode, BodyModes, Exchange, Parked};
 use crate::engine::catalog::{Catalog, Item, Kind};
 use crate::engine::config::Transparent;
-use crate::engine::config::callers::ApiKey;
+use crate::engine::config::credential_files::ApiKey;
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::ClientFlags;
 use crate::engine::policy::{Callers, Credentials};

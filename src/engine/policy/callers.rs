@@ -9,7 +9,7 @@
 use super::challenge::{Challenge, Challenges};
 use super::identity::{Claims, Identity};
 use super::standing::{Standing, Standings};
-use crate::engine::config::callers::{ApiKey, Password};
+use crate::engine::config::credential_files::{ApiKey, Password};
 use crate::engine::config::{Authentication, Confidential, Issuer, Jwks};
 use serde_json::Value;
 use sha2::{Digest, Sha256};

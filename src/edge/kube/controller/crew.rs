@@ -1,22 +1,22 @@
-//! One keeper per Gateway, and who is to be looked after. Gateways are told apart by the value of their label, because
+//! One reconciler per Gateway, and who is to be looked after. Gateways are told apart by the value of their label, because
 //! what is left of one that is gone has nothing else.
 
-use super::keeper::{self, Denied, Wanted};
+use super::reconciler::{self, Denied, Wanted};
 use super::shared::Shared;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-/// See the module. Its keepers end when it is dropped.
+/// See the module. Its reconcilers end when it is dropped.
 pub(super) struct Crew {
     shared: Arc<Shared>,
     denied: mpsc::UnboundedSender<Denied>,
-    keepers: HashMap<Arc<str>, Keeper>,
+    reconcilers: HashMap<Arc<str>, Reconciler>,
     tasks: JoinSet<()>,
 }
 
-struct Keeper {
+struct Reconciler {
     wanted: watch::Sender<Wanted>,
     look: Arc<Notify>,
 }
@@ -28,20 +28,20 @@ impl Crew {
         Self {
             shared,
             denied,
-            keepers: HashMap::new(),
+            reconcilers: HashMap::new(),
             tasks: JoinSet::new(),
         }
     }
 
     /// This is wanted for a Gateway from now on.
     pub(super) fn want(&mut self, gateway: &Arc<str>, wanted: Wanted) {
-        if let Some(keeper) = self.keepers.get(gateway) {
-            keeper.wanted.send_replace(wanted);
+        if let Some(reconciler) = self.reconcilers.get(gateway) {
+            reconciler.wanted.send_replace(wanted);
             return;
         }
         let (sender, receiver) = watch::channel(wanted);
         let look = Arc::new(Notify::new());
-        let task = keeper::keep(
+        let task = reconciler::keep(
             Arc::clone(&self.shared),
             Arc::clone(gateway),
             receiver,
@@ -49,17 +49,17 @@ impl Crew {
             self.denied.clone(),
         );
         self.tasks.spawn(task);
-        let keeper = Keeper { wanted: sender, look };
-        self.keepers.insert(Arc::clone(gateway), keeper);
+        let reconciler = Reconciler { wanted: sender, look };
+        self.reconcilers.insert(Arc::clone(gateway), reconciler);
     }
 
     /// Something of a Gateway's is not as it was left. False: nobody looks after it.
     pub(super) fn look(&mut self, gateway: &Arc<str>) -> bool {
-        let keeper = self.keepers.get(gateway);
-        if let Some(keeper) = keeper {
-            keeper.look.notify_one();
+        let reconciler = self.reconcilers.get(gateway);
+        if let Some(reconciler) = reconciler {
+            reconciler.look.notify_one();
         }
-        keeper.is_some()
+        reconciler.is_some()
     }
 
     /// Does something that ends by itself.

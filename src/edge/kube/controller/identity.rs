@@ -35,14 +35,14 @@ pub(super) async fn keep(
     known: watch::Sender<Option<Arc<Authority>>>,
     identity: watch::Sender<Option<Identity>>,
 ) {
-    let mut keeper = Keeper {
+    let mut renewal = Renewal {
         holder: Holder::Server(names),
         pair: None,
     };
     let mut well = true;
     loop {
         let authority = vault.authority().await;
-        match authority.and_then(|authority| keeper.take(authority, &known, &identity)) {
+        match authority.and_then(|authority| renewal.take(authority, &known, &identity)) {
             Ok(()) => {
                 well = true;
                 tokio::time::sleep(LOOK).await;
@@ -57,14 +57,14 @@ pub(super) async fn keep(
     }
 }
 
-struct Keeper {
+struct Renewal {
     holder: Holder,
     pair: Option<Pair>,
 }
 
-// === impl Keeper ===
+// === impl Renewal ===
 
-impl Keeper {
+impl Renewal {
     fn take(
         &mut self,
         authority: Authority,
@@ -113,19 +113,19 @@ mod tests {
     fn a_certificate_is_kept_until_its_authority_changes() {
         let (known, _known) = watch::channel(None);
         let (identity, mut shown) = watch::channel(None);
-        let mut keeper = Keeper {
+        let mut renewal = Renewal {
             holder: Holder::Server(vec!["controller.system.svc".to_owned()]),
             pair: None,
         };
         let authority = Authority::generate(now()).unwrap();
         let (pair, trusted) = (authority.pair(), authority.trusted().to_owned());
         let again = Authority::read(&pair.certificate, &pair.key, &trusted).unwrap();
-        keeper.take(authority, &known, &identity).unwrap();
+        renewal.take(authority, &known, &identity).unwrap();
         assert!(shown.has_changed().unwrap());
         let first = shown.borrow_and_update().clone();
-        keeper.take(again, &known, &identity).unwrap();
+        renewal.take(again, &known, &identity).unwrap();
         assert!(!shown.has_changed().unwrap());
-        keeper
+        renewal
             .take(Authority::generate(now()).unwrap(), &known, &identity)
             .unwrap();
         assert_ne!(*shown.borrow_and_update(), first);

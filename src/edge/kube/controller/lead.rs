@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sources -> index -> assignments -> (app) -> registry          told <- (app) <- registry
-//!   maps        |---> plans -> workshop -> keepers (objects), probers; vault (keys), certifier
+//!   maps        |---> plans -> workshop -> reconcilers (objects), probers; vault (keys), certifier
 //!               `---> statuses, events
 //! ```
 //! Nothing is concluded before every source has told everything it knows: an object that was not seen yet is no object
@@ -13,11 +13,11 @@ use super::clerk;
 use super::crew::Crew;
 use super::health::Health;
 use super::identity::Known;
-use super::keeper::Denied;
+use super::inventory::Reference;
 use super::keyring::Keyring;
-use super::ledger::Reference;
 use super::maps::Maps;
 use super::prober::{Found, Probers};
+use super::reconciler::Denied;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::sources::{self, News};
@@ -211,14 +211,14 @@ impl<'a> Lead<'a> {
                 let gateway = Arc::clone(&held.gateway);
                 if self
                     .shared
-                    .ledger()
+                    .inventory()
                     .seen(reference.clone(), held, std::time::Instant::now())
                 {
                     self.look(&reference, &gateway);
                 }
             }
             News::Lost(reference) => {
-                let gateway = self.shared.ledger().gone(&reference, std::time::Instant::now());
+                let gateway = self.shared.inventory().gone(&reference, std::time::Instant::now());
                 if let Some(gateway) = gateway {
                     self.look(&reference, &gateway);
                 }
@@ -255,7 +255,7 @@ impl<'a> Lead<'a> {
 
     /// Has what stands for a Gateway compared with what is wanted: nothing, where the Gateway is not served.
     fn attend(&mut self, gateway: &Arc<str>) {
-        // One that is served and has no keeper yet waits for its keys.
+        // One that is served and has no reconciler yet waits for its keys.
         if !self.crew.look(gateway) && self.served(gateway).is_none() {
             self.crew.want(gateway, Arc::default());
         }
@@ -283,7 +283,7 @@ impl<'a> Lead<'a> {
         }
         if !self.leading {
             self.leading = true;
-            let left = self.shared.ledger().gateways();
+            let left = self.shared.inventory().gateways();
             for gateway in left {
                 self.attend(&gateway);
             }
@@ -391,7 +391,7 @@ impl<'a> Lead<'a> {
             .chain(self.plans.keys())
             .map(names::label)
             .collect();
-        let dead = self.shared.ledger().secrets(|gateway| !live.contains(gateway));
+        let dead = self.shared.inventory().secrets(|gateway| !live.contains(gateway));
         self.keyring.retain(|gateway| live.contains(&names::label(gateway)));
         for (reference, held) in dead {
             let shared = Arc::clone(&self.shared);

@@ -1,8 +1,8 @@
-//! What all writers share: the client, the ledger, the right to write, and a bound on requests under way.
+//! What all writers share: the client, the inventory, the right to write, and a bound on requests under way.
 
 use super::health::Health;
+use super::inventory::{Held, Inventory, Reference};
 use super::lease::Standing;
-use super::ledger::{Held, Ledger, Reference};
 use crate::edge::kube::objects::{self, Object, names};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
@@ -63,7 +63,7 @@ pub(super) struct Shared {
     pub(super) namespace: String,
     pub(super) health: Arc<Health>,
     /// Guards what stands and what was applied; never held across a wait.
-    ledger: Mutex<Ledger>,
+    inventory: Mutex<Inventory>,
     requests: Semaphore,
     kinds: HashMap<String, ApiResource>,
 }
@@ -79,14 +79,14 @@ impl Shared {
             client,
             namespace,
             health,
-            ledger: Mutex::default(),
+            inventory: Mutex::default(),
             requests: Semaphore::new(REQUESTS),
             kinds,
         }
     }
 
-    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn inventory(&self) -> MutexGuard<'_, Inventory> {
+        self.inventory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies a wanted object, taking fields back from whoever changed them.

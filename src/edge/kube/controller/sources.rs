@@ -4,7 +4,7 @@
 //! Objects are read leniently: one that does not fit its type (made under a later version of its definition) counts as
 //! absent and is named in the log; it must not keep the others from being seen. What the index never reads is cut away.
 
-use super::ledger::{Held, Reference};
+use super::inventory::{Held, Reference};
 use super::settings::{Reach, Settings};
 use super::shared::kind;
 use super::watch::{Refusal, Seen, Source, follow};

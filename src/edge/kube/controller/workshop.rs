@@ -3,8 +3,8 @@
 //!
 //! One piece of work per Gateway is under way at a time; of what comes meanwhile only the newest is done after it.
 
-use super::keeper::{self, Wish};
 use super::prober;
+use super::reconciler::{self, Wish};
 use crate::edge::kube::objects;
 use crate::edge::kube::plan::{self, Place};
 use crate::engine::config::Confidential;
@@ -34,7 +34,7 @@ struct Bench {
 pub(super) struct Made {
     pub(super) gateway: Place,
     number: u64,
-    pub(super) wanted: keeper::Wanted,
+    pub(super) wanted: reconciler::Wanted,
     pub(super) probes: prober::Wanted,
     /// See [`objects::unguarded`].
     pub(super) unguarded: BTreeMap<Arc<str>, String>,

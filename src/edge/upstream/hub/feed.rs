@@ -7,7 +7,7 @@ use crate::edge::backoff::Backoff;
 use crate::edge::http::Target;
 use crate::edge::upstream::handshake;
 use crate::edge::upstream::line::{Line, SMALL, Speaker, Tie};
-use crate::edge::upstream::{Callers, Hearsay};
+use crate::edge::upstream::{Hearsay, Views};
 use crate::engine::call::inspect::updated;
 use crate::engine::call::{Kind, Message, task};
 use crate::engine::exchange::step::Notice;
@@ -31,7 +31,7 @@ pub(super) struct Session {
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) hearsay: Hearsay,
     /// Whose lists change, where the upstream is listed for each caller.
-    pub(super) caller: Option<(Callers, Arc<str>)>,
+    pub(super) caller: Option<(Views, Arc<str>)>,
     pub(super) key: SessionKey,
     pub(super) upstream: Arc<str>,
     /// The endpoint's only upstream.
@@ -55,7 +55,7 @@ impl Session {
             let wanted = match message.as_ref().map(hear) {
                 Some(Heard::Changed(kinds)) => {
                     match &self.caller {
-                        Some((callers, principal)) => callers.changed(&self.upstream, principal, kinds),
+                        Some((views, principal)) => views.changed(&self.upstream, principal, kinds),
                         None => self.hearsay.tell(&self.upstream, kinds),
                     }
                     false

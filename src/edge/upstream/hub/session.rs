@@ -227,7 +227,7 @@ impl Inner {
                 Some((Era::Modern, speech)) => speech.version,
                 Some((Era::Legacy, _)) => return None,
                 // What it speaks with those for whom it is listed one by one.
-                None => self.callers.modern_only(principal?, &upstream.name)?,
+                None => self.views.modern_only(principal?, &upstream.name)?,
             };
             let own = subscriptions.iter().filter(|one| one.upstream == upstream.name);
             let uris: Vec<Box<str>> = own.map(|one| (*one.uri).into()).collect();
@@ -252,7 +252,7 @@ impl Inner {
             caller: seat
                 .principal
                 .clone()
-                .map(|principal| (self.callers.clone(), principal))
+                .map(|principal| (self.views.clone(), principal))
                 .filter(|_| self.is_listed_for_callers(seat.endpoint, upstream)),
             key: seat.session?.key,
             upstream: Arc::clone(upstream),

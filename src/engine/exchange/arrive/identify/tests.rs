@@ -1,7 +1,7 @@
 //! Who is let in, by what their request shows.
 
 use super::*;
-use crate::engine::config::callers::{ApiKey, Password};
+use crate::engine::config::credential_files::{ApiKey, Password};
 use crate::engine::config::{ApiKeys, Authentication, Issuer, Jwks};
 use crate::engine::policy::{Claims, Credentials};
 use crate::engine::snapshot::fold::Folder;

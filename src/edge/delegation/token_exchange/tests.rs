@@ -44,8 +44,8 @@ async fn mk_endpoint(status: &'static str, body: &'static str) -> (String, Arc<A
     (url, asked)
 }
 
-fn mk_exchange() -> Exchange {
-    Exchange::new(Handle::current(), Arc::new(|_| Some(Confidential("s:c".into()))))
+fn mk_exchange() -> TokenExchange {
+    TokenExchange::new(Handle::current(), Arc::new(|_| Some(Confidential("s:c".into()))))
 }
 
 fn mk_errand(url: &str, token: &str) -> Errand {
@@ -63,7 +63,7 @@ fn mk_errand(url: &str, token: &str) -> Errand {
     }
 }
 
-async fn find(exchange: &Exchange, errand: Errand) -> Outcome {
+async fn find(exchange: &TokenExchange, errand: Errand) -> Outcome {
     match exchange.find(errand) {
         Look::Now(outcome) => outcome,
         Look::Later(later) => later.await,

@@ -67,14 +67,14 @@ pub(super) enum Due {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct Inventory {
     held: BTreeMap<Reference, Held>,
     applied: HashMap<Reference, Applied>,
 }
 
-// === impl Ledger ===
+// === impl Inventory ===
 
-impl Ledger {
+impl Inventory {
     /// The cluster shows an object of ours. True: somebody should look after its Gateway's objects.
     pub(super) fn seen(&mut self, reference: Reference, held: Held, now: Instant) -> bool {
         let news = match self.applied.get_mut(&reference) {
@@ -253,96 +253,99 @@ mod tests {
         }
     }
 
-    fn ledger() -> (Ledger, Instant) {
-        let mut ledger = Ledger::default();
-        ledger.applied(route("a"), 7, held(10, 1));
-        (ledger, Instant::now())
+    fn inventory() -> (Inventory, Instant) {
+        let mut inventory = Inventory::default();
+        inventory.applied(route("a"), 7, held(10, 1));
+        (inventory, Instant::now())
     }
 
     #[test]
     fn what_was_applied_is_applied_again_only_when_the_wish_changes() {
-        let (ledger, now) = ledger();
-        assert_eq!(ledger.due(&route("a"), 7, now), Due::Never);
-        assert_eq!(ledger.due(&route("a"), 8, now), Due::Now);
-        assert_eq!(ledger.due(&route("b"), 7, now), Due::Now);
+        let (inventory, now) = inventory();
+        assert_eq!(inventory.due(&route("a"), 7, now), Due::Never);
+        assert_eq!(inventory.due(&route("a"), 8, now), Due::Now);
+        assert_eq!(inventory.due(&route("b"), 7, now), Due::Now);
     }
 
     #[test]
     fn our_own_change_and_a_status_are_no_news() {
-        let (mut ledger, now) = ledger();
-        assert!(!ledger.seen(route("a"), held(9, 1), now), "an echo of what was before");
-        assert!(!ledger.seen(route("a"), held(10, 1), now), "an echo");
-        assert!(!ledger.seen(route("a"), held(11, 1), now), "its status");
-        assert_eq!(ledger.due(&route("a"), 7, now), Due::Never);
+        let (mut inventory, now) = inventory();
+        assert!(
+            !inventory.seen(route("a"), held(9, 1), now),
+            "an echo of what was before"
+        );
+        assert!(!inventory.seen(route("a"), held(10, 1), now), "an echo");
+        assert!(!inventory.seen(route("a"), held(11, 1), now), "its status");
+        assert_eq!(inventory.due(&route("a"), 7, now), Due::Never);
     }
 
     #[test]
     fn somebody_elses_change_is_repaired() {
-        let (mut ledger, now) = ledger();
-        assert!(ledger.seen(route("a"), held(11, 2), now));
-        assert_eq!(ledger.due(&route("a"), 7, now), Due::Now);
+        let (mut inventory, now) = inventory();
+        assert!(inventory.seen(route("a"), held(11, 2), now));
+        assert_eq!(inventory.due(&route("a"), 7, now), Due::Now);
     }
 
     #[test]
     fn a_kind_without_generations_is_repaired_after_any_change() {
-        let (mut ledger, now) = ledger();
-        ledger.applied(route("s"), 7, held(10, 0));
-        assert!(ledger.seen(route("s"), held(11, 0), now));
-        assert_eq!(ledger.due(&route("s"), 7, now), Due::Now);
+        let (mut inventory, now) = inventory();
+        inventory.applied(route("s"), 7, held(10, 0));
+        assert!(inventory.seen(route("s"), held(11, 0), now));
+        assert_eq!(inventory.due(&route("s"), 7, now), Due::Now);
     }
 
     #[test]
     fn a_removed_object_is_made_again() {
-        let (mut ledger, now) = ledger();
-        assert_eq!(ledger.gone(&route("a"), now).as_deref(), Some("infra.main"));
-        assert_eq!(ledger.due(&route("a"), 7, now), Due::Now);
+        let (mut inventory, now) = inventory();
+        assert_eq!(inventory.gone(&route("a"), now).as_deref(), Some("infra.main"));
+        assert_eq!(inventory.due(&route("a"), 7, now), Due::Now);
     }
 
     #[test]
     fn whoever_keeps_changing_an_object_is_answered_more_and_more_slowly() {
-        let (mut ledger, start) = ledger();
+        let (mut inventory, start) = inventory();
         let mut now = start;
         let mut pauses = Vec::new();
         for version in 0..10 {
-            assert!(ledger.seen(
+            assert!(inventory.seen(
                 route("a"),
                 held(20 + 2 * version, 2 + i64::try_from(version).unwrap()),
                 now
             ));
-            let pause = match ledger.due(&route("a"), 7, now) {
+            let pause = match inventory.due(&route("a"), 7, now) {
                 Due::Now => Duration::ZERO,
                 Due::At(at) => at - now,
                 Due::Never => panic!("it was changed"),
             };
             pauses.push(pause.as_secs());
             now += pause;
-            assert_eq!(ledger.due(&route("a"), 7, now), Due::Now);
-            ledger.applied(
+            assert_eq!(inventory.due(&route("a"), 7, now), Due::Now);
+            inventory.applied(
                 route("a"),
                 7,
                 held(21 + 2 * version, 100 + i64::try_from(version).unwrap()),
             );
         }
         assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert_eq!(ledger.due(&route("a"), 8, now), Due::Now, "a new wish does not wait");
+        assert_eq!(inventory.due(&route("a"), 8, now), Due::Now, "a new wish does not wait");
         now += FORGIVEN * 2;
-        ledger.seen(route("a"), held(99, 999), now);
-        assert_eq!(ledger.due(&route("a"), 7, now), Due::Now, "forgiven");
+        inventory.seen(route("a"), held(99, 999), now);
+        assert_eq!(inventory.due(&route("a"), 7, now), Due::Now, "forgiven");
     }
 
     #[test]
     fn what_is_there_and_not_wanted_is_a_stray_of_its_gateway() {
-        let (mut ledger, now) = ledger();
-        assert!(ledger.seen(route("old"), held(3, 1), now), "left by another process");
+        let (mut inventory, now) = inventory();
+        assert!(inventory.seen(route("old"), held(3, 1), now), "left by another process");
         let other = Held {
             gateway: "infra.other".into(),
             ..held(4, 1)
         };
-        ledger.seen(route("other"), other, now);
-        let strays = ledger.strays("infra.main", &HashSet::from([&route("a")]));
+        inventory.seen(route("other"), other, now);
+        let strays = inventory.strays("infra.main", &HashSet::from([&route("a")]));
         assert_eq!(strays, [(route("old"), held(3, 1))]);
-        assert_eq!(ledger.gateways().len(), 2);
-        ledger.deleted(&route("old"), "1");
-        assert!(ledger.strays("infra.main", &HashSet::from([&route("a")])).is_empty());
+        assert_eq!(inventory.gateways().len(), 2);
+        inventory.deleted(&route("old"), "1");
+        assert!(inventory.strays("infra.main", &HashSet::from([&route("a")])).is_empty());
     }
 }

@@ -63,7 +63,7 @@ pub enum Look {
 
 /// See the module. Clones are the same.
 #[derive(Clone)]
-pub struct Callers {
+pub struct Views {
     inner: Arc<Inner>,
 }
 
@@ -78,7 +78,7 @@ struct Inner {
     state: Mutex<(Allowance, Table)>,
 }
 
-impl Callers {
+impl Views {
     pub(super) fn new(
         targets: Arc<Targets>,
         runtime: Handle,

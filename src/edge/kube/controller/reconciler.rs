@@ -4,7 +4,7 @@
 //! a route comes first, and where any of it cannot be applied, no route of that namespace is; deletions go the other way
 //! round.
 
-use super::ledger::{Due, Held, Reference};
+use super::inventory::{Due, Held, Reference};
 use super::shared::{Refused, Shared};
 use crate::edge::kube::index::{Denial, Scope};
 use crate::edge::kube::objects::Object;
@@ -194,11 +194,11 @@ impl Pass<'_> {
 
     fn due<'a>(&self, wanted: &'a [Wish]) -> (BTreeMap<Arc<str>, Share<'a>>, Option<Instant>) {
         let now = Instant::now();
-        let ledger = self.shared.ledger();
+        let inventory = self.shared.inventory();
         let mut shares: BTreeMap<Arc<str>, Share<'a>> = BTreeMap::new();
         let mut next: Option<Instant> = None;
         for wish in wanted {
-            match ledger.due(&wish.reference, wish.digest, now) {
+            match inventory.due(&wish.reference, wish.digest, now) {
                 Due::Never => {}
                 Due::At(at) => next = Some(next.map_or(at, |next| next.min(at))),
                 Due::Now => {
@@ -244,7 +244,7 @@ impl Pass<'_> {
             Ok(applied) => {
                 debug!(kind = %reference.kind, namespace = %reference.namespace, name = %reference.name, "Object applied.");
                 if let Some(held) = Held::of(&applied.metadata) {
-                    self.shared.ledger().applied(reference.clone(), *digest, held);
+                    self.shared.inventory().applied(reference.clone(), *digest, held);
                 }
                 self.denials.note(wish, None);
                 true
@@ -280,7 +280,7 @@ impl Pass<'_> {
 
     /// Deletes what is not wanted: routes first, and the rest only when they are gone.
     async fn sweep(&self, wanted: &HashSet<&Reference>, failures: &AtomicUsize) {
-        let strays = self.shared.ledger().strays(self.gateway, wanted);
+        let strays = self.shared.inventory().strays(self.gateway, wanted);
         let (routes, rest): (Vec<_>, Vec<_>) = strays.into_iter().partition(|(stray, _)| is_route(stray));
         for list in [routes, rest] {
             let before = failures.load(Ordering::Relaxed);
@@ -299,7 +299,7 @@ impl Pass<'_> {
         match self.shared.delete(stray, held).await {
             Ok(()) => {
                 info!(kind = %stray.kind, namespace = %stray.namespace, name = %stray.name, "Object deleted.");
-                self.shared.ledger().deleted(stray, &held.uid);
+                self.shared.inventory().deleted(stray, &held.uid);
             }
             Err(error) => {
                 self.complain(stray, &error, "An object cannot be deleted.");

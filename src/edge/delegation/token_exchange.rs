@@ -35,7 +35,7 @@ type Key = (Arc<str>, [u8; 32]);
 type Flight = Shared<BoxFuture<'static, Outcome>>;
 
 /// See the module.
-pub(super) struct Exchange {
+pub(super) struct TokenExchange {
     runtime: Handle,
     resolve: Resolve,
     table: Arc<Mutex<Table>>,
@@ -65,7 +65,7 @@ struct Refused {
     until: Instant,
 }
 
-impl Exchange {
+impl TokenExchange {
     pub(super) fn new(runtime: Handle, resolve: Resolve) -> Self {
         Self {
             runtime,

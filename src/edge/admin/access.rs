@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// The rules of one admin port.
 #[derive(Clone)]
-pub(super) struct Guard {
+pub(super) struct Access {
     /// On loopback only: other addresses have a token, which no foreign page knows.
     check_host: bool,
     token: Option<Digested>,
@@ -28,7 +28,7 @@ pub(super) struct Guard {
 /// Secrets are compared by their digests: the time it takes tells nothing of use.
 type Digested = [u8; 32];
 
-/// Who asks, as the guard found.
+/// Who asks, as was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     /// Showed the token, or none is wanted.
@@ -45,9 +45,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-// === impl Guard ===
+// === impl Access ===
 
-impl Guard {
+impl Access {
     pub(super) fn new(bound: IpAddr, token: Option<&str>) -> Self {
         Self {
             check_host: bound.is_loopback(),
@@ -68,11 +68,11 @@ impl Guard {
 }
 
 /// Lets a request through to its handler, or refuses it.
-pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    if guard.check_host && !names_loopback(request.uri(), request.headers()) {
+pub(super) async fn check(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    if access.check_host && !names_loopback(request.uri(), request.headers()) {
         return (StatusCode::FORBIDDEN, "this Host is not served here\n").into_response();
     }
-    let caller = guard.caller(request.headers());
+    let caller = access.caller(request.headers());
     let open = matches!(request.uri().path(), "/healthz" | "/readyz");
     if caller == Caller::Probe && !open {
         return unauthorized();
