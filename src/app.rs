@@ -1,34 +1,34 @@
 //! Builds every part from the configuration, wires them, owns the task list and the drain.
 //!
 //! ```text
-//! discovery tasks -> reports -----> course -> writer -> snapshot cell -> exchanges (ext_proc runtimes)
-//! file, secrets   -> steer -------->   |                 board -> admin port, ready line
-//! registry        -> follow ------->   `-> roster -> discovery tasks, targets of calls
+//! discovery tasks -> reports ------> publisher -> writer -> snapshot cell -> exchanges (ext_proc runtimes)
+//! file, secrets   -> follow_file ------>  |                 board -> admin port, ready line
+//! registry        -> follow_registry -->  `-> roster -> discovery tasks, targets of calls
 //! ```
-//! `steer` also leads Envoy's clusters (`up`). What is served comes from a file or from a registry, never from both; a
+//! `follow_file` also leads Envoy's clusters (`up`). What is served comes from a file or from a registry, never from both; a
 //! registry hears how upstreams are (`report`).
 //!
 //! The main thread runs one single-threaded runtime with everything that is not an exchange; `edge/extproc` starts a
 //! thread with a runtime of its own for each share of the exchanges.
 
+mod admin_port;
 mod clusters;
 mod controller;
-mod course;
 mod desk;
 mod drain;
 mod endpoints;
 mod explain;
 mod folder;
-mod follow;
-mod guide;
+mod follow_file;
+mod follow_registry;
 mod news;
 pub mod options;
-mod panel;
+mod publisher;
 mod report;
 mod roster;
 mod serve;
+mod served_from;
 mod status;
-mod steer;
 mod sweep;
 mod tasks;
 mod up;
@@ -48,15 +48,15 @@ use crate::edge::{admin, envoy, secrets};
 use crate::engine::config::{Confidential, Config};
 use crate::engine::policy::{Explained, Question};
 use crate::engine::session::SessionStore;
+use admin_port::AdminPort;
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use course::Course;
 use desk::{Desk, Room};
 use endpoints::Draft;
-use guide::Guide;
 use options::{ControllerOptions, DrainOptions, ServeOptions, UpOptions};
-use panel::Panel;
+use publisher::Publisher;
 use roster::Roster;
+use served_from::ServedFrom;
 use status::Board;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -223,7 +223,7 @@ impl Gateway {
         tasks: &mut Tasks,
         listeners: Vec<Listener>,
         admin: TcpListener,
-        guide: Guide,
+        from: ServedFrom,
     ) -> anyhow::Result<()> {
         let token = self
             .config
@@ -233,14 +233,14 @@ impl Gateway {
             .transpose()
             .context("adminToken")?;
         let config = Arc::new(ArcSwap::new(Arc::clone(&self.config)));
-        let panel = Panel {
+        let admin_port = AdminPort {
             board: Arc::clone(&self.board),
             desk: Arc::clone(&self.desk),
-            envoy: guide.has_envoy().then(|| self.health.clone()),
+            envoy: from.has_envoy().then(|| self.health.clone()),
         };
         let (reported, reports) = mpsc::unbounded_channel();
         let durations = self.desk.telemetry.metrics().session_durations();
-        let course = Course {
+        let publisher = Publisher {
             writer: self.writer,
             roster: Roster::new(
                 self.targets,
@@ -249,7 +249,7 @@ impl Gateway {
                 tasks.stop().child_token(),
                 self.shelf.clone(),
                 self.desk.hub.hearsay(),
-                guide.pulse(),
+                from.pulse(),
                 Arc::new(self.desk.delegations.clone()),
                 Arc::new(move |upstream, past| durations.observe_at(upstream, past)),
                 &self.config,
@@ -273,10 +273,10 @@ impl Gateway {
             outliving.ended(GRACE).await;
         };
         tasks.serve("ext_proc", async move { Ok(server.run(processor, drained).await?) });
-        let panel = Arc::new(panel);
+        let admin_port = Arc::new(admin_port);
         if let Some(exporter) = self.exporter {
             let stopped = tasks.stop().clone();
-            let scraped = Arc::clone(&panel);
+            let scraped = Arc::clone(&admin_port);
             tasks.assist("telemetry", async move {
                 exporter.run(|| admin::Gateway::metrics(&*scraped), stopped).await;
                 Ok(())
@@ -284,7 +284,7 @@ impl Gateway {
         }
         let stopped = tasks.stop().clone();
         tasks.assist("admin", async move {
-            Ok(admin::run(admin, panel, token.as_deref(), stopped.cancelled_owned()).await?)
+            Ok(admin::run(admin, admin_port, token.as_deref(), stopped.cancelled_owned()).await?)
         });
         let stopped = tasks.stop().clone();
         let notices = self.notices;
@@ -301,7 +301,7 @@ impl Gateway {
                 Ok(())
             }
         });
-        guide.start(tasks, course, config, self.shelf);
+        from.start(tasks, publisher, config, self.shelf);
         Ok(())
     }
 }

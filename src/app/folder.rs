@@ -47,7 +47,7 @@ pub(super) fn session_keys(config: &Config) -> anyhow::Result<Keys> {
     Keys::derive(&secrets).context("session.keys: no key")
 }
 
-/// Who may call. A file that cannot be read stops nothing: those who rely on it stay outside until it can be; `steer`
+/// Who may call. A file that cannot be read stops nothing: those who rely on it stay outside until it can be; `follow_file`
 /// tells.
 pub(super) fn callers(config: &Config, keysets: &Keysets) -> (Files, Option<Arc<Callers>>) {
     let mut files = Files::default();

@@ -2,7 +2,7 @@
 
 use super::options::{Listen, RegistryOptions, ServeFrom, ServeOptions};
 use super::tasks::Tasks;
-use super::{GRACE, Gateway, Guide, Signals, drain, endpoints, folder, report};
+use super::{GRACE, Gateway, ServedFrom, Signals, drain, endpoints, folder, report};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::envoy::route_key;
 use crate::edge::extproc::{self, Gate, Listener};
@@ -30,7 +30,7 @@ const ADMIN_TOKEN: &str = "MCP_MANIFOLD_ADMIN_TOKEN";
 pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut tasks = Tasks::default();
-    let (gateway, guide) = match options.from {
+    let (gateway, from) = match options.from {
         ServeFrom::File(source) => from_file(source)?,
         ServeFrom::Registry(registry) => from_registry(*registry, &mut tasks)?,
     };
@@ -47,7 +47,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
     let board = Arc::clone(&gateway.board);
     let desk = Arc::clone(&gateway.desk);
     let state_dir = gateway.config.state_dir.clone();
-    gateway.start(&mut tasks, vec![listener], admin, guide)?;
+    gateway.start(&mut tasks, vec![listener], admin, from)?;
     info!(ext_proc = %shown, admin = %at, "Processor serves.");
     let outcome = tokio::select! {
         () = signals.asked() => Ok(()),
@@ -68,7 +68,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
     outcome.and(ended)
 }
 
-fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, Guide)> {
+fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, ServedFrom)> {
     let config = source.load()?;
     folder::make(&config)?;
     let route_key = route_key(&config.state_dir).context("stateDir: route-key")?;
@@ -77,7 +77,7 @@ fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, Guide)> {
     let (files, callers) = folder::callers(&config, &keysets);
     let drafts = endpoints::of_file(&Arc::new(config.clone()), keys.clone(), &route_key, callers);
     let gateway = Gateway::build(config, drafts)?;
-    let guide = Guide::File {
+    let from = ServedFrom::File {
         source,
         keys: Box::new(keys),
         route_key,
@@ -86,10 +86,10 @@ fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, Guide)> {
         hangups: Signals::hangups()?,
         clusters: None,
     };
-    Ok((gateway, guide))
+    Ok((gateway, from))
 }
 
-fn from_registry(registry: RegistryOptions, tasks: &mut Tasks) -> anyhow::Result<(Gateway, Guide)> {
+fn from_registry(registry: RegistryOptions, tasks: &mut Tasks) -> anyhow::Result<(Gateway, ServedFrom)> {
     let mut config = registry.settings.load_settings()?;
     config.admin = registry.admin.unwrap_or(config.admin);
     config.state_dir = match registry.state_dir {
@@ -118,7 +118,7 @@ fn from_registry(registry: RegistryOptions, tasks: &mut Tasks) -> anyhow::Result
         report::run(&board, status, stop).await;
         Ok(())
     });
-    Ok((gateway, Guide::Registry(assigned)))
+    Ok((gateway, ServedFrom::Registry(assigned)))
 }
 
 /// An admin port that others can reach shows them health and readiness; the rest needs a token, even if nobody was given

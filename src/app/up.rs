@@ -3,7 +3,7 @@
 use super::clusters::Clusters;
 use super::options::UpOptions;
 use super::status::Board;
-use super::{GRACE, Gateway, Guide, Signals, Tasks, endpoints, folder};
+use super::{GRACE, Gateway, ServedFrom, Signals, Tasks, endpoints, folder};
 use crate::edge::envoy::{self, Admin, CdsFile, ChildOptions, RenderOptions};
 use crate::edge::extproc;
 use crate::edge::identity::Keysets;
@@ -46,7 +46,7 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     let desk = Arc::clone(&gateway.desk);
     let health = gateway.health.clone();
     let mut tasks = Tasks::default();
-    let guide = Guide::File {
+    let from = ServedFrom::File {
         source: options.source,
         keys: Box::new(keys),
         route_key: key,
@@ -55,7 +55,7 @@ pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
         hangups: Signals::hangups()?,
         clusters: Some(clusters),
     };
-    gateway.start(&mut tasks, vec![listener], admin, guide)?;
+    gateway.start(&mut tasks, vec![listener], admin, from)?;
     let envoy = tokio::select! {
         started = envoy::Envoy::start(child) => started.context("Envoy"),
         lost = tasks.lost() => Err(lost),

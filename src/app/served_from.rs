@@ -1,9 +1,9 @@
 //! Who says what is served: a configuration file, or a registry.
 
 use super::clusters::Clusters;
-use super::course::Course;
-use super::follow::Follow;
-use super::steer::Steer;
+use super::follow_file::FollowFile;
+use super::follow_registry::FollowRegistry;
+use super::publisher::Publisher;
 use super::tasks::Tasks;
 use super::watch::Watch;
 use crate::edge::config_file::ConfigSource;
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 const PULSE: Duration = Duration::from_secs(4);
 
 /// See the module.
-pub(super) enum Guide {
+pub(super) enum ServedFrom {
     /// A file, loaded again when it or a secret in it changes.
     File {
         /// The file.
@@ -45,7 +45,7 @@ pub(super) enum Guide {
     Registry(mpsc::Receiver<Assigned>),
 }
 
-impl Guide {
+impl ServedFrom {
     /// An Envoy is our child.
     pub(super) const fn has_envoy(&self) -> bool {
         matches!(self, Self::File { clusters: Some(_), .. })
@@ -60,8 +60,8 @@ impl Guide {
         }
     }
 
-    /// Leads `course` from now on; `config` is in force.
-    pub(super) fn start(self, tasks: &mut Tasks, course: Course, config: Arc<ArcSwap<Config>>, shelf: Shelf) {
+    /// Leads `publisher` from now on; `config` is in force.
+    pub(super) fn start(self, tasks: &mut Tasks, publisher: Publisher, config: Arc<ArcSwap<Config>>, shelf: Shelf) {
         let stop = tasks.stop().clone();
         match self {
             Self::File {
@@ -74,8 +74,8 @@ impl Guide {
                 clusters,
             } => {
                 let issuers = keysets.known();
-                course.board.issuers(&issuers.borrow());
-                course.board.begun();
+                publisher.board.issuers(&issuers.borrow());
+                publisher.board.begun();
                 tasks.assist("keysets", {
                     let stop = stop.clone();
                     async move {
@@ -83,11 +83,11 @@ impl Guide {
                         Ok(())
                     }
                 });
-                let steer = Steer {
+                let follow_file = FollowFile {
                     watch: Watch::new(source.file.as_deref(), &config.load()),
                     source,
                     config,
-                    course,
+                    publisher,
                     keys: *keys,
                     route_key,
                     files: *files,
@@ -96,20 +96,20 @@ impl Guide {
                     clusters,
                     retiring: TaskTracker::new(),
                 };
-                tasks.assist("steer", async move {
-                    steer.run(stop).await;
+                tasks.assist("follow_file", async move {
+                    follow_file.run(stop).await;
                     Ok(())
                 });
             }
             Self::Registry(assigned) => {
-                let follow = Follow {
+                let follow_registry = FollowRegistry {
                     base: config.load_full(),
-                    course,
+                    publisher,
                     assigned,
                     shelf: Some(shelf),
                 };
-                tasks.assist("follow", async move {
-                    follow.run(stop).await;
+                tasks.assist("follow_registry", async move {
+                    follow_registry.run(stop).await;
                     Ok(())
                 });
             }

@@ -15,14 +15,14 @@ use std::time::Duration;
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// The admin port's view.
-pub(super) struct Panel {
+pub(super) struct AdminPort {
     pub(super) board: Arc<Board>,
     pub(super) desk: Arc<Desk>,
     /// `up` only: ready needs an Envoy that was heard of lately.
     pub(super) envoy: Option<Health>,
 }
 
-impl Gateway for Panel {
+impl Gateway for AdminPort {
     fn missing(&self) -> Vec<String> {
         let mut missing = self.board.missing();
         if let Some(health) = &self.envoy {

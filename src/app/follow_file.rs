@@ -1,7 +1,7 @@
 //! Follows a configuration file and the secrets it names, one change after the other.
 
 use super::clusters::Clusters;
-use super::course::Course;
+use super::publisher::Publisher;
 use super::watch::{Changed, Watch};
 use super::{endpoints, folder};
 use crate::edge::config_file::ConfigSource;
@@ -20,11 +20,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 /// The one that steers.
-pub(super) struct Steer {
+pub(super) struct FollowFile {
     pub(super) source: ConfigSource,
     pub(super) config: Arc<ArcSwap<Config>>,
     pub(super) watch: Watch,
-    pub(super) course: Course,
+    pub(super) publisher: Publisher,
     /// Of its only endpoint.
     pub(super) keys: Keys,
     pub(super) route_key: String,
@@ -40,16 +40,16 @@ pub(super) struct Steer {
     pub(super) retiring: TaskTracker,
 }
 
-impl Steer {
+impl FollowFile {
     /// Follows until `stop`; then ends the discoveries.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        self.course.discover(&self.config.load());
+        self.publisher.discover(&self.config.load());
         // In force already; said here if it is incomplete.
         self.callers();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.course.hear() => {}
+                () = self.publisher.hear() => {}
                 Ok(()) = self.issuers.changed() => self.issuers(),
                 changed = self.watch.changed() => match changed {
                     Changed::File => self.reload().await,
@@ -62,7 +62,7 @@ impl Steer {
                 }
             }
         }
-        self.course.roster.ended().await;
+        self.publisher.roster.ended().await;
     }
 
     /// The file has changed: a valid one is swapped in without dropping a request, an invalid one is reported.
@@ -71,19 +71,19 @@ impl Steer {
             Ok(config) => config,
             Err(problems) => {
                 error!(error = %problems, "Configuration is invalid; the old one stays in force.");
-                self.course.board.config_error(Some(problems.to_string()));
+                self.publisher.board.config_error(Some(problems.to_string()));
                 return;
             }
         };
         let old = self.config.load_full();
         let change = change::between(&old, &config);
-        self.course.board.config_error(None);
+        self.publisher.board.config_error(None);
         if change == change::Change::default() {
             return;
         }
         if !change.needs_restart.is_empty() {
             warn!(keys = %change.needs_restart.join(", "), "These keys take effect at the next start.");
-            self.course
+            self.publisher
                 .board
                 .config_error(Some(format!("needs a restart: {}", change.needs_restart.join(", "))));
         }
@@ -96,17 +96,17 @@ impl Steer {
         }
         self.config.store(Arc::clone(&config));
         self.watch.follow(&config);
-        self.course
+        self.publisher
             .desk
             .set_limits(&config.limits, &config.lists, config.session.idle);
-        let throttle = &self.course.desk.throttle;
+        let throttle = &self.publisher.desk.throttle;
         if let Err(error) = throttle.follow(&config.rate_limits, config.rate_limit_service.as_ref()) {
             error!(%error, "rateLimitService.address is of no use; rate limits stay as they were.");
         }
         self.reread_keys();
         let callers = self.callers();
         let drafts = endpoints::of_file(&config, self.keys.clone(), &self.route_key, callers);
-        let before = self.course.serve(&config, drafts, &HashMap::new());
+        let before = self.publisher.serve(&config, drafts, &HashMap::new());
         if let Some(clusters) = &self.clusters {
             let current = Arc::clone(&self.config);
             let retire = Arc::clone(clusters).retire(before, Arc::clone(&config), move || current.load_full());
@@ -122,13 +122,13 @@ impl Steer {
 
     fn reread(&mut self) {
         self.reread_keys();
-        self.course.writer.set_keys(&self.keys);
+        self.publisher.writer.set_keys(&self.keys);
         let callers = self.callers();
-        self.course.writer.set_callers(callers.as_ref());
-        let changed = self.course.writer.read_secrets();
-        self.course.publish();
+        self.publisher.writer.set_callers(callers.as_ref());
+        let changed = self.publisher.writer.read_secrets();
+        self.publisher.publish();
         if !changed.is_empty() {
-            self.course.discover(&self.config.load());
+            self.publisher.discover(&self.config.load());
             info!(upstreams = %changed.join(", "), "Credentials were read again.");
         }
     }
@@ -136,11 +136,11 @@ impl Steer {
     /// Something is known of the keys of issuers. Most of it changes nothing for callers.
     fn issuers(&mut self) {
         let known = self.issuers.borrow_and_update().clone();
-        self.course.board.issuers(&known);
+        self.publisher.board.issuers(&known);
         if self.files.know(keysets::standings(&known)) {
             let callers = self.callers();
-            self.course.writer.set_callers(callers.as_ref());
-            self.course.publish();
+            self.publisher.writer.set_callers(callers.as_ref());
+            self.publisher.publish();
         }
     }
 
@@ -150,7 +150,7 @@ impl Steer {
         for error in errors {
             let error = error.to_string();
             error!(error, "Who may call cannot be read; what was read last stays in force.");
-            self.course.board.config_error(Some(error));
+            self.publisher.board.config_error(Some(error));
         }
         callers
     }
@@ -162,7 +162,7 @@ impl Steer {
             Err(error) => {
                 let error = format!("{error:#}");
                 error!(error, "Session keys cannot be read; the old ones stay in force.");
-                self.course.board.config_error(Some(error));
+                self.publisher.board.config_error(Some(error));
             }
         }
     }

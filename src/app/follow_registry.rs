@@ -1,6 +1,6 @@
 //! Follows a registry: one assignment after the other comes into force, or is refused and changes nothing.
 
-use super::course::Course;
+use super::publisher::Publisher;
 use super::{endpoints, folder};
 use crate::edge::registry::Assigned;
 use crate::edge::upstream::Shelf;
@@ -14,30 +14,30 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 /// The one that follows.
-pub(super) struct Follow {
+pub(super) struct FollowRegistry {
     /// What assignments leave open.
     pub(super) base: Arc<Config>,
-    pub(super) course: Course,
+    pub(super) publisher: Publisher,
     pub(super) assigned: mpsc::Receiver<Assigned>,
     /// Where catalogs of an earlier life are; taken for the first assignment.
     pub(super) shelf: Option<Shelf>,
 }
 
-impl Follow {
+impl FollowRegistry {
     /// Follows until `stop`; then ends the discoveries. Without a registry, what is in force stays so.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut told = true;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.course.hear() => {}
+                () = self.publisher.hear() => {}
                 assigned = self.assigned.recv(), if told => match assigned {
                     Some(assigned) => self.obey(assigned),
                     None => told = false,
                 },
             }
         }
-        self.course.roster.ended().await;
+        self.publisher.roster.ended().await;
     }
 
     fn obey(&mut self, assigned: Assigned) {
@@ -62,8 +62,8 @@ impl Follow {
             .take()
             .map_or_else(HashMap::new, |shelf| folder::catalogs(&shelf, &drafts));
         let (endpoints, upstreams) = (assignment.endpoints.len(), assignment.upstreams.len());
-        self.course.serve(&self.base, drafts, &kept);
-        self.course.board.begun();
+        self.publisher.serve(&self.base, drafts, &kept);
+        self.publisher.board.begun();
         let milliseconds = began.elapsed().as_millis();
         info!(version, endpoints, upstreams, milliseconds, "Assignment is in force.");
         Ok(())

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 const BATCH: usize = 1024;
 
 /// The parts that follow each other in a fixed order.
-pub(super) struct Course {
+pub(super) struct Publisher {
     pub(super) writer: Writer,
     pub(super) roster: Roster,
     pub(super) board: Arc<Board>,
@@ -28,7 +28,7 @@ pub(super) struct Course {
     pub(super) pause: Instant,
 }
 
-impl Course {
+impl Publisher {
     /// Discovers what is served, as it is served now.
     pub(super) fn discover(&mut self, config: &Config) {
         self.roster.follow(config, self.writer.inputs());
