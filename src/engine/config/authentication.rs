@@ -1,7 +1,7 @@
 //! `authentication:`: who may call, and how callers show who they are.
 //!
 //! Tokens are verified by Envoy, keys and passwords by the processor. What the files named here say is read by
-//! [`super::callers`].
+//! [`super::credential_files`].
 
 use super::file::{Findings, Sections};
 use super::scalar::Span;
