@@ -7,5 +7,6 @@ mod config;
 mod envoy;
 mod extproc;
 mod layering;
+mod readme;
 mod registry;
 mod upstream;
