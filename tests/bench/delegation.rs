@@ -1,21 +1,23 @@
 //! What does it cost a call that its upstream is told of its caller? Beside a plain one: a header with a claim, and a token
 //! that was exchanged before.
 
+mod endpoint;
+
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use mcp_manifold::edge::delegation::{Delegations, Look};
-use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
-use mcp_manifold::engine::config::{Confidential, Config, file};
+use mcp_manifold::engine::catalog::{Item, Kind};
+use mcp_manifold::engine::config::{Confidential, Config, Upstream, file};
 use mcp_manifold::engine::exchange::step::{Command, Question, Reply};
 use mcp_manifold::engine::exchange::{
     BodyMode, BodyModes, Event, Exchange, Finding, Message, RequestHead, ResponseHead,
 };
 use mcp_manifold::engine::mcp::Version;
-use mcp_manifold::engine::mcp::capabilities::{ClientFlags, ServerFlags};
+use mcp_manifold::engine::mcp::capabilities::ClientFlags;
 use mcp_manifold::engine::policy::{self, Callers};
-use mcp_manifold::engine::session::{self, Binding, Keys, SessionKey, Timestamp};
+use mcp_manifold::engine::session::{self, Binding, SessionKey, Timestamp};
+use mcp_manifold::engine::snapshot::Snapshot;
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
-use mcp_manifold::engine::snapshot::{Routing, Snapshot};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -68,12 +70,12 @@ struct Gateway {
 
 impl Gateway {
     fn new(runtime: &Runtime) -> Self {
-        let config = config(runtime.block_on(endpoint()));
+        let config = config(runtime.block_on(token_endpoint()));
         let callers = config.authentication.as_ref().expect("given");
         let callers = Callers::new(callers, "http://gateway/mcp", &policy::Credentials::default());
         let settings = EndpointSettings {
             callers: Some(Arc::new(callers)),
-            ..settings(&config)
+            ..endpoint::settings(Arc::clone(&config))
         };
         let inputs: Vec<UpstreamInput> = config.upstreams.iter().map(input).collect();
         let (endpoint, _) = Folder::default().fold(&settings, &inputs);
@@ -192,7 +194,7 @@ impl Gateway {
 }
 
 /// A token endpoint that makes the same for everybody; its port.
-async fn endpoint() -> u16 {
+async fn token_endpoint() -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
     tokio::spawn(async move {
@@ -220,41 +222,7 @@ fn config(port: u16) -> Arc<Config> {
     Arc::new(file::parse(&text, Path::new("/"), Path::new("/")).expect("valid"))
 }
 
-fn settings(config: &Arc<Config>) -> EndpointSettings {
-    EndpointSettings {
-        id: "default".into(),
-        routes: Vec::new(),
-        routing: Routing::Cluster,
-        keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
-        route_key: "9f8e7d6c5b4a39281706f5e4d3c2b1a0".into(),
-        callers: None,
-        views: || Arc::new(mcp_manifold::engine::snapshot::view::NoViews),
-        transparent: None,
-        config: Arc::clone(config),
-    }
-}
-
-fn input(config: &mcp_manifold::engine::config::Upstream) -> UpstreamInput {
+fn input(config: &Upstream) -> UpstreamInput {
     let tool = r#"{"name":"echo","description":"Says it again","inputSchema":{"type":"object"}}"#;
-    let listing = Listing {
-        version: Version::NEWEST_LEGACY,
-        stateful: true,
-        capabilities: r#"{"tools":{}}"#.into(),
-        flags: ServerFlags::default(),
-        instructions: None,
-        tools: Item::read(Kind::Tools, tool).into_iter().collect(),
-        prompts: vec![],
-        resources: vec![],
-        templates: vec![],
-        ttl_ms: 0,
-        public: true,
-    };
-    UpstreamInput {
-        config: Arc::new(config.clone()),
-        credential: None,
-        catalog: Catalog {
-            legacy: Some(Arc::new(listing)),
-            modern: None,
-        },
-    }
+    endpoint::input(config, Item::read(Kind::Tools, tool).into_iter().collect())
 }

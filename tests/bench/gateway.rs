@@ -1,9 +1,12 @@
 //! A gateway in memory for the engine's benches: two upstreams of 20 tools, a session tied to them, and the exchanges
 //! that a client has with it.
 
+#[path = "endpoint.rs"]
+mod endpoint;
+
 use bytes::Bytes;
 use mcp_manifold::edge::store::MemoryViews;
-use mcp_manifold::engine::catalog::{Catalog, Item, Kind, Listing};
+use mcp_manifold::engine::catalog::{Item, Kind};
 use mcp_manifold::engine::config::{Issuer, Upstream, file};
 use mcp_manifold::engine::exchange::record::Way;
 use mcp_manifold::engine::exchange::step::Question;
@@ -11,11 +14,11 @@ use mcp_manifold::engine::exchange::{
     BodyMode, BodyModes, Command, Event, Exchange, Finding, Message, Record, RequestHead, ResponseHead,
 };
 use mcp_manifold::engine::mcp::Version;
-use mcp_manifold::engine::mcp::capabilities::{ClientFlags, ServerFlags};
+use mcp_manifold::engine::mcp::capabilities::ClientFlags;
 use mcp_manifold::engine::policy::{Callers, Claims as Payload, Credentials, Identity, Standing};
-use mcp_manifold::engine::session::{Binding, Claims, Keys, SessionKey, Timestamp};
+use mcp_manifold::engine::session::{Binding, Claims, SessionKey, Timestamp};
+use mcp_manifold::engine::snapshot::Snapshot;
 use mcp_manifold::engine::snapshot::fold::{EndpointSettings, Folder, UpstreamInput};
-use mcp_manifold::engine::snapshot::{Routing, Snapshot};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -290,40 +293,14 @@ upstreams:
         Arc::new(Callers::new(asked, &config.public_url, &guard.credentials).knowing(&known))
     });
     EndpointSettings {
-        id: "default".into(),
-        routes: Vec::new(),
-        routing: Routing::Cluster,
-        keys: Keys::derive(&[b"a secret of the bench".to_vec()]).expect("there is one secret"),
-        route_key: "9f8e7d6c5b4a39281706f5e4d3c2b1a0".into(),
         callers,
         views: MemoryViews::make,
-        transparent: None,
-        config: Arc::new(config),
+        ..endpoint::settings(Arc::new(config))
     }
 }
 
 fn input(config: &Upstream, tools: &[usize]) -> UpstreamInput {
-    let listing = Listing {
-        version: Version::NEWEST_LEGACY,
-        stateful: true,
-        capabilities: r#"{"tools":{}}"#.into(),
-        flags: ServerFlags::default(),
-        instructions: None,
-        tools: tools.iter().copied().map(tool).collect(),
-        prompts: vec![],
-        resources: vec![],
-        templates: vec![],
-        ttl_ms: 0,
-        public: true,
-    };
-    UpstreamInput {
-        config: Arc::new(config.clone()),
-        credential: None,
-        catalog: Catalog {
-            legacy: Some(Arc::new(listing)),
-            modern: None,
-        },
-    }
+    endpoint::input(config, tools.iter().copied().map(tool).collect())
 }
 
 /// About 250 bytes, as small real tools are.

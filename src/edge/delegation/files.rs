@@ -116,6 +116,13 @@ mod tests {
     use super::*;
     use crate::engine::config::delegated::{OfCaller, Source};
 
+    fn mk_kept(dir: &std::path::Path) -> PerPrincipal {
+        PerPrincipal {
+            dir: dir.to_owned(),
+            scheme: None,
+        }
+    }
+
     fn mk_errand(kept: &PerPrincipal, principal: &str) -> Errand {
         Errand {
             upstream: "a".into(),
@@ -148,10 +155,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_kept_for_one_principal_and_read_anew() {
         let folder = tempfile::tempdir().expect("a folder");
-        let kept = PerPrincipal {
-            dir: folder.path().to_owned(),
-            scheme: None,
-        };
+        let kept = mk_kept(folder.path());
         let files = Files::new(Handle::current());
         let file = folder.path().join(name("alice"));
         std::fs::write(&file, "first\n").expect("written");
@@ -174,10 +178,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_whose_credential_is_refused_is_looked_at_again() {
         let folder = tempfile::tempdir().expect("a folder");
-        let kept = PerPrincipal {
-            dir: folder.path().to_owned(),
-            scheme: None,
-        };
+        let kept = mk_kept(folder.path());
         let files = Files::new(Handle::current());
         let file = folder.path().join(name("alice"));
         std::fs::write(&file, "first").expect("written");
@@ -193,10 +194,7 @@ mod tests {
     #[tokio::test]
     async fn names_of_principals_lead_nowhere_else() {
         let folder = tempfile::tempdir().expect("a folder");
-        let kept = PerPrincipal {
-            dir: folder.path().join("keys"),
-            scheme: None,
-        };
+        let kept = mk_kept(&folder.path().join("keys"));
         std::fs::create_dir(&kept.dir).expect("made");
         std::fs::write(folder.path().join("secret"), "of another").expect("written");
         let files = Files::new(Handle::current());

@@ -52,6 +52,18 @@ pub(super) fn with_secret(issuer: &Issuer) -> Setup {
     guarded(issuer, "").variable("CLIENT_SECRET", "open sesame")
 }
 
+/// One upstream, `a`, that is told of its callers by tokens made for them.
+async fn mk_one() -> (Issuer, Puppet, Puppet, Gateway) {
+    let (issuer, puppet, endpoint) = (
+        Issuer::start().await,
+        Puppet::start(&["echo"]).await,
+        mk_endpoint().await,
+    );
+    let setup = with_secret(&issuer).upstream_with("a", &puppet.url(), &keys(&endpoint));
+    let gateway = started(setup, &issuer, &["a"]).await;
+    (issuer, puppet, endpoint, gateway)
+}
+
 #[tokio::test]
 async fn a_token_is_made_once_for_each_caller_and_upstream() {
     let (issuer, ways, endpoint) = (Issuer::start().await, Ways::start().await, mk_endpoint().await);
@@ -76,14 +88,8 @@ async fn a_token_is_made_once_for_each_caller_and_upstream() {
 
 #[tokio::test]
 async fn an_endpoint_that_makes_none_lets_nothing_through() {
-    let (issuer, puppet, endpoint) = (
-        Issuer::start().await,
-        Puppet::start(&["echo"]).await,
-        mk_endpoint().await,
-    );
+    let (issuer, puppet, endpoint, mut gateway) = mk_one().await;
     let elsewhere = mk_endpoint().await;
-    let setup = with_secret(&issuer).upstream_with("a", &puppet.url(), &keys(&endpoint));
-    let mut gateway = started(setup, &issuer, &["a"]).await;
     let alice = Visitor::new(&gateway, &issuer, "alice");
     let away = format!("http://{}/token", elsewhere.address);
     let refusal = json!({"error": "invalid_request", "error_description": "s3cret words"}).to_string();
@@ -234,13 +240,7 @@ async fn a_token_that_was_revoked_is_made_anew_and_the_client_sees_nothing_of_it
 
 #[tokio::test]
 async fn an_upstream_that_refuses_every_token_is_told_of_and_nobody_is_hammered() {
-    let (issuer, puppet, endpoint) = (
-        Issuer::start().await,
-        Puppet::start(&["echo"]).await,
-        mk_endpoint().await,
-    );
-    let setup = with_secret(&issuer).upstream_with("a", &puppet.url(), &keys(&endpoint));
-    let mut gateway = started(setup, &issuer, &["a"]).await;
+    let (issuer, puppet, endpoint, mut gateway) = mk_one().await;
     makes(&endpoint, 1);
     takes_only(&puppet, 2);
     endpoint.forget_requests();
@@ -262,13 +262,7 @@ async fn an_upstream_that_refuses_every_token_is_told_of_and_nobody_is_hammered(
 
 #[tokio::test]
 async fn a_refused_caller_in_a_loop_does_not_reach_the_endpoint_again() {
-    let (issuer, puppet, endpoint) = (
-        Issuer::start().await,
-        Puppet::start(&["echo"]).await,
-        mk_endpoint().await,
-    );
-    let setup = with_secret(&issuer).upstream_with("a", &puppet.url(), &keys(&endpoint));
-    let gateway = started(setup, &issuer, &["a"]).await;
+    let (issuer, _puppet, endpoint, gateway) = mk_one().await;
     endpoint.play(|_| Some(Act::text(400, r#"{"error":"invalid_request"}"#)));
     let alice = Visitor::new(&gateway, &issuer, "alice");
     let session = alice.begin().await;
@@ -298,13 +292,7 @@ async fn a_refused_caller_in_a_loop_does_not_reach_the_endpoint_again() {
 
 #[tokio::test]
 async fn whatever_goes_out_for_a_caller_later_speaks_with_what_is_made_now() {
-    let (issuer, puppet, endpoint) = (
-        Issuer::start().await,
-        Puppet::start(&["echo"]).await,
-        mk_endpoint().await,
-    );
-    let setup = with_secret(&issuer).upstream_with("a", &puppet.url(), &keys(&endpoint));
-    let gateway = started(setup, &issuer, &["a"]).await;
+    let (issuer, puppet, endpoint, gateway) = mk_one().await;
     makes(&endpoint, 1);
     let mut alice = Visitor::new(&gateway, &issuer, "alice");
     let session = alice.begin().await;
