@@ -21,7 +21,8 @@
 //! | [`step`] | what is wanted done: replies to Envoy, commands to the edge |
 //! | `arrive` | the request comes in: which endpoint, who calls, the body, what this caller sees |
 //! | `decide` | what is to be done with the message, whom it concerns, whether it may be (rules, limits) |
-//! | `outgoing` | what every call to an upstream needs: its turn, its headers, what speaks for its caller, a verdict on its answer |
+//! | `asking` | a plan is begun, and gone on with once a question is answered |
+//! | `outgoing` | what every call to an upstream needs: its turn, its tie, its headers, what speaks for its caller, a verdict on its answer |
 //! | `answer`, `forward`, `relay`, `bridge`, `listen`, `transparent` | the ways: out of memory; by Envoy; by the processor; the same in the words of the other era; a stream held open; a transparent path |
 //! | `reject` | what may be wrong, and what the client is told |
 //! | [`record`] | what is written down, for audit line, metrics and trace |
