@@ -2,6 +2,7 @@
 
 mod contract;
 mod scripted;
+mod stage;
 
 use super::*;
 use crate::engine::exchange::record::Way;
@@ -10,7 +11,7 @@ use crate::engine::mcp::Version;
 use crate::engine::session::{Binding, Client};
 use crate::engine::snapshot::testing;
 use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
-use scripted::*;
+use stage::*;
 use std::time::Duration;
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;

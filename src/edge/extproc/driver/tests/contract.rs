@@ -1,7 +1,7 @@
 //! The reply contract holds whatever comes in whatever order (I7): replies belong to messages received, an answer of
 //! our own is the last word, and the stream never ends cleanly before something was decided.
 
-use super::scripted::*;
+use super::stage::*;
 use super::{INITIALIZE, PING, READ, SEARCH, upstream_head};
 use crate::engine::exchange::event::UpstreamFailure;
 use crate::engine::exchange::{CallEvent, Finding};
