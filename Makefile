@@ -87,10 +87,11 @@ bench-kube: kube-tools ## a thousand registrations in a real cluster, timed (min
 bench: tools link-oha ## engine, memory, streams, guards, and the comparison with the no-op processor and mcp_router: all goals with their verdicts
 	@exec bash tests/bench/run.sh $(ARGS)
 
-# For so long each.
+# Each target for so long, with the dependencies that the gateway has, not the newest.
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: fuzz-prerequisites ## what takes bytes from outside, with random ones: each target for FUZZ_SECONDS (60)
+	@cp Cargo.lock tests/fuzz/Cargo.lock
 	@for target in $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs))); do \
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1; done
 
