@@ -3,6 +3,7 @@
 pub mod audience;
 pub mod callers;
 pub mod challenge;
+mod completed;
 pub mod delegate;
 pub mod explain;
 pub mod identity;
@@ -16,6 +17,7 @@ pub mod subject;
 pub use audience::Audience;
 pub use callers::{Callers, Claimed, Credentials, Unfit};
 pub use challenge::Challenge;
+pub use completed::Completed;
 pub use explain::{Explained, Explanation, Question, Remark};
 pub use identity::{Claims, Identity};
 pub use rules::{Policy, Verdict};

@@ -3,6 +3,7 @@
 use super::Expression;
 use super::reads::{Structure, Text, Variable};
 use super::tree::{Owned, Tree};
+use cel::common::ast::{Expr, operators};
 use cel::common::types::{CelBool, CelMap, CelMapKey, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
@@ -37,7 +38,7 @@ pub enum Outcome {
     True,
     /// It does not.
     False,
-    /// It is about a tool, a prompt or a resource, and there is none.
+    /// It is about a tool, a prompt, a resource or arguments, and there are none.
     Absent,
     /// It cannot be told: a member that is not there, types that do not compare, no boolean.
     Failed,
@@ -153,6 +154,17 @@ impl VariableResolver for Memo<'_> {
     }
 }
 
+impl Outcome {
+    const fn inverse(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            Self::Absent => Self::Absent,
+            Self::Failed => Self::Failed,
+        }
+    }
+}
+
 impl Expression {
     /// What it says of these facts.
     #[must_use]
@@ -169,6 +181,38 @@ impl Expression {
 
 impl Inquiry<'_> {
     fn ask(&self, tree: &IdedExpr) -> Outcome {
+        match self.resolve(tree) {
+            Outcome::Absent => self.weigh(tree),
+            outcome @ (Outcome::True | Outcome::False | Outcome::Failed) => outcome,
+        }
+    }
+
+    /// Something that is not there was asked for, and perhaps something else has failed, too: an `&&` is about all of its
+    /// sides, so it says nothing where one of them does; of an `||` every side stands for itself, so one that fails counts.
+    fn weigh(&self, tree: &IdedExpr) -> Outcome {
+        let Expr::Call(call) = &tree.expr else {
+            return self.resolve(tree);
+        };
+        let order = match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::LOGICAL_OR, [_, _]) => [Outcome::True, Outcome::Failed, Outcome::Absent],
+            (operators::LOGICAL_AND, [_, _]) => [Outcome::False, Outcome::Absent, Outcome::Failed],
+            (operators::LOGICAL_NOT, [side]) => return self.weigh(side).inverse(),
+            (operators::CONDITIONAL, [condition, one, other]) => {
+                return match self.weigh(condition) {
+                    Outcome::True => self.weigh(one),
+                    Outcome::False => self.weigh(other),
+                    outcome @ (Outcome::Absent | Outcome::Failed) => outcome,
+                };
+            }
+            _ => return self.resolve(tree),
+        };
+        let sides: Vec<Outcome> = call.args.iter().map(|side| self.weigh(side)).collect();
+        // Where none of these is among them, all sides say the same.
+        let first = order.into_iter().find(|outcome| sides.contains(outcome));
+        first.or(sides.first().copied()).unwrap_or(Outcome::Failed)
+    }
+
+    fn resolve(&self, tree: &IdedExpr) -> Outcome {
         let memo = self.memo;
         memo.absent.store(false, Ordering::Relaxed);
         let outcome = Value::resolve_val(tree, &self.context);

@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+/// Methods with arguments; of all others a rule that reads them says nothing.
+const TAKING_ARGUMENTS: [Method; 3] = [Method::ToolsCall, Method::PromptsGet, Method::Complete];
+
 /// One request, as rules see it.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
@@ -15,7 +18,7 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// What it is about.
     pub item: Item<'a>,
-    /// Raw `arguments`, exactly as they go upstream; `None`: it has none.
+    /// Raw `arguments`, exactly as they go upstream; `None`: the client gives none.
     pub arguments: Option<&'a str>,
     /// By whom.
     pub caller: Caller<'a>,
@@ -121,6 +124,11 @@ pub const fn user_of(kind: Kind) -> Method {
     }
 }
 
+/// Whether requests with this method are made with arguments, or could be.
+fn takes_arguments(method: &str) -> bool {
+    TAKING_ARGUMENTS.iter().any(|taking| taking.as_str() == method)
+}
+
 /// The facts of one request, and what was wrong with its arguments once they were read.
 pub(super) struct Known<'a> {
     asked: Asked<'a>,
@@ -160,11 +168,12 @@ impl<'a> Known<'a> {
         })
     }
 
+    /// Whatever carries arguments is judged by them, even where its method has none.
     fn arguments(&self) -> Option<Tree> {
-        let Some(raw) = self.asked.arguments else {
-            return Some(Tree::empty());
-        };
-        Tree::read(raw).map_err(|error| self.unreadable.set(error)).ok()
+        match self.asked.arguments {
+            Some(raw) => Tree::read(raw).map_err(|error| self.unreadable.set(error)).ok(),
+            None => takes_arguments(self.asked.method).then(Tree::empty),
+        }
     }
 }
 

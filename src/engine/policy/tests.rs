@@ -167,6 +167,44 @@ fn what_only_a_call_knows_neither_hides_nor_shows() {
 }
 
 #[test]
+fn a_rule_about_arguments_says_nothing_where_there_are_none() {
+    let policy = mk_policy("\n  rules: [{ name: a, deny: \"arguments.amount > 100\" }]");
+    for free in [
+        "initialize",
+        "ping",
+        "tools/list",
+        "resources/read",
+        "subscriptions/listen",
+        "tasks/get",
+    ] {
+        assert_eq!(word(&method(&policy, free)), "allowed", "{free}");
+    }
+    for taking in ["tools/call", "prompts/get", "completion/complete"] {
+        assert_eq!(
+            word(&method(&policy, taking)),
+            "denied by a",
+            "{taking}: it cannot be told"
+        );
+    }
+    let user = mk_identity(&[], &[]);
+    let odd = Asked {
+        method: "vendor/pay",
+        item: Item::Nothing,
+        arguments: Some(r#"{"amount":101}"#),
+        caller: mk_caller(&user),
+        headers: &NoHeaders,
+    };
+    assert_eq!(
+        word(&policy.judge(&odd)),
+        "denied by a",
+        "what carries them is judged by them"
+    );
+    let requiring = mk_policy("\n  rules: [{ name: a, require: { roles: [x] }, when: \"size(arguments) == 0\" }]");
+    assert_eq!(word(&method(&requiring, "ping")), "allowed");
+    assert_eq!(word(&call(&requiring, &user, "t", None)), "denied by a");
+}
+
+#[test]
 fn all_scopes_are_named_at_once_unless_something_else_denies() {
     let policy = mk_policy(
         "

@@ -3,6 +3,7 @@
 mod arguments;
 mod attacks;
 mod audiences;
+mod bare;
 mod explain;
 mod reload;
 mod resources;

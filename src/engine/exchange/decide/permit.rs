@@ -18,6 +18,7 @@ use crate::engine::policy::{Asked, Caller, Challenge, Item, Lookup, Policy, Tool
 use crate::engine::session::Timestamp;
 use crate::engine::snapshot::Endpoint;
 use crate::engine::stream::Filter;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -134,27 +135,29 @@ struct Ruling {
 
 impl Bench<'_> {
     fn rule(&self, petition: &Petition, plan: Option<&Plan>) -> Ruling {
-        let arguments = petition
-            .arguments
-            .as_deref()
-            .and_then(|raw| std::str::from_utf8(raw).ok());
-        let judge = |item| self.policy.judge(&self.asked(item, arguments));
-        let verdict = match &petition.about {
-            About::Nothing => judge(task_of(plan).map_or(Item::Nothing, Item::TaskOf)),
-            About::Tool(name) => judge(Item::Tool(self.tool(name))),
-            About::Prompt(name) => judge(Item::Prompt(name)),
-            About::Resource(uri) => self.resource(self.method, uri),
+        let judge = |raw: Option<&Bytes>| {
+            let arguments = raw.and_then(|raw| std::str::from_utf8(raw).ok());
+            let judge = |item| self.policy.judge(&self.asked(item, arguments));
+            match &petition.about {
+                About::Nothing => judge(task_of(plan).map_or(Item::Nothing, Item::TaskOf)),
+                About::Tool(name) => judge(Item::Tool(self.tool(name))),
+                About::Prompt(name) => judge(Item::Prompt(name)),
+                About::Resource(uri) => self.resource(self.method, uri, arguments),
+            }
         };
+        let settled = petition.settled.as_ref().map(|raw| judge(Some(raw)));
+        let refused = settled.filter(|verdict| !matches!(verdict, Verdict::Allowed { .. }));
+        let verdict = refused.unwrap_or_else(|| judge(petition.arguments.as_ref()));
         self.settle(verdict, &petition.about)
     }
 
     /// What leads to a resource by several names is allowed under all of them.
-    fn resource(&self, method: &str, uri: &str) -> Verdict {
+    fn resource(&self, method: &str, uri: &str, arguments: Option<&str>) -> Verdict {
         let judge = |uri: &str| match self.unseen_origin(uri) {
             Some(rule) => Verdict::Hidden { rule },
             None => self.policy.judge(&Asked {
                 method,
-                ..self.asked(Item::Resource(uri), None)
+                ..self.asked(Item::Resource(uri), arguments)
             }),
         };
         let aliases = self.endpoint.aliases(self.era, uri);
@@ -249,7 +252,7 @@ impl Bench<'_> {
         let read = Method::ResourcesRead.as_str();
         filter
             .uris
-            .retain(|uri| matches!(self.resource(read, uri), Verdict::Allowed { .. }));
+            .retain(|uri| matches!(self.resource(read, uri, None), Verdict::Allowed { .. }));
         filter.tasks.retain(|id| {
             let owned = task::owned(self.endpoint, self.era, id);
             owned.is_none_or(|(upstream, _)| self.may_ask(&upstream.name))

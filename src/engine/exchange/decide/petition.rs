@@ -6,6 +6,7 @@ use super::route;
 use crate::engine::exchange::event::Headers;
 use crate::engine::jsonrpc::{Envelope, Object};
 use crate::engine::mcp::{Era, Method};
+use crate::engine::policy::Completed;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -13,8 +14,10 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(in crate::engine::exchange) struct Petition {
     pub(super) about: About,
-    /// Raw `params.arguments`, a piece of the body.
+    /// Raw `params.arguments`, a piece of the body; of a completion what it carries of them.
     pub(super) arguments: Option<Bytes>,
+    /// What a completion has settled before it is typed anew: rules must be content with both.
+    pub(super) settled: Option<Bytes>,
 }
 
 /// What a request is about, by the name that its client uses.
@@ -57,13 +60,21 @@ impl Petition {
         body: &Bytes,
     ) -> Self {
         let about = method.map_or(About::Nothing, |method| about(method, era, envelope, headers));
-        let arguments = match about {
-            About::Tool(_) | About::Prompt(_) => envelope.params.raw("arguments"),
-            About::Nothing | About::Resource(_) => None,
-        };
+        if method == Some(Method::Complete)
+            && let Some(Completed { typed, settled }) = Completed::read(&envelope.params)
+        {
+            return Self {
+                about,
+                arguments: Some(typed),
+                settled,
+            };
+        }
+        // Whatever carries arguments is judged by them, even what should have none.
+        let arguments = envelope.params.raw("arguments");
         Self {
             about,
             arguments: arguments.map(|raw| body.slice_ref(raw.as_bytes())),
+            settled: None,
         }
     }
 }

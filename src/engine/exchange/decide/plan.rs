@@ -114,11 +114,18 @@ pub(in crate::engine::exchange) fn plan(
     sender.arguments = observe::arguments(endpoint, sender.known, &envelope).map(Box::new);
     let era = sender::era(from.headers, method, envelope.meta.as_ref());
     sender.era = Some(era);
-    if let (Some(guarded), Shape::Request { .. }) = (&endpoint.guarded, &envelope.shape) {
-        sender.petition = Petition::read(sender.known, era, &envelope, from.headers, body);
-        if guarded.policy.reads_client() {
-            sender.client = sender::client_info(&envelope, sender.known).map(ClientName::read);
+    match (&endpoint.guarded, &envelope.shape) {
+        (Some(guarded), Shape::Request { .. }) => {
+            sender.petition = Petition::read(sender.known, era, &envelope, from.headers, body);
+            if guarded.policy.reads_client() {
+                sender.client = sender::client_info(&envelope, sender.known).map(ClientName::read);
+            }
         }
+        // About nothing, whatever it is called; but what it carries is judged.
+        (Some(_), Shape::Notification { .. }) => {
+            sender.petition = Petition::read(None, era, &envelope, from.headers, body);
+        }
+        (Some(_), Shape::Response { .. }) | (None, _) => {}
     }
     if endpoint.transparent.is_some() {
         sender.version = sender::named_version(from.headers);
