@@ -8,6 +8,7 @@ mod check;
 mod compile;
 mod evaluate;
 mod guard;
+mod kinds;
 mod reads;
 mod tree;
 

@@ -149,8 +149,10 @@ fn rule(raw: RawRule, path: &str, findings: &mut Findings) -> Option<Rule> {
             when,
             message: raw.message.map(Into::into),
         }),
-        Err(fault) => {
-            findings.add(format!("{path}.{key}"), fault.to_string());
+        Err(faults) => {
+            for fault in faults {
+                findings.add(format!("{path}.{key}"), fault.to_string());
+            }
             None
         }
     }
@@ -197,11 +199,28 @@ mod tests {
     }
 
     #[test]
+    fn every_mistake_in_an_expression_is_told() {
+        let rules = r#"    - { name: a, require: { roles: [x] }, when: "tool.nme == 'x' && 'y' in principal" }"#;
+        assert_eq!(
+            problems(rules),
+            [
+                r#"policies.rules[0].when: line 1, column 6: unknown member of tool: "nme": did you mean "name"?"#,
+                "policies.rules[0].when: line 1, column 27: is a text: `in` looks into lists and maps, contains() into \
+                 texts",
+            ]
+        );
+    }
+
+    #[test]
     fn each_mistake_is_told_with_its_place() {
         let cases = [
             (
                 r#"    - { name: a, deny: "tool.name == 'x' && usr == 'y'" }"#,
                 r#"policies.rules[0].deny: line 1, column 21: unknown variable "usr": "#,
+            ),
+            (
+                r#"    - { name: a, deny: "principal > 3" }"#,
+                "policies.rules[0].deny: line 1, column 11: a text does not compare with a number",
             ),
             (
                 "    - { name: a }",

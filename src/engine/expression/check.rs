@@ -1,6 +1,7 @@
 //! Looks at a parsed expression before it is ever evaluated: unknown variables, members and functions are faults, and so
-//! is what can be neither true nor false.
+//! is what can never be evaluated, or be neither true nor false.
 
+use super::kinds::{self, Inside, Kind, Part};
 use super::reads::{Reads, Structure, Variable};
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
@@ -94,15 +95,23 @@ pub(super) struct Found {
 }
 
 /// Which variables the expression reads.
-pub(super) fn check(tree: &IdedExpr) -> Result<Reads, Found> {
+///
+/// # Errors
+/// Everything that is wrong with it, as it is come upon.
+pub(super) fn check(tree: &IdedExpr) -> Result<Reads, Vec<Found>> {
     let mut walk = Walk {
         reads: Reads::default(),
         locals: Vec::new(),
+        found: Vec::new(),
     };
-    walk.visit(tree)?;
-    match kind(tree) {
-        Some(kind) => Err(found(tree, format!("is {kind}, not true or false"))),
-        None => Ok(walk.reads),
+    let kind = walk.visit(tree);
+    if let (true, Some(message)) = (walk.found.is_empty(), kind.not_bool()) {
+        walk.add(place(tree), message);
+    }
+    if walk.found.is_empty() {
+        Ok(walk.reads)
+    } else {
+        Err(walk.found)
     }
 }
 
@@ -110,26 +119,57 @@ struct Walk<'e> {
     reads: Reads,
     /// Names that macros bind.
     locals: Vec<&'e str>,
+    found: Vec<Found>,
 }
 
 impl<'e> Walk<'e> {
-    fn visit(&mut self, node: &'e IdedExpr) -> Result<(), Found> {
+    fn add(&mut self, id: u64, message: impl Into<String>) {
+        let message = message.into();
+        self.found.push(Found { id, message });
+    }
+
+    fn visit(&mut self, node: &'e IdedExpr) -> Kind {
         if let Some((root, path)) = chain(node)
             && !self.is_local(root.1)
         {
-            return self.name(root, &path);
+            let kind = self.name(root, &path);
+            return if is_test(node) { Kind::Bool } else { kind };
         }
         match &node.expr {
-            Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) => Ok(()),
+            Expr::Unspecified | Expr::Ident(_) => Kind::Any,
+            Expr::Literal(literal) => Kind::of_literal(literal),
             Expr::Call(call) => self.call(node, call),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
-            Expr::List(list) => list.elements.iter().try_for_each(|element| self.visit(element)),
-            Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
-                EntryExpr::MapEntry(entry) => self.visit(&entry.key).and_then(|()| self.visit(&entry.value)),
-                EntryExpr::StructField(field) => self.visit(&field.value),
-            }),
-            Expr::Select(select) => self.visit(&select.operand),
-            Expr::Struct(_) => Err(found(node, "there are no types to be made here".to_owned())),
+            Expr::List(list) => {
+                let kinds: Vec<Kind> = list.elements.iter().map(|element| self.visit(element)).collect();
+                Kind::list_of(&kinds)
+            }
+            Expr::Map(map) => {
+                for entry in &map.entries {
+                    match &entry.expr {
+                        EntryExpr::MapEntry(entry) => {
+                            self.visit(&entry.key);
+                            self.visit(&entry.value);
+                        }
+                        EntryExpr::StructField(field) => {
+                            self.visit(&field.value);
+                        }
+                    }
+                }
+                Kind::Any
+            }
+            Expr::Select(select) => {
+                let of = self.visit(&select.operand);
+                if of.member().is_none() {
+                    self.add(node.id, format!("{} has no member {}", of.word(), select.field));
+                }
+                let member = of.member().unwrap_or(Kind::Any);
+                if select.test { Kind::Bool } else { member }
+            }
+            Expr::Struct(_) => {
+                self.add(node.id, "there are no types to be made here");
+                Kind::Any
+            }
         }
     }
 
@@ -138,51 +178,71 @@ impl<'e> Walk<'e> {
     }
 
     /// A name, and the members that are selected of it.
-    fn name(&mut self, (id, root): (u64, &str), path: &[(u64, &str)]) -> Result<(), Found> {
+    fn name(&mut self, (id, root): (u64, &str), path: &[(u64, &str)]) -> Kind {
         if let Some((_, members)) = GROUPS.iter().find(|(group, _)| *group == root) {
             return self.member(root, members, path);
         }
         let Some(variable) = Variable::parse(root) else {
-            if TYPES.contains(&root) {
-                return Ok(());
+            if !TYPES.contains(&root) {
+                self.add(id, unknown("variable", root, SINGLES));
             }
-            let message = unknown("variable", root, SINGLES);
-            return Err(Found { id, message });
+            return Kind::Any;
         };
-        match (variable, path.first()) {
-            (Variable::Text(_), Some((id, member))) => Err(Found {
-                id: *id,
-                message: format!("{root} is a text and has no member {member}"),
-            }),
-            (Variable::Text(_) | Variable::Structure(_), first) => {
-                self.reads.add(variable, first.map(|(_, member)| *member));
-                Ok(())
-            }
+        let first = path.first().map(|(_, member)| *member);
+        self.reads.add(variable, first);
+        if let (Variable::Structure(Structure::Headers), Some((id, name))) = (variable, path.first())
+            && let Some(message) = upper_case(name)
+        {
+            self.add(*id, message);
         }
+        self.descend(root, variable, path)
     }
 
-    fn member(&mut self, group: &str, members: &[&str], path: &[(u64, &str)]) -> Result<(), Found> {
-        let Some((id, member)) = path.first() else {
+    fn member(&mut self, group: &str, members: &[&str], path: &[(u64, &str)]) -> Kind {
+        let Some(((id, member), deeper)) = path.split_first() else {
             // All of it, as a map.
             for member in members {
                 self.reads.variables_of(group, member);
             }
-            return Ok(());
+            return Kind::Map(Inside::Any);
         };
-        if !members.contains(member) {
-            let message = unknown(&format!("member of {group}:"), member, members);
-            return Err(Found { id: *id, message });
-        }
-        self.reads.variables_of(group, member);
-        Ok(())
+        let name = format!("{group}.{member}");
+        let Some(variable) = Variable::parse(&name) else {
+            self.add(*id, unknown(&format!("member of {group}:"), member, members));
+            return Kind::Any;
+        };
+        self.reads.add(variable, None);
+        self.descend(&name, variable, deeper)
     }
 
-    fn call(&mut self, node: &'e IdedExpr, call: &'e CallExpr) -> Result<(), Found> {
-        let name = call.func_name.as_str();
-        if !OPERATORS.contains(&name) && !FUNCTIONS.contains(&name) {
-            return Err(found(node, unknown("function", name, FUNCTIONS)));
+    /// What the members `path` of a variable lead to.
+    fn descend(&mut self, name: &str, variable: Variable, path: &[(u64, &str)]) -> Kind {
+        let mut kind = kind_of(variable);
+        for (id, member) in path {
+            let Some(next) = kind.member() else {
+                let hint = if let Kind::List(_) = kind {
+                    format!(": {member:?} in {name} asks for one")
+                } else {
+                    String::new()
+                };
+                self.add(
+                    *id,
+                    format!("{name} is {} and has no member {member}{hint}", kind.word()),
+                );
+                return Kind::Any;
+            };
+            kind = next;
         }
-        self.header(name, &call.args)?;
+        kind
+    }
+
+    fn call(&mut self, node: &'e IdedExpr, call: &'e CallExpr) -> Kind {
+        let name = call.func_name.as_str();
+        let is_known = OPERATORS.contains(&name) || FUNCTIONS.contains(&name);
+        if !is_known {
+            self.add(node.id, unknown("function", name, FUNCTIONS));
+        }
+        self.header(name, &call.args);
         if name == operators::INDEX
             && let [of, index] = call.args.as_slice()
             && let (Expr::Ident(root), Some(member)) = (&of.expr, text(index))
@@ -190,46 +250,83 @@ impl<'e> Walk<'e> {
             && !self.is_local(root)
         {
             self.reads.add(Structure::Claims.into(), Some(member));
-            return Ok(());
+            return Kind::Any;
         }
-        if let Some(target) = &call.target {
-            self.visit(target)?;
+        let before = self.found.len();
+        let target = call.target.as_deref().map(|target| self.visit(target));
+        let kinds: Vec<Kind> = call.args.iter().map(|argument| self.visit(argument)).collect();
+        let (kind, misfit) = kinds::of_call(name, target, &kinds);
+        // What is wrong below is said there.
+        if let (Some((part, message)), true, true) = (misfit, is_known, before == self.found.len()) {
+            let at = match part {
+                Part::Whole => None,
+                Part::Target => call.target.as_deref(),
+                Part::Argument(at) => call.args.get(at),
+            };
+            self.add(at.map_or(node.id, place), message);
         }
-        call.args.iter().try_for_each(|argument| self.visit(argument))
+        kind
     }
 
     /// `headers['X-Team']` and `'X-Team' in headers` would never find what they name.
-    fn header(&self, operator: &str, arguments: &[IdedExpr]) -> Result<(), Found> {
+    fn header(&mut self, operator: &str, arguments: &[IdedExpr]) {
         let (of, name) = match (operator, arguments) {
             (operators::INDEX, [of, name]) | (operators::IN, [name, of]) => (of, name),
-            _ => return Ok(()),
+            _ => return,
         };
         let headers = matches!(&of.expr, Expr::Ident(root) if root == "headers" && !self.is_local(root));
-        match text(name).filter(|text| headers && text.contains(char::is_uppercase)) {
-            Some(text) => Err(found(
-                name,
-                format!("names of headers are in lower case: {:?}", text.to_lowercase()),
-            )),
-            None => Ok(()),
+        if let Some(message) = text(name).filter(|_| headers).and_then(upper_case) {
+            self.add(name.id, message);
         }
     }
 
-    fn comprehension(&mut self, comprehension: &'e ComprehensionExpr) -> Result<(), Found> {
-        self.visit(&comprehension.iter_range)?;
-        self.visit(&comprehension.accu_init)?;
+    fn comprehension(&mut self, comprehension: &'e ComprehensionExpr) -> Kind {
+        let range = self.visit(&comprehension.iter_range);
+        if let Kind::Text | Kind::Number | Kind::Bool | Kind::Null = range {
+            let message = format!("is {}, not a list or a map", range.word());
+            self.add(place(&comprehension.iter_range), message);
+        }
+        let gathered = self.visit(&comprehension.accu_init);
         let before = self.locals.len();
         self.locals.push(&comprehension.iter_var);
         self.locals.extend(comprehension.iter_var2.as_deref());
         self.locals.push(&comprehension.accu_var);
-        let inner = [
-            &comprehension.loop_cond,
-            &comprehension.loop_step,
-            &comprehension.result,
-        ];
-        inner.into_iter().try_for_each(|node| self.visit(node))?;
+        self.visit(&comprehension.loop_cond);
+        self.visit(&comprehension.loop_step);
+        let yields = self.visit(&comprehension.result);
         self.locals.truncate(before);
-        Ok(())
+        // `map`, `filter`, `exists` and `all` yield what they have gathered.
+        let yields_gathered =
+            matches!(&comprehension.result.expr, Expr::Ident(name) if *name == comprehension.accu_var);
+        if yields_gathered { gathered } else { yields }
     }
+}
+
+const fn kind_of(variable: Variable) -> Kind {
+    match variable {
+        Variable::Text(_) => Kind::Text,
+        Variable::Structure(Structure::Roles | Structure::Scopes) => Kind::List(Inside::Texts),
+        Variable::Structure(Structure::Headers) => Kind::Map(Inside::Texts),
+        Variable::Structure(Structure::Claims | Structure::ToolAnnotations | Structure::Arguments) => {
+            Kind::Map(Inside::Any)
+        }
+    }
+}
+
+/// `has(...)`
+fn is_test(node: &IdedExpr) -> bool {
+    matches!(&node.expr, Expr::Select(SelectExpr { test: true, .. }))
+}
+
+/// Where a part begins.
+fn place(node: &IdedExpr) -> u64 {
+    chain(node).map_or(node.id, |((id, _), _)| id)
+}
+
+/// Such a header would never be found.
+fn upper_case(name: &str) -> Option<String> {
+    let has_upper = name.contains(char::is_uppercase);
+    has_upper.then(|| format!("names of headers are in lower case: {:?}", name.to_lowercase()))
 }
 
 impl Reads {
@@ -280,44 +377,6 @@ pub(super) fn text(node: &IdedExpr) -> Option<&str> {
         | Expr::Select(_)
         | Expr::Struct(_) => None,
     }
-}
-
-/// What an expression surely yields, if that is neither true nor false.
-fn kind(node: &IdedExpr) -> Option<&'static str> {
-    match &node.expr {
-        Expr::Literal(LiteralValue::Boolean(_)) => None,
-        Expr::Literal(LiteralValue::String(_)) => Some("a text"),
-        Expr::Literal(_) => Some("a value"),
-        Expr::List(_) => Some("a list"),
-        Expr::Map(_) => Some("a map"),
-        Expr::Ident(_) | Expr::Select(SelectExpr { test: false, .. }) => {
-            let (root, path) = chain(node)?;
-            let first = path.first().map_or(String::new(), |(_, member)| format!(".{member}"));
-            let variable = Variable::parse(&format!("{}{first}", root.1)).or_else(|| Variable::parse(root.1))?;
-            match (variable, path.len()) {
-                (Variable::Text(_), _) => Some("a text"),
-                (Variable::Structure(Structure::Roles | Structure::Scopes), _) => Some("a list"),
-                (Variable::Structure(_), 0) => Some("a map"),
-                (Variable::Structure(_), _) => None,
-            }
-        }
-        Expr::Call(call) => match call.func_name.as_str() {
-            operators::ADD
-            | operators::SUBSTRACT
-            | operators::MULTIPLY
-            | operators::DIVIDE
-            | operators::MODULO
-            | operators::NEGATE
-            | "size" => Some("a value"),
-            "string" => Some("a text"),
-            _ => None,
-        },
-        Expr::Select(_) | Expr::Unspecified | Expr::Comprehension(_) | Expr::Struct(_) => None,
-    }
-}
-
-fn found(node: &IdedExpr, message: String) -> Found {
-    Found { id: node.id, message }
 }
 
 /// `unknown variable "tol": did you mean "tool"?`

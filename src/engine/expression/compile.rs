@@ -1,6 +1,6 @@
 //! From text to a checked expression; what is wrong with it is told with line and column.
 
-use super::check::check;
+use super::check::{Found, check};
 use super::guard::{Literals, rest};
 use super::{Expression, evaluate};
 use cel::common::ast::SourceInfo;
@@ -12,7 +12,7 @@ const MAX_TEXT: usize = 16 * 1024;
 const MAX_DEPTH: u16 = 64;
 
 /// What is wrong with an expression, and where. Lines and columns count from 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct Fault {
     /// Of the expression's text.
@@ -27,16 +27,16 @@ impl Expression {
     /// Reads and checks `text`: syntax, variables, functions, and that it can be true or false at all.
     ///
     /// # Errors
-    /// The first fault.
-    pub fn compile(text: &str) -> Result<Self, Fault> {
+    /// The first fault of syntax, or every fault of meaning, in the order of the text.
+    pub fn compile(text: &str) -> Result<Self, Vec<Fault>> {
         if text.len() > MAX_TEXT {
-            return Err(Fault::at(text, 0, format!("longer than {MAX_TEXT} bytes")));
+            return Err(vec![Fault::at(text, 0, format!("longer than {MAX_TEXT} bytes"))]);
         }
         let parser = evaluate::environment().parser().max_recursion_depth(MAX_DEPTH);
         let (tree, source) = parser
             .parse_with_source_info(text)
-            .map_err(|errors| syntax(text, &errors))?;
-        let reads = check(&tree).map_err(|found| Fault::of(text, &source, found.id, found.message))?;
+            .map_err(|errors| vec![syntax(text, &errors)])?;
+        let reads = check(&tree).map_err(|found| faults(text, &source, found))?;
         Ok(Self {
             literals: Literals::of(&tree),
             rest: rest(&tree).map(Arc::new),
@@ -51,7 +51,7 @@ impl Fault {
     /// At the node `id`.
     fn of(text: &str, source: &SourceInfo, id: u64, message: String) -> Self {
         let start = source.offset_for(id).map_or(0, |(start, _)| start as usize);
-        Self::at(text, start, message)
+        Self::at(text, named(text, start), message)
     }
 
     /// At this many characters from the start.
@@ -60,6 +60,36 @@ impl Fault {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         Self { line, column, message }
+    }
+}
+
+fn faults(text: &str, source: &SourceInfo, found: Vec<Found>) -> Vec<Fault> {
+    let fault = |found: Found| Fault::of(text, source, found.id, found.message);
+    let mut faults: Vec<Fault> = found.into_iter().map(fault).collect();
+    faults.sort();
+    // Macros repeat what they are about.
+    faults.dedup();
+    faults
+}
+
+/// Where the name stands that a node is about, in characters: the parser gives a member the place of its dot, and a
+/// call that of its parenthesis.
+fn named(text: &str, start: usize) -> usize {
+    let is_name = |c: &char| c.is_alphanumeric() || *c == '_';
+    let characters: Vec<char> = text.chars().collect();
+    let before = characters.get(..start).unwrap_or_default();
+    let gap = |characters: &mut dyn Iterator<Item = &char>| characters.take_while(|c| c.is_whitespace()).count();
+    match characters.get(start) {
+        Some('.') => {
+            let mut rest = characters.iter().skip(start + 1);
+            start + 1 + gap(&mut rest)
+        }
+        Some('(') => {
+            let space = gap(&mut before.iter().rev());
+            let name = before.iter().rev().skip(space).take_while(|c| is_name(c)).count();
+            if name == 0 { start } else { start - space - name }
+        }
+        Some(_) | None => start,
     }
 }
 

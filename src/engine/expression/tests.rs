@@ -20,14 +20,17 @@ impl Facts for Told {
 }
 
 fn outcome(text: &str, facts: serde_json::Value) -> Outcome {
-    let expression = Expression::compile(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+    let expression = Expression::compile(text).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
     let facts = Told(facts);
     expression.evaluate(&Memo::new(&facts).inquiry())
 }
 
 fn fault(text: &str) -> String {
     match Expression::compile(text) {
-        Err(fault) => fault.to_string(),
+        Err(faults) => {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            faults.join("; ")
+        }
         Ok(_) => format!("{text} is taken"),
     }
 }
@@ -68,6 +71,34 @@ fn what_is_not_there_is_absent_only_if_it_decides() {
         Outcome::True
     );
     assert_eq!(outcome("has(tool.annotations.readOnlyHint)", ping), Outcome::Absent);
+}
+
+#[test]
+fn a_side_of_an_or_that_fails_is_not_excused_by_one_that_is_absent() {
+    let prompt = json!({"method": "prompts/get", "prompt": "p", "arguments": {"amount": "500"}});
+    for (text, expected) in [
+        ("tool.name == 'a' || arguments.amount > 100", Outcome::Failed),
+        ("arguments.amount > 100 || tool.name == 'a'", Outcome::Failed),
+        ("!(tool.name == 'a' || arguments.amount > 100)", Outcome::Failed),
+        (
+            "prompt == 'p' && (tool.name == 'a' || arguments.amount > 100)",
+            Outcome::Failed,
+        ),
+        (
+            "prompt == 'p' ? tool.name == 'a' || arguments.amount > 100 : true",
+            Outcome::Failed,
+        ),
+        ("tool.name == 'a' && arguments.amount > 100", Outcome::Absent),
+        ("tool.name == 'a' || arguments.amount == '5'", Outcome::Absent),
+        (
+            "tool.name == 'a' || (tool.upstream == 'b' && arguments.amount > 1)",
+            Outcome::Absent,
+        ),
+        ("tool.name == 'a' ? true : arguments.amount > 1", Outcome::Absent),
+        ("tool.name == 'a' && arguments.amount == '5'", Outcome::False),
+    ] {
+        assert_eq!(outcome(text, prompt.clone()), expected, "{text}");
+    }
 }
 
 #[test]
@@ -153,18 +184,132 @@ fn faults_tell_where_they_are() {
     );
     assert!(fault("method == 'ping' && usr == 'a'").starts_with(r#"line 1, column 21: unknown variable "usr""#));
     assert!(fault("true &&\n  tool.nam == 'a'").contains(r#"unknown member of tool: "nam": did you mean "name"?"#));
-    assert!(fault("true &&\n  tool.nam == 'a'").starts_with("line 2, column "));
+    assert!(fault("true &&\n  tool.nam == 'a'").starts_with("line 2, column 8: "));
     assert!(
         fault("tool.name == ").starts_with("line 1, column 14: "),
         "{}",
         fault("tool.name == ")
     );
-    assert!(fault("tool.name.endWith('a')").contains(r#"unknown function "endWith": did you mean "endsWith"?"#));
+    assert_eq!(
+        fault("tool.name.endWith('a')"),
+        r#"line 1, column 11: unknown function "endWith": did you mean "endsWith"?"#
+    );
+    assert!(fault("true && siz (roles) == 1").starts_with(r#"line 1, column 9: unknown function "siz""#));
     assert!(fault("principal.name == 'a'").contains("principal is a text and has no member name"));
-    assert_eq!(fault("tool.name"), "line 1, column 5: is a text, not true or false");
+    assert_eq!(fault("tool.name"), "line 1, column 1: is a text, not true or false");
     assert!(fault("roles").contains("is a list"));
-    assert!(fault("'a' + 'b'").contains("is a value"));
+    assert!(fault("'a' + 'b'").contains("is a text"));
     assert_eq!(fault(""), "line 1, column 1: it ends too early");
+}
+
+#[test]
+fn every_fault_of_meaning_is_told_in_the_order_of_the_text() {
+    assert_eq!(
+        fault("tool.nme == 'a' &&\n usr == 'b' && roles.exists(role, role == rol)"),
+        "line 1, column 6: unknown member of tool: \"nme\": did you mean \"name\"?; \
+         line 2, column 2: unknown variable \"usr\": there are method, tool, prompt, resource, arguments, principal, claims, \
+         roles, scopes, client, headers; \
+         line 2, column 43: unknown variable \"rol\": did you mean \"tool\"?"
+    );
+    assert!(fault("has(tool.nme)").starts_with("line 1, column 1: unknown member of tool"));
+}
+
+#[test]
+fn what_can_never_fit_is_a_fault() {
+    for (text, expected) in [
+        ("tool.name == 3", "column 11: a text never equals a number"),
+        ("principal != null", "column 11: a text always differs from null"),
+        (
+            "method == 'ping' && roles == 'admin'",
+            "column 27: a list never equals a text",
+        ),
+        ("client.ip > 10", "column 11: a text does not compare with a number"),
+        (
+            "arguments.amount > [100]",
+            "column 18: a list is neither less nor greater",
+        ),
+        (
+            "'admin' in principal",
+            "column 12: is a text: `in` looks into lists and maps, contains() into texts",
+        ),
+        ("3 in roles", "column 3: a number is never in a list of texts"),
+        ("tool.name in [1, 2]", "column 11: a text is never in a list of numbers"),
+        ("principal && true", "column 1: is a text, not true or false"),
+        ("!tool.name", "column 2: is a text, not true or false"),
+        ("tool.name ? true : false", "column 1: is a text, not true or false"),
+        (
+            "roles.admin",
+            "column 7: roles is a list and has no member admin: \"admin\" in roles asks for one",
+        ),
+        (
+            "headers.team.red == 'a'",
+            "column 14: headers is a text and has no member red",
+        ),
+        (
+            "headers.Team == 'a'",
+            "column 9: names of headers are in lower case: \"team\"",
+        ),
+        (
+            "tool.name.first == 'a'",
+            "column 11: tool.name is a text and has no member first",
+        ),
+        (
+            "roles['admin']",
+            "column 7: is a text, not a number: that is what a list is asked for by",
+        ),
+        (
+            "roles.contains('admin')",
+            "column 1: is a list, not a text: `in` looks into lists and maps",
+        ),
+        ("roles.startsWith('a')", "column 1: is a list, not a text"),
+        ("tool.name.startsWith(3)", "column 22: is a number, not a text"),
+        (
+            "startsWith(tool.name, 'a')",
+            "column 1: is written TEXT.startsWith(TEXT)",
+        ),
+        (
+            "tool.name.startsWith('a', 'b')",
+            "column 11: is written TEXT.startsWith(TEXT)",
+        ),
+        ("size(3) == 3", "column 6: is a number, not a text or a list or a map"),
+        ("principal - 1 == 0", "column 1: is a text, not a number"),
+        ("principal + 1 == 'a'", "column 11: a text and a number cannot be added"),
+        (
+            "principal.exists(c, c == 'a')",
+            "column 1: is a text, not a list or a map",
+        ),
+        ("roles.exists(r, r) && roles.map(r, r)", "is a list, not true or false"),
+        ("roles.filter(r, r == 'a')", "is a list, not true or false"),
+        (
+            "size(roles.filter(r, r == 'a')) == 'one'",
+            "a number never equals a text",
+        ),
+    ] {
+        let told = fault(text);
+        assert!(
+            told.starts_with("line 1, column ") && told.ends_with(expected),
+            "{text}: {told}"
+        );
+    }
+}
+
+#[test]
+fn what_may_fit_is_taken() {
+    for text in [
+        "arguments.list[0] + 1 > 2 && arguments.text + 'a' == 'ba'",
+        "claims.groups.exists(group, group.startsWith('a'))",
+        "claims['x'] == null || tool.annotations.readOnlyHint != null",
+        "(has(claims.limit) ? claims.limit : 100) > 50",
+        "size(roles) == 0 || roles[0] == 'a'",
+        "roles.filter(role, role != 'a').size() > 1 && 'a' in roles + ['b']",
+        "int(arguments.n) > 1 && string(3) == '3' && double('1.5') == 1.5",
+        "type(arguments.x) == string && arguments.all(key, key != 'x')",
+        "{'a': 1}[tool.name] == 1 && arguments.exists_one(key, key == 'a')",
+        "dyn(principal) == 3 && [roles, ['a']].exists(list, 'a' in list)",
+        "headers['x-team'] in ['red', 'blue'] && 'x-team' in headers",
+    ] {
+        assert!(Expression::compile(text).is_ok(), "{}", fault(text));
+    }
 }
 
 #[test]
@@ -253,7 +398,7 @@ proptest! {
 
     #[test]
     fn any_text_is_an_expression_or_a_fault_with_a_place(text in "[a-z0-9 .,'\"()\\[\\]{}&|!=<>?:+*/%\\-\\n\u{e4}]{0,40}") {
-        if let Err(fault) = Expression::compile(&text) {
+        for fault in Expression::compile(&text).err().unwrap_or_default() {
             prop_assert!(fault.line >= 1 && fault.column >= 1 && !fault.message.contains('\n'), "{}", fault);
         }
     }
