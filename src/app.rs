@@ -21,6 +21,7 @@ mod explain;
 mod folder;
 mod follow_file;
 mod follow_registry;
+mod idle;
 mod news;
 pub mod options;
 mod publisher;

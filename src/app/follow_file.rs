@@ -3,7 +3,7 @@
 use super::clusters::Clusters;
 use super::publisher::Publisher;
 use super::watch::{Changed, Watch};
-use super::{endpoints, folder};
+use super::{endpoints, folder, idle};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::identity::{Files, IssuerKeys, keysets};
 use crate::engine::config::{Config, change};
@@ -87,6 +87,7 @@ impl FollowFile {
                 .board
                 .config_error(Some(format!("needs a restart: {}", change.needs_restart.join(", "))));
         }
+        idle::tell(&config);
         let config = Arc::new(change::in_force(&old, config));
         if longest_call(&config) > longest_call(&old) {
             warn!("A timeout.call is longer than all before; Envoy's own timeouts follow at the next start.");

@@ -2,7 +2,7 @@
 
 use super::options::{Listen, RegistryOptions, ServeFrom, ServeOptions};
 use super::tasks::Tasks;
-use super::{GRACE, Gateway, ServedFrom, Signals, drain, endpoints, folder, report};
+use super::{GRACE, Gateway, ServedFrom, Signals, drain, endpoints, folder, idle, report};
 use crate::edge::config_file::ConfigSource;
 use crate::edge::envoy::route_key;
 use crate::edge::extproc::{self, Gate, Listener};
@@ -70,6 +70,7 @@ pub(super) async fn run(options: ServeOptions) -> anyhow::Result<()> {
 
 fn from_file(source: ConfigSource) -> anyhow::Result<(Gateway, ServedFrom)> {
     let config = source.load()?;
+    idle::tell(&config);
     folder::make(&config)?;
     let route_key = route_key(&config.state_dir).context("stateDir: route-key")?;
     let keys = folder::session_keys(&config)?;

@@ -3,7 +3,7 @@
 use super::clusters::Clusters;
 use super::options::UpOptions;
 use super::status::Board;
-use super::{GRACE, Gateway, ServedFrom, Signals, Tasks, endpoints, folder};
+use super::{GRACE, Gateway, ServedFrom, Signals, Tasks, endpoints, folder, idle};
 use crate::edge::envoy::{self, Admin, CdsFile, ChildOptions, RenderOptions};
 use crate::edge::extproc;
 use crate::edge::identity::Keysets;
@@ -23,6 +23,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub(super) async fn run(options: UpOptions) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let mut config = options.source.load()?;
+    idle::tell(&config);
     let binary = envoy::find(options.envoy.as_deref())?;
     folder::make(&config)?;
     settle_port(&mut config)?;

@@ -5,7 +5,7 @@ use crate::edge::config_file::ConfigSource;
 use crate::edge::identity::files::{self, FileError};
 use crate::edge::secrets::{self, Material};
 use crate::engine::config::file::{Problem, Reading};
-use crate::engine::config::{Audit, AuditTarget};
+use crate::engine::config::{Audit, AuditTarget, idle};
 
 /// What is wrong in the file, and what is missing around it; a line each.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +36,22 @@ pub(super) fn run(arguments: &CheckArguments) -> anyhow::Result<()> {
     missing.extend(wrong_files(&reading));
     missing.extend(reading.config.iter().filter_map(|config| homeless(&config.audit)));
     let problems: Vec<Problem> = match reading.config {
-        Ok(config) if missing.is_empty() => return good(&source.name(), config.upstreams.len()),
+        Ok(config) if missing.is_empty() => {
+            warn(&source.name(), &idle::rules(&config));
+            return good(&source.name(), config.upstreams.len());
+        }
         Ok(_) => missing,
         Err(problems) => problems.into_iter().chain(missing).collect(),
     };
     let file = source.name();
     Err(Findings { file, problems }.into())
+}
+
+/// What is no mistake, and yet cannot be meant.
+fn warn(file: &str, problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("{file}: warning: {problem}");
+    }
 }
 
 fn good(file: &str, upstreams: usize) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ pub mod file;
 mod gateway;
 pub mod glob;
 mod headers;
+pub mod idle;
 mod ip_filter;
 mod network;
 mod policies;

@@ -9,6 +9,7 @@ mod compile;
 mod evaluate;
 mod guard;
 mod kinds;
+mod needs;
 mod reads;
 mod tree;
 

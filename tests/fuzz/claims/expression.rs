@@ -40,16 +40,20 @@ pub(crate) fn check(input: (&str, &str, &str)) {
     let (text, name, arguments) = input;
     let expression = match Expression::compile(text) {
         Ok(expression) => expression,
-        Err(fault) => {
-            assert!(fault.line <= text.split('\n').count(), "a line of the text");
-            assert!(
-                !fault.message.is_empty() && !fault.message.contains('\n'),
-                "one line that says what is wrong"
-            );
+        Err(faults) => {
+            assert!(!faults.is_empty(), "something is wrong with it");
+            for fault in faults {
+                assert!(fault.line <= text.split('\n').count(), "a line of the text");
+                assert!(
+                    !fault.message.is_empty() && !fault.message.contains('\n'),
+                    "one line that says what is wrong"
+                );
+            }
             return;
         }
     };
     assert_eq!(expression.text(), text);
+    let _ = (expression.needs(), expression.constant());
     let known = Known { name, arguments };
     let memo = Memo::new(&known);
     let inquiry = memo.inquiry();
