@@ -3,9 +3,11 @@
 //! Messages name the exposed tool and the upstream's configured name, never a secret, an address or a stack.
 
 mod answer;
+mod echo;
 mod input;
 mod trouble;
 
+pub(super) use echo::echo;
 pub(super) use input::Input;
 pub(super) use trouble::Trouble;
 pub use trouble::UPSTREAM_UNAUTHORIZED;

@@ -8,7 +8,7 @@ use super::petition::{About, Petition};
 use super::plan::Plan;
 use super::task;
 use crate::engine::exchange::event::Headers;
-use crate::engine::exchange::reject::Reject;
+use crate::engine::exchange::reject::{Reject, echo};
 use crate::engine::exchange::step::{Question, Step};
 use crate::engine::exchange::{Exchange, Request, Then};
 use crate::engine::expression::TreeError;
@@ -239,10 +239,10 @@ impl Bench<'_> {
 
     fn denial(&self, about: &About, rule: &str) -> Arc<str> {
         let what = match about {
-            About::Nothing => self.method.to_owned(),
-            About::Tool(name) => format!("tool {name:?}"),
-            About::Prompt(name) => format!("prompt {name:?}"),
-            About::Resource(uri) => format!("resource {uri:?}"),
+            About::Nothing => echo(self.method).into_owned(),
+            About::Tool(name) => format!("tool {:?}", echo(name)),
+            About::Prompt(name) => format!("prompt {:?}", echo(name)),
+            About::Resource(uri) => format!("resource {:?}", echo(uri)),
         };
         format!("{what} is denied by policy: rule {rule:?}").into()
     }

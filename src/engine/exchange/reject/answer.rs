@@ -1,8 +1,9 @@
 //! How an error is told: the JSON-RPC message, its data, the headers around it.
 
-use super::{Reject, Shown, Trouble};
+use super::{Reject, Shown, Trouble, echo};
 use crate::engine::exchange::event::Refusal;
 use crate::engine::exchange::step::{Answer, Metadata, quota};
+use crate::engine::jsonrpc::EnvelopeError;
 use crate::engine::jsonrpc::splice::quote;
 use crate::engine::mcp::Version;
 use crate::engine::mcp::capabilities::TASKS_EXTENSION;
@@ -10,12 +11,17 @@ use crate::engine::policy::place::Kind;
 use bytes::Bytes;
 use std::sync::Arc;
 
+/// Bytes of a URI that is repeated as data.
+const LONGEST_URI: usize = 2048;
 /// Bytes of a name that nobody knows: it is the client's, not ours.
 const NAMED: usize = 128;
 
 impl Reject {
     fn message(&self) -> String {
         match self {
+            Self::Envelope(EnvelopeError::DuplicateKey(key)) => {
+                EnvelopeError::DuplicateKey(echo(key).into_owned()).to_string()
+            }
             Self::Envelope(error) => error.to_string(),
             Self::Params(what) | Self::Meta(what) | Self::HeaderMismatch(what) => (*what).to_owned(),
             Self::TasksUndeclared => "missing required client capability: tasks".to_owned(),
@@ -43,10 +49,10 @@ impl Reject {
             Self::SessionNotFound(_) => "session not found".to_owned(),
             Self::VersionHeader | Self::Version(_) => "unsupported protocol version".to_owned(),
             Self::UnknownMethod(_) => "method not found".to_owned(),
-            Self::UnknownTool(name) => format!("Unknown tool: {name}"),
-            Self::UnknownPrompt(name) => format!("Unknown prompt: {name}"),
-            Self::UnknownTask(id) => format!("Task not found: {id}"),
-            Self::UnknownResource(_, uri) => format!("Resource not found: {uri}"),
+            Self::UnknownTool(name) => format!("Unknown tool: {}", echo(name)),
+            Self::UnknownPrompt(name) => format!("Unknown prompt: {}", echo(name)),
+            Self::UnknownTask(id) => format!("Task not found: {}", echo(id)),
+            Self::UnknownResource(_, uri) => format!("Resource not found: {}", echo(uri)),
             Self::Denied(message, _) => message.to_string(),
             Self::Upstream(Trouble::Status(status), upstream) => {
                 format!("upstream {upstream} answered with HTTP status {status}")
@@ -117,6 +123,8 @@ impl Reject {
 
     fn data(&self) -> Option<String> {
         match self {
+            // Part of a URI would be another one.
+            Self::UnknownResource(_, uri) if uri.len() > LONGEST_URI => None,
             Self::UnknownResource(_, uri) => Some(format!(r#"{{"uri":{}}}"#, text(uri))),
             Self::TasksUndeclared => Some(format!(
                 r#"{{"requiredCapabilities":{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}}}"#
@@ -138,7 +146,7 @@ impl Reject {
                 Some(format!(
                     r#"{{"supported":[{}],"requested":{}}}"#,
                     supported.join(","),
-                    text(requested)
+                    text(&echo(requested))
                 ))
             }
             Self::Envelope(_)
