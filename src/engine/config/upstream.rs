@@ -47,7 +47,7 @@ fn read(at: &str, raw: raw::Upstream, findings: &mut Findings) -> Option<Upstrea
     };
     let timeout = timeouts(at, &raw.timeout, findings);
     let protocol = protocol(at, raw.protocol.as_deref(), raw.via.as_deref(), findings);
-    let eras = eras(at, raw.eras.as_deref(), findings);
+    let eras = eras(at, raw.eras.as_deref(), protocol, findings);
     let ca = raw.tls.ca.map(|ca| findings.file(&format!("{at}.tls.ca"), &ca));
     let via = via(at, raw.via.as_deref(), protocol, findings);
     let (breaker, outlier) = (raw.circuit_breaker.as_ref(), raw.outlier_detection.as_ref());
@@ -114,7 +114,12 @@ fn protocol(at: &str, value: Option<&str>, via: Option<&str>, findings: &mut Fin
     }
 }
 
-fn eras(at: &str, value: Option<&str>, findings: &mut Findings) -> Eras {
+fn eras(at: &str, value: Option<&str>, protocol: Protocol, findings: &mut Findings) -> Eras {
+    if let (Some("modern"), Protocol::Sse) = (value, protocol) {
+        let message = "an HTTP+SSE server (protocol: sse) speaks no modern revision: take eras away, or protocol if it has \
+                       a Streamable HTTP endpoint";
+        findings.add(format!("{at}.eras"), message);
+    }
     match value {
         None | Some("both") => Eras::Both,
         Some("legacy") => Eras::Legacy,

@@ -74,5 +74,10 @@ fn what_is_not_built_yet_is_refused() {
         "protocol: sse, via: envoy",
         "via: an HTTP+SSE server cannot be reached via envoy",
     );
+    assert_upstream_problem(
+        "protocol: sse, eras: modern",
+        "eras: an HTTP+SSE server (protocol: sse) speaks no modern revision: take eras away, or protocol if it has a \
+         Streamable HTTP endpoint",
+    );
     assert_upstream_problem("via: nobody", "via: must be envoy or direct");
 }
