@@ -237,6 +237,7 @@ impl Gateway {
         let admin_port = AdminPort {
             board: Arc::clone(&self.board),
             desk: Arc::clone(&self.desk),
+            shelf: self.shelf.clone(),
             envoy: from.has_envoy().then(|| self.health.clone()),
         };
         let (reported, reports) = mpsc::unbounded_channel();
@@ -327,6 +328,8 @@ impl Signals {
         let listen = |kind| signal(kind).context("cannot listen to signals");
         // Once listened to, it never ends the process, whether or not there is a file to be read again.
         let _outlived = Self::hangups()?;
+        // A file that may grow no further is a write that fails, as on a full disk, and no reason to die.
+        let _outlived = listen(SignalKind::from_raw(libc::SIGXFSZ))?;
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,

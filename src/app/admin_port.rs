@@ -5,9 +5,10 @@ use super::explain;
 use super::status::Board;
 use crate::edge::admin::Gateway;
 use crate::edge::extproc::{Backroom, Health};
+use crate::edge::upstream::Shelf;
 use crate::engine::policy::{Explained, Question};
 use crate::engine::session::SessionStore;
-use crate::engine::status::{GatewayStatus, ToolList};
+use crate::engine::status::{GatewayStatus, StateError, StatePart, ToolList};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,22 @@ const SILENCE: Duration = Duration::from_secs(5);
 pub(super) struct AdminPort {
     pub(super) board: Arc<Board>,
     pub(super) desk: Arc<Desk>,
+    pub(super) shelf: Shelf,
     /// `up` only: ready needs an Envoy that was heard of lately.
     pub(super) envoy: Option<Health>,
+}
+
+impl AdminPort {
+    fn state_errors(&self) -> Vec<StateError> {
+        let error = |part| {
+            let error = match part {
+                StatePart::Sessions => self.desk.store.trouble(),
+                StatePart::Catalogs => self.shelf.trouble(),
+            };
+            error.map(|error| StateError { part, error })
+        };
+        StatePart::ALL.into_iter().filter_map(error).collect()
+    }
 }
 
 impl Gateway for AdminPort {
@@ -37,6 +52,7 @@ impl Gateway for AdminPort {
     fn status(&self) -> GatewayStatus {
         let mut status = self.board.status(self.desk.store.len());
         status.ready = self.missing().is_empty();
+        status.state_errors = self.state_errors();
         status
     }
 

@@ -137,6 +137,8 @@ impl Board {
             generation: known.generation,
             sessions,
             config_error: known.config_error.clone(),
+            // The board knows of no files.
+            state_errors: Vec::new(),
             upstreams: upstreams.collect(),
             issuers: known.issuers.clone(),
         }

@@ -169,6 +169,13 @@ pub(super) fn status_text(status: &GatewayStatus, look: Look) -> String {
             super::table::plain(error)
         ));
     }
+    for trouble in &status.state_errors {
+        text.push_str(&format!(
+            "\nstate folder: {} cannot be written, a restart would not know them: {}\n",
+            trouble.part.as_str(),
+            super::table::plain(&trouble.error)
+        ));
+    }
     for upstream in &status.upstreams {
         let error = upstream.last_error.iter().map(|error| ("", error));
         let warnings = upstream.warnings.iter().map(|warning| ("warning: ", warning));

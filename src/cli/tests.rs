@@ -137,6 +137,7 @@ fn status_is_a_table_with_errors_and_warnings_below() {
         generation: 7,
         sessions: 0,
         config_error: None,
+        state_errors: Vec::new(),
         upstreams: vec![up, down],
         issuers: Vec::new(),
     };

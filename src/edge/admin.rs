@@ -10,7 +10,7 @@ mod probes;
 pub use probes::{Probes, run_probes};
 
 use crate::engine::policy::{Explained, Question};
-use crate::engine::status::{GatewayStatus, ToolList};
+use crate::engine::status::{GatewayStatus, StateError, ToolList};
 use access::{Access, Caller};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -91,13 +91,25 @@ type Shown = State<Arc<dyn Gateway>>;
 async fn show_ready(State(gateway): Shown, caller: Caller) -> Response {
     let missing = gateway.missing();
     if missing.is_empty() {
-        return "ready\n".into_response();
+        return ("ready\n".to_owned() + &behind(gateway.as_ref(), caller)).into_response();
     }
     let told = match caller {
         Caller::Known => missing.join("\n") + "\n",
         Caller::Probe => "not ready\n".to_owned(),
     };
     (StatusCode::SERVICE_UNAVAILABLE, told).into_response()
+}
+
+/// What is no reason to be taken out of service, and yet to be seen by whoever looks.
+fn behind(gateway: &dyn Gateway, caller: Caller) -> String {
+    match caller {
+        Caller::Known => {
+            let errors = gateway.status().state_errors.into_iter();
+            let line = |trouble: StateError| format!("state folder: {}: {}\n", trouble.part.as_str(), trouble.error);
+            errors.map(line).collect()
+        }
+        Caller::Probe => String::new(),
+    }
 }
 
 async fn show_status(State(gateway): Shown) -> Json<GatewayStatus> {

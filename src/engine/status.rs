@@ -107,11 +107,48 @@ pub struct GatewayStatus {
     /// Why the configuration file on disk is not the one in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_error: Option<String>,
+    /// What of the state folder cannot be written. Serving goes on: this is what a restart would not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state_errors: Vec<StateError>,
     /// In the order of the configuration.
     pub upstreams: Vec<UpstreamStatus>,
     /// Whose tokens count, as far as their keys are fetched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub issuers: Vec<IssuerStatus>,
+}
+
+/// A part of the state folder that cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateError {
+    /// Which.
+    pub part: StatePart,
+    /// What the last attempt came to.
+    pub error: String,
+}
+
+/// A part of the state folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StatePart {
+    /// The journal of sessions.
+    Sessions,
+    /// The last good catalogs.
+    Catalogs,
+}
+
+impl StatePart {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Sessions, Self::Catalogs];
+
+    /// The same word as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Catalogs => "catalogs",
+        }
+    }
 }
 
 /// How the public keys of one issuer are.

@@ -4,3 +4,4 @@ mod endings;
 mod opening;
 mod recovery;
 mod restart;
+mod unwritten;

@@ -27,6 +27,7 @@ impl Gateway for Scripted {
             generation: 7,
             sessions: 12,
             config_error: None,
+            state_errors: Vec::new(),
             upstreams: vec![mk_upstream()],
             issuers: Vec::new(),
         }

@@ -58,6 +58,14 @@ fn write_head(html: &mut String, status: &GatewayStatus, missing: &[String]) -> 
             Escaped(error)
         )?;
     }
+    for trouble in &status.state_errors {
+        write!(
+            html,
+            "<section class=\"note\"><h2>The state folder cannot be written: {}</h2><pre>{}</pre></section>",
+            trouble.part.as_str(),
+            Escaped(&trouble.error)
+        )?;
+    }
     Ok(())
 }
 
@@ -189,6 +197,7 @@ mod tests {
             generation: 7,
             sessions: 12,
             config_error: Some(name.into()),
+            state_errors: Vec::new(),
             upstreams: vec![UpstreamStatus {
                 name: name.into(),
                 prefix: name.into(),

@@ -47,6 +47,8 @@ struct Shared {
     /// What is not written yet; held for a few instructions only, never across I/O.
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// Why the last write failed, if it did; held to be copied or replaced.
+    trouble: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +84,7 @@ impl Journal {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
+            trouble: Mutex::default(),
         });
         let thread = std::thread::Builder::new()
             .name("sessions-journal".into())
@@ -113,6 +116,11 @@ impl Journal {
         self.shared.wake.notify_one();
     }
 
+    /// Why the file is behind: the last write failed, and is tried again.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.shared.trouble().clone()
+    }
+
     /// Resolves when everything up to now is on disk; false if that failed.
     pub(super) fn written(&self) -> impl Future<Output = bool> + Send + use<> {
         let (sender, receiver) = oneshot::channel();
@@ -136,6 +144,26 @@ impl Drop for Journal {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how a write ended; a line of the log where that is new.
+    fn note(&self, outcome: Result<(), String>) {
+        let now = outcome.err();
+        let before = std::mem::replace(&mut *self.trouble(), now.clone());
+        match (before, now) {
+            (before, Some(error)) if before.as_ref() != Some(&error) => {
+                tracing::error!(
+                    error,
+                    "Session journal cannot be written; it is tried again every second."
+                );
+            }
+            (Some(_), None) => tracing::info!("Session journal is written again."),
+            (_, _) => {}
+        }
     }
 
     /// The next batch; `None` when closing and all is written.
@@ -172,9 +200,9 @@ fn write_batches(shared: &Shared, mut file: JournalFile, sessions: &Sessions) {
             // Nobody there: the client that sent DELETE has left.
             let _ = waiter.send(outcome.is_ok());
         }
-        let Err(error) = outcome else { continue };
-        tracing::error!(%error, "Session journal cannot be written.");
-        if !shared.give_back(batch) {
+        let failed = outcome.is_err();
+        shared.note(outcome.map_err(|error| error.to_string()));
+        if failed && !shared.give_back(batch) {
             return;
         }
     }

@@ -119,6 +119,12 @@ impl MemoryStore {
         })
     }
 
+    /// Why the journal is behind, if it is: what it does not know a restart will not know either.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.journal.as_ref()?.trouble()
+    }
+
     fn limit(&self) -> usize {
         self.limit.load(Relaxed)
     }

@@ -14,10 +14,11 @@ use crate::engine::exchange::Record;
 use crate::engine::exchange::record::Way;
 use crate::engine::jsonrpc::Code;
 use crate::engine::mcp::Era;
-use crate::engine::status::GatewayStatus;
+use crate::engine::status::{GatewayStatus, StatePart};
 use issuers::Issuers;
 use labels::{
-    Build, Call, ErrorType, Exchanges, LimitLabel, MethodLabel, Operation, Reject, UpstreamLabel, VersionLabel,
+    Build, Call, ErrorType, Exchanges, LimitLabel, MethodLabel, Operation, Reject, StateLabel, UpstreamLabel,
+    VersionLabel,
 };
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -61,6 +62,7 @@ pub struct Metrics {
     ready: Family<UpstreamLabel, Gauge>,
     tools: Family<UpstreamLabel, Gauge>,
     issuers: Issuers,
+    state: Family<StateLabel, Gauge>,
     lines_lost: Counter,
     spans_sent: Counter,
     spans_dropped: Counter,
@@ -102,6 +104,7 @@ impl Metrics {
             ready: Family::default(),
             tools: Family::default(),
             issuers: Issuers::default(),
+            state: Family::default(),
             lines_lost: Counter::default(),
             spans_sent: Counter::default(),
             spans_dropped: Counter::default(),
@@ -180,6 +183,11 @@ impl Metrics {
         own.register("upstream_tools", "Tools listed by the upstream", self.tools.clone());
         self.issuers.register(own);
         own.register(
+            "state_write_failing",
+            "1 if a part of the state folder could not be written the last time",
+            self.state.clone(),
+        );
+        own.register(
             "audit_lines_lost",
             "Audit lines that could not be written",
             self.lines_lost.clone(),
@@ -248,6 +256,10 @@ impl Metrics {
             let label = UpstreamLabel::new(&upstream.name);
             self.ready.get_or_create(&label).set(upstream.ready.into());
             self.tools.get_or_create(&label).set(clamp(upstream.tools));
+        }
+        for part in StatePart::ALL {
+            let failing = status.state_errors.iter().any(|error| error.part == part);
+            self.state.get_or_create(&StateLabel::new(part)).set(failing.into());
         }
         self.issuers.observe(&status.issuers);
     }

@@ -7,10 +7,11 @@
 use crate::edge::http::Target;
 use crate::engine::catalog::{Catalog, CatalogError};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 
@@ -23,6 +24,8 @@ const WRITERS: usize = 4;
 pub struct Shelf {
     folder: PathBuf,
     writers: Arc<Semaphore>,
+    /// Why the last writing of a catalog failed, by upstream; held to be changed or read, never across I/O.
+    failed: Arc<Mutex<BTreeMap<Box<str>, String>>>,
 }
 
 /// A catalog from an earlier time.
@@ -65,7 +68,18 @@ impl Shelf {
         Self {
             folder,
             writers: Arc::new(Semaphore::new(WRITERS)),
+            failed: Arc::default(),
         }
+    }
+
+    /// Why a catalog is not on disk as it is in memory, if that is so.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.failed().values().next().cloned()
+    }
+
+    fn failed(&self) -> MutexGuard<'_, BTreeMap<Box<str>, String>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The catalog of this upstream, if one was written for its address. Reads the disk: not for the call path.
@@ -105,14 +119,19 @@ impl Shelf {
         // Never closed.
         let _permit = self.writers.acquire().await;
         let failed = file.clone();
-        tokio::task::spawn_blocking(move || write(&file, &address, &kept))
+        let outcome = tokio::task::spawn_blocking(move || write(&file, &address, &kept))
             .await
             .unwrap_or_else(|error| {
                 Err(ShelfError::File {
                     file: failed,
                     source: std::io::Error::other(error),
                 })
-            })
+            });
+        match &outcome {
+            Ok(()) => self.failed().remove(&**target.name()),
+            Err(error) => self.failed().insert((&**target.name()).into(), error.to_string()),
+        };
+        outcome
     }
 
     /// Names of upstreams are safe file names: no slash, never `.` alone.
@@ -122,6 +141,7 @@ impl Shelf {
 
     /// Forgets the catalogs of upstreams that `keep` does not hold.
     pub fn prune(&self, keep: impl Fn(&str) -> bool) {
+        self.failed().retain(|name, _| keep(name));
         let Ok(entries) = std::fs::read_dir(&self.folder) else {
             return;
         };
@@ -278,6 +298,19 @@ mod tests {
         }
         std::fs::write(&file, &good[..good.len() - 1]).expect("written");
         assert!(shelf.load(&target).is_err(), "cut");
+    }
+
+    #[tokio::test]
+    async fn a_catalog_that_cannot_be_written_is_trouble_until_it_can() {
+        let (folder, shelf) = mk_shelf();
+        let target = mk_target("a", "http://127.0.0.1:9/mcp");
+        std::fs::write(folder.path().join("catalogs"), "no folder").expect("written");
+        assert!(shelf.save(&target, mk_kept()).await.is_err());
+        let trouble = shelf.clone().trouble().expect("the clone knows it too");
+        assert!(trouble.contains("catalogs"), "{trouble}");
+        std::fs::remove_file(folder.path().join("catalogs")).expect("removed");
+        shelf.save(&target, mk_kept()).await.expect("written");
+        assert_eq!(shelf.trouble(), None);
     }
 
     #[tokio::test]

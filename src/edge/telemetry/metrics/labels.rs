@@ -5,6 +5,7 @@ use crate::engine::exchange::record::Way;
 use crate::engine::jsonrpc::code::Code;
 use crate::engine::mcp::{Era, Method, Version};
 use crate::engine::session::past::{Ending, Past};
+use crate::engine::status::StatePart;
 use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use std::sync::Arc;
 
@@ -233,6 +234,18 @@ pub(super) struct LimitLabel {
 impl LimitLabel {
     pub(super) fn new(name: &str) -> Self {
         Self { limit: name.into() }
+    }
+}
+
+/// Labels of what concerns a part of the state folder.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct StateLabel {
+    part: &'static str,
+}
+
+impl StateLabel {
+    pub(super) const fn new(part: StatePart) -> Self {
+        Self { part: part.as_str() }
     }
 }
 

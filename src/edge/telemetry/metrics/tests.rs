@@ -40,6 +40,7 @@ fn mk_status(upstreams: Vec<UpstreamStatus>) -> GatewayStatus {
         generation: 7,
         sessions: 12,
         config_error: None,
+        state_errors: Vec::new(),
         upstreams,
         issuers: Vec::new(),
     }
@@ -249,6 +250,7 @@ fn upstreams_are_those_of_the_last_status() {
     let text = metrics.encode();
     assert_has(&text, r#"mcp_manifold_upstream_ready{upstream="a"} 1"#);
     assert_has(&text, r#"mcp_manifold_upstream_ready{upstream="b"} 0"#);
+    assert_has(&text, r#"mcp_manifold_state_write_failing{part="sessions"} 0"#);
     assert_has(&text, r#"mcp_manifold_upstream_tools{upstream="a"} 26"#);
     assert_has(&text, "mcp_manifold_sessions 12");
     assert_has(&text, "mcp_manifold_snapshot_generation 7");
