@@ -5,6 +5,7 @@ mod attacks;
 mod audiences;
 mod bare;
 mod explain;
+mod mistakes;
 mod reload;
 mod resources;
 
