@@ -2,9 +2,11 @@
 
 use super::{get, listen};
 use crate::e2e::harness::gateway::Setup;
-use crate::e2e::harness::puppet::{Act, Puppet};
+use crate::e2e::harness::puppet::{Act, Puppet, Seen};
 use crate::e2e::harness::stream::Stream;
 use serde_json::json;
+use std::collections::HashSet;
+use std::sync::Mutex;
 
 const ANSWER: &str = r#"{"jsonrpc":"2.0","id":5,"result":{}}"#;
 
@@ -119,4 +121,40 @@ async fn an_id_that_nobody_knows_begins_a_fresh_stream() {
     client.delete().await;
     stream.rest().await;
     assert_eq!(stream.whole, Some(true));
+}
+
+/// Servers of the TypeScript SDK say 400 to an event that they do not keep, as others do to a session.
+#[tokio::test]
+async fn a_stream_whose_server_has_forgotten_the_last_event_begins_afresh() {
+    let one = Puppet::start(&["echo"]).await;
+    let asked_again = Mutex::new(HashSet::new());
+    one.play(move |seen| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        let said = |text: &str| {
+            let data = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": text}});
+            format!("{head}id: 9\ndata: {data}\n\n").into_bytes()
+        };
+        let session = seen.header("mcp-session-id").map(str::to_owned);
+        let mut asked_again = asked_again.lock().expect("no test has panicked there");
+        match (seen.verb.as_str(), seen.header("last-event-id")) {
+            ("GET", Some(_)) => {
+                asked_again.insert(session);
+                Some(Act::text(400, "{}"))
+            }
+            ("GET", None) if asked_again.contains(&session) => Some(Act::Say(said("after"))),
+            ("GET", None) => Some(Act::SayAndLeave(said("before"))),
+            _ => None,
+        }
+    });
+    let gateway = Setup::new().puppet("one", &one).up().await;
+    let client = gateway.client().await;
+    client.text_of("one_echo", &json!({})).await;
+    let mut stream = listen(&client).await;
+    for text in ["before", "after"] {
+        assert_eq!(stream.message().await["params"]["data"], text);
+    }
+    client.text_of("one_echo", &json!({})).await;
+    let [first, second] = <[_; 2]>::try_from(one.posted("tools/call")).expect("two calls");
+    let session = |seen: &Seen| seen.header("mcp-session-id").map(str::to_owned);
+    assert_eq!(session(&first), session(&second), "it was not lost");
 }

@@ -125,7 +125,7 @@ impl Pump {
         }
     }
 
-    async fn open(&self) -> Opened {
+    async fn open(&mut self) -> Opened {
         let opened = match &self.way {
             Way::Get | Way::Resume(_) => self.line.listen(self.last.as_deref(), OPENING).await,
             Way::Listen(members) => self.line.open("subscriptions/listen", members, OPENING).await,
@@ -143,6 +143,8 @@ impl Pump {
                 response.forget_headers();
                 Opened::Stream(Box::new(response))
             }
+            // It may be the event that it does not know any more, and not the session.
+            400 if matches!(self.way, Way::Get) && self.last.take().is_some() => Opened::Later,
             400 | 404 if self.line.has_session() => Opened::Never(Ended::SessionLost),
             401 | 403 | 409 | 429 | 500.. => self.refused(),
             _ => Opened::Never(Ended::NoStream),
