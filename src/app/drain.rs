@@ -1,8 +1,11 @@
-//! `drain`: tells a processor beforehand that the Envoy beside it is about to end, as a preStop hook does in a pod.
+//! `drain`: tells a processor beforehand that it, or the Envoy beside it, is about to end, as a preStop hook does in a pod.
 //!
 //! An Envoy that ends waits for what is open, and cuts it in the end. So the streams that clients hold open end at its
 //! beginning, in good order, and clients come back where Envoy stays; calls are served on until Envoy is gone. It is said
 //! over a socket in the state folder, which opens to the processor's own user only.
+//!
+//! A processor in a pod of its own is asked by Envoys that hear of its end a moment after it was decided. Whoever ends it
+//! waits for that moment, and it serves meanwhile.
 
 use super::options::DrainOptions;
 use crate::edge::extproc::{Listen, Listener};
@@ -30,27 +33,27 @@ pub(super) async fn heed(state_dir: &Path, hub: &Hub) {
         Ok(Listener::Unix(listener, file)) => (listener, file),
         Ok(Listener::Tcp(_)) => return std::future::pending().await,
         Err(error) => {
-            warn!(%error, "Nobody can say beforehand that Envoy ends.");
+            warn!(%error, "Nobody can announce the end.");
             return std::future::pending().await;
         }
     };
     loop {
         match listener.accept().await {
             Ok((mut asking, _)) => {
-                info!(streams = hub.len(), "Envoy is about to end: streams of clients end.");
+                info!(streams = hub.len(), "The end was announced: streams of clients end.");
                 hub.drain();
                 // Whoever has gone meanwhile does not want to know.
                 let _ = asking.write_all(DONE.as_bytes()).await;
             }
             Err(error) => {
-                warn!(%error, "Cannot hear whether Envoy is about to end.");
+                warn!(%error, "Cannot hear whether the end is announced.");
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
-/// Says it to the processor with this state folder; returns once it has heard.
+/// Says it to the processor with this state folder; returns once it has heard, and after the wait that was asked for.
 pub(super) fn say(options: DrainOptions) -> anyhow::Result<()> {
     let state_dir = match options.state_dir {
         Some(folder) => folder,
@@ -70,6 +73,7 @@ pub(super) fn say(options: DrainOptions) -> anyhow::Result<()> {
         .read_to_string(&mut answer)
         .context("the processor does not answer")?;
     anyhow::ensure!(answer == DONE, "the processor has ended meanwhile");
+    std::thread::sleep(options.wait);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use crate::edge::config_file::ConfigSource;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `up` was asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +60,8 @@ pub struct DrainOptions {
     pub source: ConfigSource,
     /// Instead of the configuration's.
     pub state_dir: Option<PathBuf>,
+    /// Whoever asks is kept for so long, once the processor has heard.
+    pub wait: Duration,
 }
 
 /// What `controller` was asked.

@@ -7,6 +7,7 @@ use crate::edge::config_file::ConfigSource;
 use crate::edge::telemetry::log::{self, LogFormat};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Many MCP servers behind one endpoint, on the Envoy you already run.
 #[derive(Debug, Parser)]
@@ -90,13 +91,13 @@ Envoy is taken from --envoy, else $MCP_MANIFOLD_ENVOY, else `envoy` in PATH.")]
     --gateway team/gateway --listen unix:/var/run/mcp-manifold/ext-proc.sock \
     --fallback unix:/var/run/mcp-manifold/fallback.sock --state-dir /var/lib/mcp-manifold")]
     Serve(ServeArguments),
-    /// Tell a processor that serves that the Envoy beside it is about to end
+    /// Tell a processor that serves that it, or the Envoy beside it, is about to end
     ///
-    /// Streams that clients hold open end, in good order: clients come back where Envoy stays. Calls are served on. Meant
-    /// for a preStop hook in the same pod.
+    /// Streams that clients hold open end, in good order: clients come back where they are served on. Calls are still
+    /// served. Meant for a preStop hook in the same pod.
     #[command(after_help = "Examples:
   mcp-manifold drain -f manifold.yaml
-  mcp-manifold drain --state-dir /var/lib/mcp-manifold")]
+  mcp-manifold drain --state-dir /var/lib/mcp-manifold --wait 10s")]
     Drain(DrainArguments),
     /// Run the Kubernetes controller
     ///
@@ -244,6 +245,9 @@ pub(super) struct DrainArguments {
         required_unless_present = "file"
     )]
     state_dir: Option<PathBuf>,
+    /// Return only after this long: for a processor that Envoys elsewhere still ask until they have heard that it ends
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    wait: Duration,
 }
 
 /// `check`
@@ -364,6 +368,7 @@ impl DrainArguments {
                 upstreams: Vec::new(),
             },
             state_dir: self.state_dir,
+            wait: self.wait,
         }
     }
 }

@@ -46,6 +46,7 @@ fn wrong_usage_ends_with_two() {
         "mcp-manifold up --upstream no-url",
         "mcp-manifold check",
         "mcp-manifold drain",
+        "mcp-manifold drain --state-dir state --wait soon",
         "mcp-manifold serve",
         "mcp-manifold serve -f a.yaml --listen somewhere",
         "mcp-manifold serve --registry https://h:9443 --gateway team/gateway",
