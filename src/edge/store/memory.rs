@@ -5,6 +5,7 @@
 //! when there is something to remember. Sweeps (`take_idle`, `expire`) read first and lock only what they change.
 
 mod loading;
+mod pasts;
 
 use super::entry::{Entry, Live, MapKey, Sessions, Tie};
 use super::intern::{Clients, Names, stranger};
@@ -16,7 +17,7 @@ use crate::engine::session::{
 };
 use dashmap::Entry as Slot;
 use loading::Loading;
-use std::fmt;
+use pasts::Pasts;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -40,16 +41,6 @@ pub struct MemoryStore {
     pasts: Pasts,
 }
 
-/// Who hears of sessions that are over.
-#[derive(Default)]
-struct Pasts(Option<Box<dyn Fn(Past) + Send + Sync>>);
-
-impl fmt::Debug for Pasts {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Pasts")
-    }
-}
-
 impl MemoryStore {
     /// A map of at most `limit` sessions that is forgotten with the process.
     #[must_use]
@@ -69,7 +60,7 @@ impl MemoryStore {
     /// The same; `pasts` hears of sessions that are over and had begun in this process.
     #[must_use]
     pub fn told_to(mut self, pasts: impl Fn(Past) + Send + Sync + 'static) -> Self {
-        self.pasts = Pasts(Some(Box::new(pasts)));
+        self.pasts = Pasts::told_to(pasts);
         self
     }
 
@@ -82,8 +73,8 @@ impl MemoryStore {
     }
 
     fn over(&self, live: &Live) {
-        if let (Some(pasts), Some(past)) = (&self.pasts.0, live.past()) {
-            pasts(past);
+        if let Some(past) = live.past() {
+            self.pasts.tell(past);
         }
     }
 
